@@ -1,0 +1,188 @@
+"""Contestants run alternately in rounds, so that drift of the machine meets all of them alike."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Times = npt.NDArray[np.int64]
+"""Nanoseconds, one entry per trip."""
+
+PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
+
+
+class Skipped(Exception):
+    """A contestant cannot run here; the message says why and how to get it."""
+
+
+class WrongAnswer(Exception):
+    """A contestant ran, and what it delivered was wrong."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """Something that can be timed.
+
+    Attributes:
+        label: its name in the table.
+        run: ``run(trips)`` returns the times of that many trips in ns; raises ``Skipped`` or ``WrongAnswer``.
+        reference: label of the contestant that it is compared with, or ``None``.
+        group: ``"reference"``, ``"framebus"``, ``"peer"`` or ``"context"`` (a helpful figure without a target).
+        trips: a share of the trips of a full round, for slow contestants.
+    """
+
+    label: str
+    run: Callable[[int], Times]
+    reference: str | None = None
+    group: str = "context"
+    trips: float = 1.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a contestant must reach.
+
+    ``statistic`` of ``label`` must be at most ``limit`` times that of ``against`` (``kind="ratio"``), at most
+    ``limit`` microseconds above it (``kind="excess"``), at least ``limit`` times it (``kind="share"``, where more is
+    better), or at most ``limit`` microseconds whatever others take (``kind="absolute"``). ``why`` is printed when
+    it is not met.
+    """
+
+    label: str
+    against: str
+    limit: float
+    statistic: str = "p50"
+    kind: str = "ratio"
+    why: Callable[[Case], str] | None = field(default=None, compare=False)
+
+
+@dataclass
+class Case:
+    """One table: contestants of the same task, their times per round, and the targets."""
+
+    name: str
+    unit: str = "us"
+    times: dict[str, list[Times]] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
+    references: dict[str, str | None] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    targets: list[Target] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def summary(self, label: str) -> dict[str, float]:
+        """p50, p99, p99.9 and max of all rounds together, in us, and the number of trips."""
+        return summarize(np.concatenate(self.times[label]))
+
+    def per_round(self, label: str, statistic: str) -> npt.NDArray[np.float64]:
+        """One statistic of each round in us."""
+        return np.array([np.percentile(t, PERCENTILES[statistic]) for t in self.times[label]]) / 1e3
+
+    def ratios(self, label: str, against: str, statistic: str = "p50") -> npt.NDArray[np.float64]:
+        """Per round: the statistic of ``label`` divided by that of ``against`` in the same round."""
+        mine, theirs = self.per_round(label, statistic), self.per_round(against, statistic)
+        n = min(len(mine), len(theirs))
+        return np.asarray(mine[:n] / theirs[:n], dtype=np.float64)
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        """Each target with the measured value (median over rounds), its spread, and whether it is met."""
+        return [self._verdict(target) for target in self.targets]
+
+    def _verdict(self, t: Target) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "label": t.label,
+            "against": t.against,
+            "statistic": t.statistic,
+            "kind": t.kind,
+            "limit": t.limit,
+        }
+        needed = (t.label,) if t.kind == "absolute" else (t.label, t.against)
+        missing = [x for x in needed if x not in self.times]
+        if missing:
+            reasons = (self.skipped.get(x) or self.failed.get(x) or "not run" for x in missing)
+            return found | {"met": None, "why": "; ".join(reasons)}
+        if t.kind == "absolute":
+            values = self.per_round(t.label, t.statistic)
+        elif t.kind == "excess":
+            mine, theirs = self.per_round(t.label, t.statistic), self.per_round(t.against, t.statistic)
+            n = min(len(mine), len(theirs))
+            values = mine[:n] - theirs[:n]
+        else:
+            values = self.ratios(t.label, t.against, t.statistic)
+        value = float(np.median(values))
+        met = value >= t.limit if t.kind == "share" else value <= t.limit
+        why = "" if met or t.why is None else t.why(self)
+        return found | {
+            "value": value,
+            "low": float(values.min()),
+            "high": float(values.max()),
+            "met": bool(met),
+            "why": why,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures: merged, per round, ratios, verdicts (us)."""
+        rows = {}
+        for label, rounds in self.times.items():
+            row: dict[str, Any] = {"group": self.groups[label], **self.summary(label)}
+            row["rounds"] = [summarize(r) for r in rounds]
+            reference = self.references.get(label)
+            if reference in self.times and reference != label:
+                row["reference"] = reference
+                row["ratio"] = {
+                    s: [float(v) for v in self.ratios(label, str(reference), s)] for s in ("p50", "p99")
+                }
+            rows[label] = row
+        return {
+            "case": self.name,
+            "unit": "us",
+            "contestants": rows,
+            "skipped": self.skipped,
+            "failed": self.failed,
+            "targets": self.verdicts(),
+            "notes": self.notes,
+        }
+
+
+def summarize(times: Times) -> dict[str, float]:
+    """p50, p99, p99.9, max (us) and n of times in ns."""
+    values = np.percentile(times, list(PERCENTILES.values())) / 1e3
+    return {**dict(zip(PERCENTILES, map(float, values), strict=True)), "n": int(times.size)}
+
+
+def alternate(case: Case, contestants: Sequence[Contestant], *, rounds: int, trips: int) -> Case:
+    """Run each contestant once per round, starting each round with another one.
+
+    A contestant that raises ``Skipped`` is left out of the remaining rounds; so is one that raises anything
+    else, which makes the whole run fail at the end.
+    """
+    alive = list(contestants)
+    for c in contestants:
+        case.groups[c.label], case.references[c.label] = c.group, c.reference
+    for r in range(rounds):
+        started = time.perf_counter()
+        shift = r % max(len(alive), 1)
+        for c in alive[shift:] + alive[:shift]:
+            try:
+                result = c.run(max(2, int(trips * c.trips)))
+            except Skipped as error:
+                case.skipped[c.label] = str(error)
+            except (WrongAnswer, Exception) as error:
+                case.failed[c.label] = f"{type(error).__name__}: {error}"
+            else:
+                case.times.setdefault(c.label, []).append(np.asarray(result, dtype=np.int64))
+        alive = [c for c in alive if c.label not in case.skipped and c.label not in case.failed]
+        say(f"  {case.name}: round {r + 1}/{rounds}, {time.perf_counter() - started:.1f} s")
+    case.times = {c.label: case.times[c.label] for c in contestants if c.label in case.times}
+    return case
+
+
+def say(text: str) -> None:
+    """Progress, on standard error so that ``--json`` leaves standard output clean."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,147 @@
+"""`hop`: one frame from one process to another, copied in and copied out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from contest import Case, Contestant, Target, Times, WrongAnswer, alternate
+from machine import native, two_cpus
+from pairs import python_worker, run_group, scratch_directory
+
+SHAPES = ((64, 64), (512, 512))
+READERS = 8
+PEERS = {
+    "pyshmem": "pyshmem",
+    "pyshmem polling": "pyshmem-polling",
+    "pyzmq ipc": "zmq",
+    "iceoryx2": "iceoryx2",
+    "multiprocessing Pipe": "mp-pipe",
+    "multiprocessing Queue": "mp-queue",
+    "mp shared array + Semaphore": "mp-shm-semaphore",
+}
+SPINNING_PEERS = {"iceoryx2, spinning": "iceoryx2"}
+FANOUT_PEERS = {"pyshmem": "pyshmem", "pyzmq pub/sub": "zmq", "iceoryx2": "iceoryx2"}
+FIVE_TIMES = ("pyshmem", "pyzmq ipc", "multiprocessing Pipe", "multiprocessing Queue")
+
+
+def gap_ns(shape: tuple[int, ...]) -> int:
+    """Pause between two trips: the other side falls asleep, and each side has time to check its frame."""
+    return 30_000 if np.prod(shape) < 100_000 else 400_000
+
+
+def warmup(trips: int) -> int:
+    return min(200, max(10, trips // 5))
+
+
+def c_reference(shape: tuple[int, ...], spin: bool, readers: int = 1) -> Callable[[int], Times]:
+    """Our C program with a process-shared ``sem_t`` or an atomic counter, and memcpy."""
+
+    def run(trips: int) -> Times:
+        with scratch_directory() as scratch:
+            out = scratch / "times"
+            what = ["pingpong"] if readers == 1 else ["fanout"]
+            last = [str(out)] if readers == 1 else [str(readers), str(out)]
+            numbers = (4 * int(np.prod(shape)), trips, warmup(trips), gap_ns(shape), *two_cpus())
+            command = [str(native("hop")), *what, "spin" if spin else "sem", *map(str, numbers), *last]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+            if done.returncode != 0:
+                raise WrongAnswer(done.stderr.strip())
+            return one_way(out, readers)
+
+    return run
+
+
+def one_way(path: Path, readers: int) -> Times:
+    """Ping-pong times are round trips; fan-out times are one way already."""
+    times = np.fromfile(path, np.int64)
+    return times // 2 if readers == 1 else times
+
+
+def python_hop(kind: str, shape: tuple[int, ...], spin: bool = False, readers: int = 1) -> Callable[[int], Times]:
+    """Two (or 1 + readers) Python processes over the transport ``kind``."""
+
+    def run(trips: int) -> Times:
+        with scratch_directory() as scratch:
+            out = scratch / "times"
+            config: dict[str, Any] = {
+                "kind": kind,
+                "task": "pingpong" if readers == 1 else "fanout",
+                "shape": shape,
+                "trips": trips,
+                "warmup": warmup(trips),
+                "gap_ns": gap_ns(shape),
+                "cpus": two_cpus(),
+                "spin": spin,
+                "readers": readers,
+                "result": str(out),
+                "name": f"hop{os.getpid()}",
+            }
+            commands = [python_worker("hop_worker", role="a", **config)]
+            if not kind.startswith("mp-"):  # those fork their other side themselves
+                commands += [python_worker("hop_worker", role="b", index=i, **config) for i in range(readers)]
+            run_group(commands, scratch)
+            return one_way(out, readers)
+
+    return run
+
+
+def contestants(shape: tuple[int, ...]) -> list[Contestant]:
+    found = [
+        Contestant("C sem_t", c_reference(shape, False), None, "reference"),
+        Contestant("C spinning", c_reference(shape, True), None, "reference"),
+        Contestant("framebus", python_hop("framebus", shape), "C sem_t", "framebus"),
+        Contestant("framebus, spinning", python_hop("framebus", shape, True), "C spinning", "framebus"),
+    ]
+    found += [Contestant(x, python_hop(k, shape), "C sem_t", "peer", 0.5) for x, k in PEERS.items()]
+    found += [Contestant(x, python_hop(k, shape, True), "C spinning", "peer", 0.5) for x, k in SPINNING_PEERS.items()]
+    return found
+
+
+def fanout_contestants(shape: tuple[int, ...]) -> list[Contestant]:
+    found = [
+        Contestant("C sem_t", c_reference(shape, False, READERS), None, "reference", 0.5),
+        Contestant("framebus", python_hop("framebus", shape, False, READERS), "C sem_t", "framebus", 0.5),
+    ]
+    return found + [
+        Contestant(x, python_hop(k, shape, False, READERS), "C sem_t", "peer", 0.25) for x, k in FANOUT_PEERS.items()
+    ]
+
+
+def wake_share(machine: dict[str, Any], peer: str) -> Callable[[Case], str]:
+    """Says how much of the peer's time is this machine's own wake-up, which no sleeping reader can avoid."""
+
+    def why(case: Case) -> str:
+        wake = machine["limits"]["semaphore_wake"]["p50_ns"] / 1e3
+        c, theirs = case.summary("C sem_t")["p50"], case.summary(peer)["p50"]
+        return (
+            f"waking a process takes {wake:.1f} us here, C in all {c:.1f} us: "
+            f"{c / theirs:.2f} of {peer}'s {theirs:.1f} us is out of any sleeper's reach"
+        )
+
+    return why
+
+
+def run(options: Any, machine: dict[str, Any]) -> list[Case]:
+    """All cases of `hop`."""
+    rounds, cases = options.rounds or (3 if options.quick else 10), []
+    for shape in SHAPES:
+        small = np.prod(shape) < 100_000
+        trips = options.trips or ((400 if small else 150) if options.quick else 2000)
+        size = f"{shape[0]}x{shape[1]} float32"
+        one = Case(f"hop {size}, 1 reader, one way")
+        one.targets = [
+            Target("framebus", "C sem_t", 1.3),
+            Target("framebus, spinning", "C spinning", 1.3),
+        ]
+        one.targets += [Target("framebus", p, 0.2, why=wake_share(machine, p)) for p in FIVE_TIMES]
+        cases.append(alternate(one, options.chosen(contestants(shape)), rounds=rounds, trips=trips))
+        many = Case(f"hop {size}, {READERS} readers, until the last one has it")
+        many.targets = [Target("framebus", "C sem_t", 1.3)]
+        many.notes = [f"spinning is left out: {READERS} spinning readers need {READERS + 1} CPUs"]
+        cases.append(alternate(many, options.chosen(fanout_contestants(shape)), rounds=rounds, trips=trips))
+    return cases

@@ -1,0 +1,99 @@
+"""`start`: how long a user waits for the first thing to happen, against ``python -c "import numpy"``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from contest import Case, Contestant, Skipped, Target, Times, WrongAnswer, alternate
+from machine import HERE
+from pairs import scratch_directory
+
+NUMPY = 'python -c "import numpy"'
+FIRST_FRAME = HERE / "start_unit.py"
+
+
+def timed(command: list[str], check: Callable[[str], bool] = lambda _: True, **environment: str) -> Callable[[int], Times]:
+    """Wall time of a command in a process of its own; ``check`` judges what it printed."""
+
+    def run(trips: int) -> Times:
+        with scratch_directory() as scratch:
+            times = [_once(command, check, scratch, environment) for _ in range(trips)]
+        return np.array(times, np.int64)
+
+    return run
+
+
+def _once(command: list[str], check: Callable[[str], bool], scratch: Path, environment: dict[str, str]) -> int:
+    extra = {k: v.replace("{scratch}", str(scratch)) for k, v in environment.items()}
+    start = time.perf_counter_ns()
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=scratch,
+        env=os.environ | {"MILK_SHM_DIR": str(scratch)} | extra,
+    )
+    taken = time.perf_counter_ns() - start
+    if "No module named" in done.stderr:
+        raise Skipped(done.stderr.strip().splitlines()[-1])
+    if done.returncode != 0 or not check(done.stdout):
+        raise WrongAnswer(f"exit {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}")
+    return taken
+
+
+def first_frame(cached: bool) -> Callable[[int], Times]:
+    """A fresh process binds a unit, publishes one frame and reads the unit's answer.
+
+    Uncached: each trip has an empty cache directory. Cached: one trip before, not counted, has filled it.
+    """
+
+    def run(trips: int) -> Times:
+        with scratch_directory() as cache_parent:
+            cache = cache_parent / "cache"
+            go = timed([sys.executable, str(FIRST_FRAME)], lambda out: "right" in out, FRAMEBUS_CACHE_DIR=str(cache))
+            times = []
+            if cached:
+                go(1)
+            for _ in range(trips):
+                if not cached:
+                    shutil.rmtree(cache, ignore_errors=True)
+                times.append(go(1))
+        return np.concatenate(times)
+
+    return run
+
+
+def contestants() -> list[Contestant]:
+    python, command = sys.executable, [sys.executable, "-m", "framebus"]
+    return [
+        Contestant(NUMPY, timed([python, "-c", "import numpy"]), None, "reference"),
+        Contestant("import framebus", timed([python, "-c", "import framebus"]), NUMPY, "framebus"),
+        Contestant("framebus ls", timed([*command, "ls"]), NUMPY, "framebus"),
+        Contestant("framebus --help", timed([*command, "--help"], lambda out: "demo" in out), NUMPY, "framebus"),
+        Contestant("first frame, cached unit", first_frame(True), NUMPY, "framebus", 0.4),
+        Contestant("first frame, uncached unit", first_frame(False), NUMPY, "framebus", 0.2),
+        Contestant("python -c pass", timed([python, "-c", "pass"]), NUMPY, "context"),
+    ]
+
+
+def run(options: Any, machine: dict[str, Any]) -> list[Case]:
+    """The one case of `start`."""
+    del machine
+    case = Case("start, wall time of a fresh process")
+    case.targets = [
+        Target("import framebus", NUMPY, 80_000, kind="excess"),
+        Target("framebus ls", NUMPY, 200_000, kind="excess"),
+        Target("framebus --help", NUMPY, 200_000, kind="excess"),
+        Target("first frame, cached unit", "", 1_000_000, kind="absolute"),
+    ]
+    rounds, trips = options.rounds or (3 if options.quick else 10), options.trips or (2 if options.quick else 5)
+    return [alternate(case, options.chosen(contestants()), rounds=rounds, trips=trips)]

@@ -1,0 +1,71 @@
+// What one Python Stream object holds: a map, a place to read from, a place to write to, a way to sleep.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "core/reader.hpp"
+#include "core/waiter.hpp"
+#include "core/writer.hpp"
+
+namespace framebus {
+
+// Not copyable, used by one thread at a time: a second thread gets a UsageError, not a race. Different handles of one
+// stream are independent. Members that move the handle to a successor file run with the GIL held.
+class StreamHandle {
+ public:
+  // Frames published before the handle was made are not its own: its cursor starts at the newest.
+  explicit StreamHandle(StreamMapPtr map) : map_(map), reader_(map), writer_(map) { reader_.set_cursor(map->count()); }
+
+  // Throws UsageError once closed.
+  const StreamMapPtr& map() const;
+  void close() noexcept;
+  bool closed() const noexcept { return map_ == nullptr; }
+
+  // Copies `pixels` (exactly one frame) into the stream. Returns the frame's count.
+  std::uint64_t write(const void* pixels, std::int64_t acquisition_ns);
+  void begin_write();
+  std::uint64_t end_write(std::int64_t acquisition_ns);
+  void abandon_write();
+
+  // Each waits as long as needed and throws WaitTimeout, which tells the age of the last frame and its writer's fate.
+  // Negative timeout: for ever.
+  FrameInfo read_newest(void* pixels, std::int64_t timeout_ns);
+  FrameInfo read_next(void* pixels, bool newest, std::int64_t timeout_ns, std::int64_t spin_ns);
+  std::uint64_t wait_newer(std::uint64_t count, std::int64_t timeout_ns, std::int64_t spin_ns);
+  std::optional<FrameInfo> read_at(std::uint64_t count, void* pixels);
+  // A successor of the same shape is adopted; throws StreamRecreated for any other.
+  void follow();
+
+  Reader& reader() noexcept { return reader_; }
+  Waiter& waiter() noexcept { return waiter_; }
+  std::uint64_t recreated() const noexcept { return recreated_; }
+  std::uint64_t frames_read() const noexcept { return frames_read_; }
+  std::uint64_t frames_missed() const noexcept { return frames_missed_; }
+  std::uint64_t frames_written() const noexcept { return frames_written_; }
+
+ private:
+  ReadStatus attempt(void* pixels, FrameInfo& info, bool newest);
+  bool sleep(std::uint64_t count, std::int64_t deadline_ns, std::int64_t spin_ns);
+  [[noreturn]] void throw_timed_out(const std::string& waited_for, std::int64_t timeout_ns) const;
+  void before_write();
+
+  StreamMapPtr map_;
+  Reader reader_;
+  Writer writer_;
+  Waiter waiter_;
+  std::atomic_flag reading_ = ATOMIC_FLAG_INIT;
+  std::atomic_flag writing_ = ATOMIC_FLAG_INIT;
+  bool in_frame_ = false;
+  std::int64_t looked_ns_ = 0;
+  std::uint64_t recreated_ = 0;
+  std::uint64_t frames_read_ = 0;
+  std::uint64_t frames_missed_ = 0;
+  std::uint64_t frames_written_ = 0;
+};
+
+}  // namespace framebus

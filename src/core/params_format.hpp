@@ -1,0 +1,87 @@
+// The bytes of a parameter set's file, and what one entry may hold. docs/params.md says the same in words.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "core/params.hpp"
+
+namespace framebus {
+
+struct alignas(64) ParamHeader {
+  char magic[8];
+  std::uint32_t version;
+  std::uint32_t header_size;
+  std::uint64_t file_size;
+  std::uint32_t entry_count;
+  std::uint32_t text_count;
+  std::uint32_t descriptor_size;
+  std::uint32_t reserved;
+  char name[80];
+  std::int64_t creation_ns;
+  std::int32_t creator_pid;
+  std::uint32_t creator_start_ticks;
+  std::atomic<std::uint32_t> retired;
+  alignas(64) std::atomic<std::uint64_t> generation;  // its low half is also the futex that changes wake
+  alignas(64) std::atomic<std::uint64_t> lock;        // holder: pid << 32 | start ticks; 0 = free
+  alignas(64) std::atomic<std::uint64_t> user;        // whose unit runs with the set, as above
+};
+
+inline constexpr char param_magic[8] = {'F', 'B', 'P', 'A', 'R', 'A', 'M', 'S'};
+inline constexpr std::uint32_t param_layout_version = 1;
+inline constexpr std::size_t param_text_words = param_text_size / 8;
+inline constexpr std::uint32_t param_all_flags = param_live | param_restart | param_saved | param_status;
+
+struct ParamDescriptor {
+  char name[64];
+  char unit[24];
+  char description[160];
+  std::uint32_t type;
+  std::uint32_t flags;
+  std::uint32_t text_index;  // of a text entry; 0 for numeric ones
+  std::uint32_t reserved0;
+  std::int64_t minimum;
+  std::int64_t maximum;
+  std::int64_t initial;
+  std::uint8_t reserved[32];
+};
+
+static_assert(sizeof(ParamHeader) == 384 && offsetof(ParamHeader, name) == 40 && offsetof(ParamHeader, retired) == 136);
+static_assert(offsetof(ParamHeader, generation) == 192 && offsetof(ParamHeader, lock) == 256 &&
+              offsetof(ParamHeader, user) == 320);
+static_assert(sizeof(ParamDescriptor) == 320 && offsetof(ParamDescriptor, type) == 248 &&
+              offsetof(ParamDescriptor, minimum) == 264);
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+
+struct ParamLayout {
+  ParamLayout(std::size_t entries, std::size_t texts) noexcept
+      : defaults(sizeof(ParamHeader) + sizeof(ParamDescriptor) * entries),
+        banks((defaults + param_text_size * texts + 63) / 64 * 64),
+        bank_bytes((16 * entries + param_text_size * texts + 63) / 64 * 64),
+        file_size(banks + 2 * bank_bytes) {}
+  std::size_t defaults;  // default texts
+  std::size_t banks;
+  std::size_t bank_bytes;  // cells, change counts, texts
+  std::size_t file_size;
+};
+
+const char* type_name(ParamType type) noexcept;
+bool is_param_type(std::uint32_t number) noexcept;
+// Letters, digits and _, in parts joined by single dots: "gain", "loop.gain".
+bool is_entry_name(const std::string& name) noexcept;
+// Whether the cell is a value of the type, with nothing in bytes that the type does not use, inside the limits.
+bool cell_allowed(ParamType type, std::int64_t cell, std::int64_t minimum, std::int64_t maximum) noexcept;
+std::string cell_text(ParamType type, std::int64_t cell);
+// "[0, 1]"
+std::string limits_text(const ParamSpec& spec);
+
+[[noreturn]] void refuse_entry(const std::string& set, const std::string& entry, const std::string& message);
+// Throws ParameterError if a set cannot have such an entry.
+void check_spec(const std::string& set, const ParamSpec& spec);
+// Writes an entry, with its default as its value, into a new file that nobody else sees yet.
+void write_entry(std::byte* data, const ParamLayout& layout, std::size_t entries, std::size_t index,
+                 std::size_t text_index, const ParamSpec& spec);
+
+}  // namespace framebus

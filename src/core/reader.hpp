@@ -1,0 +1,92 @@
+// Reading frames: every frame delivered is whole, and every frame not delivered is counted.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "core/stream_map.hpp"
+
+namespace framebus {
+
+struct FrameInfo {
+  std::uint64_t count = 0;
+  std::int64_t acquisition_ns = 0;  // 0: the writer did not say (older frames in a C writer's history)
+  std::int64_t write_ns = 0;
+  std::uint64_t missed = 0;  // frames between the reader's previous one and this
+};
+
+// Where a frame lies in shared memory, and how to tell afterwards that it lay still.
+struct FrameView {
+  enum class Place { none, pixels, marked_slot, counted_slot };
+  Place place = Place::none;
+  const std::byte* data = nullptr;
+  std::size_t slot = 0;
+  std::uint64_t count = 0;
+  bool flagged = false;  // the writer is known to keep the `write` flag
+
+  explicit operator bool() const noexcept { return place != Place::none; }
+};
+
+enum class ReadStatus {
+  ok,
+  nothing_new,  // no frame newer than the cursor
+  busy,         // the writer was in the way each time; try again
+};
+
+class Reader {
+ public:
+  explicit Reader(StreamMapPtr map) : map_(std::move(map)) {}
+  const StreamMapPtr& map() const noexcept { return map_; }
+  void rebase(StreamMapPtr map) noexcept;  // the stream was made anew: counts start again
+
+  std::uint64_t cursor() const noexcept { return cursor_; }
+  void set_cursor(std::uint64_t count) noexcept { cursor_ = count; }
+  std::uint64_t retries() const noexcept { return retries_; }
+  // With the writer known to be dead no slot can change: the whole history may be read, whoever kept it.
+  void set_writer_dead(bool dead) noexcept { spare_slots_ = dead ? 0 : 1; }
+
+  // The newest whole frame, whether or not it was read before. `nothing_new` when no frame was ever published.
+  ReadStatus newest(void* pixels, FrameInfo& info) noexcept;
+  // The oldest frame after the cursor that is still there; `missed` counts those that are not.
+  ReadStatus next(void* pixels, FrameInfo& info) noexcept;
+  // The newest frame after the cursor; `missed` counts those passed over.
+  ReadStatus next_newest(void* pixels, FrameInfo& info) noexcept;
+  // A given frame, if it can still be had whole.
+  bool at(std::uint64_t count, void* pixels, FrameInfo& info) noexcept;
+  // The oldest count that the history can give now; the newest count when there is no usable history.
+  std::uint64_t oldest() noexcept;
+
+  // The newest frame in place. Use it, then ask valid(): false means that it changed meanwhile.
+  FrameView view_newest() noexcept;
+  bool valid(const FrameView& view) noexcept;
+  FrameInfo info_of(const FrameView& view) const noexcept;
+  // Accepts a frame read in place as the reader's current one; returns how many were missed before it.
+  std::uint64_t accept(std::uint64_t count) noexcept;
+  // The trace of the newest frame, if `count` still is the newest: its ancestry. Number of entries copied.
+  std::size_t copy_trace(std::uint64_t count, std::vector<TraceEntry>& entries) const noexcept;
+
+ private:
+  FrameView locate(std::uint64_t count, std::uint64_t newest) noexcept;
+  FrameView locate_marked(std::uint64_t count, std::uint64_t newest) const noexcept;
+  bool copy(const FrameView& view, void* pixels, FrameInfo& info) noexcept;
+  void watch_counters() noexcept;
+  bool counters_agree(std::uint64_t count) const noexcept;
+  std::size_t depth(std::uint64_t newest) noexcept;
+
+  StreamMapPtr map_;
+  std::uint64_t cursor_ = 0;
+  std::uint64_t retries_ = 0;
+  std::uint64_t spare_slots_ = 1;
+
+  // Whether cnt0 and the history's own counters advance together: C writers need not keep a history that they have.
+  struct {
+    bool seen = false;
+    bool trusted = false;
+    std::uint64_t offset = 0;  // cnt0 minus the number of slots ever written
+    std::uint64_t count = 0;
+    std::uint64_t slots = 0;
+  } history_;
+};
+
+}  // namespace framebus

@@ -1,0 +1,346 @@
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstring>
+
+#include "core/buffer.hpp"
+#include "core/errors.hpp"
+#include "core/handle.hpp"
+#include "core/register.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace framebus {
+
+namespace {
+
+// A frame in place, with the means to tell whether it still is what it was.
+struct LatestView {
+  StreamMapPtr map;
+  FrameView view;
+  FrameInfo info;
+};
+
+std::string field_text(const char* field, std::size_t size) { return {field, strnlen(field, size)}; }
+
+nb::object text_or_bytes(const std::string& text) {
+  PyObject* decoded = PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace");
+  if (decoded == nullptr) throw nb::python_error();
+  return nb::steal(decoded);
+}
+
+nb::tuple info_tuple(const FrameInfo& info) {
+  return nb::make_tuple(info.count, info.acquisition_ns, info.write_ns, info.missed);
+}
+
+
+void require_frame(const StreamHandle& handle, const Buffer& buffer) {
+  if (!buffer.is_frame_of(handle.map()->layout()))
+    throw_usage(handle.map()->file().path() +
+                ": the array to read into must be writable, C-contiguous and have the stream's shape and dtype");
+}
+
+// ---- keywords --------------------------------------------------------------------------------------------------
+
+Keyword stable_keyword(const StreamMap& map, std::size_t i) {
+  Keyword first;
+  Keyword second;
+  std::memcpy(&first, &map.keyword(i), sizeof first);
+  for (int attempt = 0; attempt < 1000; ++attempt) {  // a writer stores 128 bytes in one go: two equal looks are whole
+    std::atomic_thread_fence(std::memory_order_acquire);
+    std::memcpy(&second, &map.keyword(i), sizeof second);
+    if (std::memcmp(&first, &second, sizeof first) == 0) break;
+    first = second;
+  }
+  return second;
+}
+
+void require_keyword(const StreamHandle& handle, std::size_t i) {
+  if (i >= handle.map()->layout().keywords) throw_usage("keyword slot " + std::to_string(i) + " does not exist");
+}
+
+nb::object keyword(const StreamHandle& handle, std::size_t i) {
+  require_keyword(handle, i);
+  const Keyword entry = stable_keyword(*handle.map(), i);
+  nb::object value;
+  if (entry.type == 'L') {
+    std::int64_t number = 0;
+    std::memcpy(&number, entry.value, sizeof number);
+    value = nb::int_(number);
+  } else if (entry.type == 'D') {
+    double number = 0;
+    std::memcpy(&number, entry.value, sizeof number);
+    value = nb::float_(number);
+  } else if (entry.type == 'S') {
+    value = text_or_bytes(field_text(entry.value, sizeof entry.value));
+  } else {
+    return nb::none();
+  }
+  return nb::make_tuple(text_or_bytes(field_text(entry.name, sizeof entry.name)), std::string(1, entry.type), value, entry.count,
+                        text_or_bytes(field_text(entry.comment, sizeof entry.comment)));
+}
+
+void fill_text(char* field, std::size_t size, const nb::bytes& text) {
+  std::memset(field, 0, size);
+  std::memcpy(field, text.c_str(), std::min(size, text.size()));
+}
+
+void set_keyword(const StreamHandle& handle, std::size_t i, const nb::bytes& name, char type, nb::handle value,
+                 const nb::bytes& comment) {
+  require_keyword(handle, i);
+  if (!handle.map()->file().writable()) throw_usage("this process may not write to the stream, so not to its keywords");
+  Keyword& shared_entry = handle.map()->keyword(i);
+  Keyword entry{};
+  fill_text(entry.name, sizeof entry.name, name);
+  fill_text(entry.comment, sizeof entry.comment, comment);
+  entry.type = type;
+  if (type == 'L') {
+    const auto number = nb::cast<std::int64_t>(value);
+    std::memcpy(entry.value, &number, sizeof number);
+  } else if (type == 'D') {
+    const auto number = nb::cast<double>(value);
+    std::memcpy(entry.value, &number, sizeof number);
+  } else if (type == 'S') {
+    fill_text(entry.value, sizeof entry.value, nb::cast<nb::bytes>(value));
+  }
+  entry.count = type == 'N' ? 0 : shared_entry.count + 1;
+  std::memcpy(&shared_entry, &entry, sizeof entry);
+}
+
+// ---- the header and the trace ------------------------------------------------------------------------------------
+
+nb::dict header(const StreamHandle& handle) {
+  const StreamMap& map = *handle.map();
+  const Header& h = map.header();
+  nb::dict d;
+  d["version"] = field_text(h.version, sizeof h.version);
+  d["name"] = text_or_bytes(field_text(h.name, sizeof h.name));
+  d["naxis"] = h.naxis;
+  d["size"] = std::vector<std::uint32_t>(h.size, h.size + 3);
+  d["nelement"] = h.nelement;
+  d["datatype"] = h.datatype;
+  d["imagetype"] = h.imagetype;
+  d["creation_ns"] = to_ns(h.creationtime);
+  d["access_ns"] = to_ns(h.lastaccesstime);
+  d["atime_ns"] = to_ns(h.atime);
+  d["writetime_ns"] = to_ns(h.writetime);
+  d["creator_pid"] = h.creatorPID;
+  d["owner_pid"] = h.ownerPID;
+  d["shared"] = h.shared;
+  d["inode"] = h.inode;
+  d["location"] = static_cast<int>(h.location);
+  d["status"] = h.status;
+  d["flag"] = h.flag;
+  d["logflag"] = h.logflag;
+  d["sem"] = h.sem;
+  d["nproctrace"] = h.NBproctrace;
+  d["cnt0"] = h.cnt0;
+  d["cnt1"] = h.cnt1;
+  d["cnt2"] = h.cnt2;
+  d["write"] = h.write;
+  d["nkw"] = h.NBkw;
+  d["cbsize"] = h.CBsize;
+  d["cbindex"] = h.CBindex;
+  d["cbcycle"] = h.CBcycle;
+  d["imdatamemsize"] = h.imdatamemsize;
+  d["file_size"] = map.layout().file_bytes;
+  d["framebus"] = h.fb_layout;
+  nb::list values;
+  nb::list readers;
+  nb::list writers;
+  for (std::size_t i = 0; i < map.layout().semaphores; ++i) {
+    int value = 0;
+    sem_getvalue(map.semaphore(i), &value);
+    values.append(value);
+    readers.append(map.reader_pid(i));
+    writers.append(map.writer_pid(i));
+  }
+  int log_value = 0;
+  sem_getvalue(map.log_semaphore(), &log_value);
+  d["sem_values"] = values;
+  d["semlog_value"] = log_value;
+  d["sem_read_pid"] = readers;
+  d["sem_write_pid"] = writers;
+  return d;
+}
+
+nb::list trace(const StreamHandle& handle) {
+  nb::list entries;
+  const StreamMap& map = *handle.map();
+  for (std::size_t i = 0; i < map.layout().trace_entries; ++i) {
+    const TraceEntry& e = map.trace(i);
+    entries.append(nb::make_tuple(e.trigger_mode, e.pid, e.trigger_inode, to_ns(e.processing_start), to_ns(e.stream_update),
+                                  e.trigger_semaphore, e.trigger_status, e.trigger_count));
+  }
+  return entries;
+}
+
+const char* mode_name(WaitMode mode) noexcept {
+  switch (mode) {
+    case WaitMode::futex: return "futex";
+    case WaitMode::semaphore: return "semaphore";
+    case WaitMode::poll: return "poll";
+    case WaitMode::automatic: break;
+  }
+  return "auto";
+}
+
+WaitMode mode_of(const std::string& name) {
+  for (const WaitMode mode : {WaitMode::automatic, WaitMode::futex, WaitMode::semaphore, WaitMode::poll})
+    if (name == mode_name(mode)) return mode;
+  throw_usage("wake mode '" + name + "' is unknown; expected 'auto', 'futex', 'semaphore' or 'poll'");
+}
+
+nb::dict statistics(StreamHandle& handle) {
+  nb::dict d;
+  d["frames_read"] = handle.frames_read();
+  d["frames_missed"] = handle.frames_missed();
+  d["frames_written"] = handle.frames_written();
+  d["cursor"] = handle.reader().cursor();
+  d["retries"] = handle.reader().retries();
+  d["recreated"] = handle.recreated();
+  d["unannounced"] = handle.waiter().unannounced();
+  d["wake"] = mode_name(handle.waiter().current());
+  d["semaphore"] = handle.waiter().claimed_semaphore();
+  return d;
+}
+
+std::shared_ptr<StreamHandle> create(const std::string& path, const std::string& name, const std::vector<std::uint32_t>& size,
+                                     unsigned datatype, std::uint32_t history, std::uint16_t semaphores, std::uint16_t keywords,
+                                     unsigned mode, bool huge_pages, bool local, bool must_be_new) {
+  StreamMap::Request request;
+  request.path = path;
+  request.name = name;
+  request.size = size;
+  request.datatype = datatype;
+  request.history = history;
+  request.semaphores = semaphores;
+  request.keywords = keywords;
+  request.mode = mode;
+  request.huge_pages = huge_pages;
+  request.local = local;
+  request.must_be_new = must_be_new;
+  return std::make_shared<StreamHandle>(StreamMap::create(request));
+}
+
+void register_latest(nb::module_& module) {
+  nb::class_<LatestView>(module, "LatestView", "A frame in shared memory itself: no copy was made.")
+      .def_prop_ro("data", [](const LatestView& self) { return frame_array(self.map, self.view.data, false); })
+      .def_prop_ro("info", [](const LatestView& self) { return info_tuple(self.info); })
+      .def("still_valid", [](const LatestView& self) { return Reader(self.map).valid(self.view); });
+}
+
+void register_reading(nb::class_<StreamHandle>& type) {
+  type.def("read_newest",
+           [](StreamHandle& self, nb::handle out, std::int64_t timeout_ns) {
+             const Buffer buffer(out, true);
+             require_frame(self, buffer);
+             return info_tuple(self.read_newest(buffer.data(), timeout_ns));
+           },
+           "out"_a, "timeout_ns"_a)
+      .def("read_next",
+           [](StreamHandle& self, nb::handle out, bool newest, std::int64_t timeout_ns, std::int64_t spin_ns) {
+             const Buffer buffer(out, true);
+             require_frame(self, buffer);
+             return info_tuple(self.read_next(buffer.data(), newest, timeout_ns, spin_ns));
+           },
+           "out"_a, "newest"_a, "timeout_ns"_a, "spin_ns"_a)
+      .def("read_at",
+           [](StreamHandle& self, std::uint64_t count, nb::handle out) -> nb::object {
+             const Buffer buffer(out, true);
+             require_frame(self, buffer);
+             const auto info = self.read_at(count, buffer.data());
+             return info ? nb::object(info_tuple(*info)) : nb::none();
+           },
+           "count"_a, "out"_a, "A given frame; None if it is gone or has not come yet.")
+      .def("latest",
+           [](StreamHandle& self) -> nb::object {
+             const StreamMapPtr map = self.map();
+             Reader& reader = self.reader();
+             const FrameView view = reader.view_newest();
+             if (!view) return nb::none();
+             const FrameInfo info = reader.info_of(view);
+             return reader.valid(view) ? nb::cast(LatestView{map, view, info}) : nb::none();
+           },
+           nb::sig("def latest(self) -> LatestView | None"))
+      .def("wait_newer", &StreamHandle::wait_newer, "count"_a, "timeout_ns"_a, "spin_ns"_a)
+      .def("oldest",
+           [](StreamHandle& self) {
+             const StreamMap& map = *self.map();
+             self.reader().set_writer_dead(map.last_writer() > 0 && !map.last_writer_alive());
+             const std::uint64_t oldest = self.reader().oldest();
+             self.reader().set_writer_dead(false);
+             return oldest;
+           })
+      .def_prop_rw("cursor", [](StreamHandle& self) { return self.map(), self.reader().cursor(); },
+                   [](StreamHandle& self, std::uint64_t count) { self.reader().set_cursor(count); });
+}
+
+void register_writing(nb::class_<StreamHandle>& type) {
+  type.def("write",
+           [](StreamHandle& self, nb::handle array, std::int64_t acquisition_ns) -> std::uint64_t {
+             const Buffer buffer(array, false);
+             if (!buffer.is_frame_of(self.map()->layout())) return 0;
+             return self.write(buffer.data(), acquisition_ns);
+           },
+           "array"_a, "acquisition_ns"_a = 0, "Returns the count; 0 when the array is not byte for byte a frame of this stream.")
+      .def("begin_write",
+           [](StreamHandle& self) {
+             self.begin_write();
+             return frame_array(self.map(), self.map()->pixels(), true);
+           })
+      .def("end_write", &StreamHandle::end_write, "acquisition_ns"_a = 0)
+      .def("abandon_write", &StreamHandle::abandon_write);
+}
+
+}  // namespace
+
+void register_stream(nb::module_& module) {
+  register_latest(module);
+  nb::class_<StreamHandle> type(module, "StreamHandle", "One handle of one stream; see framebus.stream.Stream.");
+  type.def_static("open",
+                  [](const std::string& path) { return std::make_shared<StreamHandle>(StreamMap::open(path)); }, "path"_a)
+      .def("share", [](const StreamHandle& self) { return std::make_shared<StreamHandle>(self.map()); },
+           "Another handle of the same mapping, with a cursor of its own.")
+      .def("close", &StreamHandle::close)
+      .def("follow", &StreamHandle::follow)
+      .def("retire", [](const StreamHandle& self) { if (self.map()->file().writable()) self.map()->retire(); })
+      .def("wake", [](const StreamHandle& self) { self.map()->wake_everyone(); })
+      .def_prop_ro("closed", &StreamHandle::closed)
+      .def_prop_ro("path", [](const StreamHandle& self) { return self.map()->file().path(); })
+      .def_prop_ro("inode", [](const StreamHandle& self) { return self.map()->file().identity().inode; })
+      .def_prop_ro("device", [](const StreamHandle& self) { return self.map()->file().identity().device; })
+      .def_prop_ro("local", [](const StreamHandle& self) { return self.map()->file().local(); })
+      .def_prop_ro("writable", [](const StreamHandle& self) { return self.map()->file().writable(); })
+      .def_prop_ro("current", [](const StreamHandle& self) { return self.map()->standing() == StreamMap::Standing::current; })
+      .def_prop_ro("size",
+                   [](const StreamHandle& self) {
+                     const Layout& layout = self.map()->layout();
+                     return std::vector<std::uint32_t>(layout.size, layout.size + layout.naxis);
+                   })
+      .def_prop_ro("datatype", [](const StreamHandle& self) { return self.map()->layout().datatype; })
+      .def_prop_ro("history", [](const StreamHandle& self) { return self.map()->layout().history; })
+      .def_prop_ro("keyword_slots", [](const StreamHandle& self) { return self.map()->layout().keywords; })
+      .def_prop_ro("semaphores", [](const StreamHandle& self) { return self.map()->layout().semaphores; })
+      .def_prop_ro("count", [](const StreamHandle& self) { return self.map()->count(); })
+      .def_prop_ro("framebus_writes", [](const StreamHandle& self) { return self.map()->framebus_writes(self.map()->count()); })
+      .def_prop_ro("last_writer", [](const StreamHandle& self) { return self.map()->last_writer(); })
+      .def_prop_ro("last_writer_alive", [](const StreamHandle& self) { return self.map()->last_writer_alive(); })
+      .def_prop_rw("wake_mode", [](StreamHandle& self) { return std::string(mode_name(self.waiter().preferred())); },
+                   [](StreamHandle& self, const std::string& name) { self.waiter().prefer(mode_of(name)); })
+      .def("keyword", &keyword, "slot"_a, nb::sig("def keyword(self, slot: int) -> tuple[str, str, int | float | str, int, str] | None"))
+      .def("set_keyword", &set_keyword, "slot"_a, "name"_a, "type"_a, "value"_a.none(), "comment"_a)
+      .def("header", &header)
+      .def("trace", &trace)
+      .def("statistics", &statistics);
+  register_reading(type);
+  register_writing(type);
+  module.def("create_stream", &create, "path"_a, "name"_a, "size"_a, "datatype"_a, "history"_a, "semaphores"_a, "keywords"_a,
+             "mode"_a, "huge_pages"_a, "local"_a, "must_be_new"_a);
+}
+
+}  // namespace framebus

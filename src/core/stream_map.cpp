@@ -1,0 +1,146 @@
+#include "core/stream_map.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/errors.hpp"
+
+namespace framebus {
+
+namespace {
+
+constexpr int semaphore_cap = 10;
+
+Layout requested_layout(const StreamMap::Request& request) {
+  Layout layout;
+  layout.naxis = static_cast<unsigned>(request.size.size());
+  if (layout.naxis < 1 || layout.naxis > 3)
+    throw_usage("a stream has 1 to 3 axes, the shape has " + std::to_string(layout.naxis));
+  layout.nelement = 1;
+  for (unsigned axis = 0; axis < layout.naxis; ++axis) {
+    layout.size[axis] = request.size[axis];
+    if (layout.size[axis] == 0) throw_usage("every axis of a stream needs at least one element, the shape has a 0");
+    if (__builtin_mul_overflow(layout.nelement, layout.size[axis], &layout.nelement) || layout.nelement >> 56 != 0)
+      throw_usage("the shape has more elements than an address space holds");
+  }
+  layout.datatype = request.datatype;
+  layout.frame_bytes = layout.nelement * item_bytes(request.datatype);
+  layout.semaphores = request.semaphores;
+  layout.keywords = request.keywords;
+  layout.trace_entries = request.trace_entries;
+  layout.history = request.history;
+  layout.place();
+  return layout;
+}
+
+void fill_header(const StreamMap& map, const StreamMap::Request& request) {
+  const Layout& layout = map.layout();
+  Header& header = map.header();
+  request.name.copy(header.name, sizeof header.name - 1);
+  header.naxis = static_cast<std::uint8_t>(layout.naxis);
+  std::copy_n(layout.size, 3, header.size);
+  header.nelement = layout.nelement;
+  header.datatype = static_cast<std::uint8_t>(layout.datatype);
+  header.imagetype = layout.imagetype;
+  header.creationtime = header.lastaccesstime = header.atime = header.writetime = to_timespec(realtime_ns());
+  header.creatorPID = process_id();
+  header.shared = request.local ? 0 : 1;
+  header.fb_layout = 1;
+  header.inode = map.file().identity().inode;
+  header.location = -1;
+  header.sem = request.semaphores;
+  header.NBproctrace = request.trace_entries;
+  header.NBkw = request.keywords;
+  header.CBsize = request.history;
+  header.imdatamemsize = layout.frame_bytes;
+  for (std::size_t i = 0; i < layout.keywords; ++i) map.keyword(i).type = 'N';
+  for (std::size_t i = 0; i < layout.semaphores; ++i) {
+    sem_init(map.semaphore(i), 1, 0);
+    map.reader_pid(i) = -1;
+    map.writer_pid(i) = -1;
+  }
+  sem_init(map.log_semaphore(), 1, 0);
+  for (std::size_t i = 0; i < layout.trace_entries; ++i) map.trace(i).trigger_semaphore = -1;
+  // Last: a reader that sees the version sees everything above it.
+  std::atomic_thread_fence(std::memory_order_release);
+  std::memcpy(header.version, layout_version, sizeof layout_version);
+}
+
+StreamMapPtr open_quietly(const std::string& path) noexcept {
+  try {
+    return StreamMap::open(path);
+  } catch (const std::exception&) {
+    return nullptr;  // nothing there, or nothing that has waiters we could wake
+  }
+}
+
+}  // namespace
+
+StreamMapPtr StreamMap::create(const Request& request) {
+  const Layout layout = requested_layout(request);
+  SharedFile file = request.local ? SharedFile::create_local(request.name, layout.file_bytes)
+                                  : SharedFile::create(request.path, layout.file_bytes, request.mode);
+  if (request.huge_pages) file.advise_huge_pages();
+  auto map = std::make_shared<StreamMap>(std::move(file), layout);
+  fill_header(*map, request);
+  if (request.local) return map;
+  const StreamMapPtr former = request.must_be_new ? nullptr : open_quietly(request.path);
+  map->file_.publish(request.must_be_new);
+  if (former && former->file().writable()) former->retire();
+  return map;
+}
+
+StreamMapPtr StreamMap::open(const std::string& path) {
+  SharedFile file = SharedFile::open(path);
+  const Layout layout = read_layout(file.data(), file.size(), path);
+  return std::make_shared<StreamMap>(std::move(file), layout);
+}
+
+void post_semaphore(sem_t* semaphore) noexcept {
+  int value = 0;
+  if (sem_getvalue(semaphore, &value) == 0 && value < semaphore_cap) sem_post(semaphore);
+}
+
+void StreamMap::wake_everyone() const noexcept {
+  futex_wake_all(count_word());
+  for (std::size_t i = 0; i < layout_.semaphores; ++i) post_semaphore(semaphore(i));
+}
+
+void StreamMap::retire() const noexcept {
+  // Pairs with the acquire in retired(): whoever sees the mark finds the new file under the name.
+  shared(header().fb_retired).store(1, std::memory_order_release);
+  wake_everyone();
+}
+
+StreamMap::Standing StreamMap::standing() const noexcept {
+  if (file_.local()) return retired() ? Standing::gone : Standing::current;
+  const SharedFile::Identity now = file_identity(file_.path());
+  if (now.inode == 0) return Standing::gone;
+  return now == file_.identity() ? Standing::current : Standing::replaced;
+}
+
+std::int32_t StreamMap::last_writer() const noexcept {
+  if (header().fb_pid > 0 && framebus_writes(count())) return header().fb_pid;
+  if (layout_.semaphores > 0 && writer_pid(0) > 0) return writer_pid(0);
+  return layout_.trace_entries > 0 ? std::max(trace(0).pid, 0) : 0;
+}
+
+bool StreamMap::last_writer_alive() const noexcept {
+  const std::int32_t pid = last_writer();
+  return process_alive(pid, pid == header().fb_pid ? header().fb_start : 0);
+}
+
+StreamMapPtr successor(const StreamMap& map) {
+  if (map.standing() != StreamMap::Standing::replaced) return nullptr;
+  StreamMapPtr next;
+  try {
+    next = StreamMap::open(map.file().path());
+  } catch (const Error&) {
+    return nullptr;  // a C writer makes its file step by step; it is looked at again in a moment
+  }
+  if (!next->layout().same_frames(map.layout()))
+    throw_recreated(map.file().path() + ": was made anew with another shape or dtype; close this handle and open it again");
+  return next;
+}
+
+}  // namespace framebus

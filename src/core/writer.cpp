@@ -1,0 +1,116 @@
+#include "core/writer.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace framebus {
+
+void Writer::begin() noexcept {
+  shared(map_->header().write).store(1, std::memory_order_relaxed);
+  // The mark must be visible before the first new pixel. Pairs with the acquire fence in FrameView::valid.
+  std::atomic_thread_fence(std::memory_order_release);
+}
+
+void Writer::store_history(std::uint64_t count, const Timespec& acquired, const Timespec& written) noexcept {
+  const Layout& layout = map_->layout();
+  if (layout.history == 0) return;
+  Header& header = map_->header();
+  const auto history = static_cast<std::uint32_t>(layout.history);
+  const std::uint32_t slot = (header.CBindex % history + 1) % history;
+  SlotMetadata& metadata = map_->slot_metadata(slot);
+  // A slot's count is its own little lock: 0 while its pixels change. Same pairing as `write`.
+  shared(metadata.cnt0).store(0, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);
+  std::memcpy(map_->slot(slot), map_->pixels(), layout.frame_bytes);
+  metadata.cnt1 = header.cnt1;
+  metadata.atime = acquired;
+  metadata.writetime = written;
+  shared(metadata.cnt0).store(count, std::memory_order_release);
+  if (slot == 0) shared(header.CBcycle).store(header.CBcycle + 1, std::memory_order_release);
+  shared(header.CBindex).store(slot, std::memory_order_release);
+}
+
+void Writer::store_trace(std::int64_t now_ns, const Ancestry* ancestry) noexcept {
+  const std::size_t entries = map_->layout().trace_entries;
+  if (entries == 0) return;
+  TraceEntry& own = map_->trace(0);
+  own.pid = process_id();
+  own.stream_update = to_timespec(now_ns);
+  own.trigger_semaphore = -1;
+  std::size_t parents = 0;
+  if (ancestry != nullptr) {
+    own.trigger_mode = ancestry->trigger_mode;
+    own.trigger_inode = ancestry->trigger_inode;
+    own.trigger_count = ancestry->trigger_count;
+    own.processing_start = to_timespec(ancestry->processing_start_ns);
+    own.trigger_status = ancestry->trigger_inode != 0 ? 1 : 0;
+    parents = std::min(entries - 1, ancestry->parent_count);
+    if (parents > 0) std::memcpy(&map_->trace(1), ancestry->parents, parents * sizeof(TraceEntry));
+  } else {
+    own.trigger_mode = 0;
+    own.trigger_inode = 0;
+    own.trigger_count = 0;
+    own.trigger_status = 0;
+    own.processing_start = own.stream_update;
+  }
+  for (std::size_t i = parents + 1; i < entries && map_->trace(i).pid != 0; ++i) {
+    map_->trace(i) = TraceEntry{};
+    map_->trace(i).trigger_semaphore = -1;
+  }
+}
+
+void Writer::wake(std::uint64_t previous) noexcept {
+  // cnt0 was stored before this load, both sequentially consistent; a sleeper stores fb_waiting before it looks at cnt0
+  // for the last time. So either it sees the new count, or we see that it sleeps.
+  if (shared(map_->header().fb_waiting).load(std::memory_order_seq_cst) == static_cast<std::uint32_t>(previous))
+    futex_wake_all(map_->count_word());
+  const std::int32_t pid = process_id();
+  for (std::size_t i = 0; i < map_->layout().semaphores; ++i) {
+    post_semaphore(map_->semaphore(i));
+    if (map_->writer_pid(i) != pid) map_->writer_pid(i) = pid;
+  }
+  post_semaphore(map_->log_semaphore());
+}
+
+std::uint64_t Writer::publish(std::int64_t acquisition_ns, const Ancestry* ancestry) noexcept {
+  Header& header = map_->header();
+  const std::int64_t now_ns = realtime_ns();
+  const Timespec written = to_timespec(now_ns);
+  const Timespec acquired = acquisition_ns != 0 ? to_timespec(acquisition_ns) : written;
+  const std::uint64_t previous = map_->count();
+  const std::uint64_t count = previous + 1;
+  store_history(count, acquired, written);
+  store_trace(now_ns, ancestry);
+  header.writetime = written;
+  header.atime = acquired;
+  header.lastaccesstime = written;
+  if (header.fb_pid != process_id() || header.fb_start != process_start_ticks()) {
+    header.fb_pid = process_id();
+    header.fb_start = process_start_ticks();
+  }
+  shared(header.fb_count).store(static_cast<std::uint32_t>(count), std::memory_order_release);
+  // Publishes everything above to whoever acquires the new count; seq_cst for the sake of wake().
+  shared(header.cnt0).store(count, std::memory_order_seq_cst);
+  shared(header.write).store(0, std::memory_order_release);
+  wake(previous);
+  return count;
+}
+
+void Writer::abandon() noexcept {
+  const std::size_t history = map_->layout().history;
+  const std::uint64_t count = map_->count();
+  if (count == 0) shared(map_->header().write).store(0, std::memory_order_release);  // no frame, and none was promised
+  if (history == 0 || count == 0) return;
+  const std::size_t slot = map_->header().CBindex % history;
+  if (shared(map_->slot_metadata(slot).cnt0).load(std::memory_order_acquire) != count) return;
+  std::memcpy(map_->pixels(), map_->slot(slot), map_->layout().frame_bytes);
+  shared(map_->header().write).store(0, std::memory_order_release);
+}
+
+std::uint64_t Writer::write(const void* pixels, std::int64_t acquisition_ns, const Ancestry* ancestry) noexcept {
+  begin();
+  std::memcpy(map_->pixels(), pixels, map_->layout().frame_bytes);
+  return publish(acquisition_ns, ancestry);
+}
+
+}  // namespace framebus

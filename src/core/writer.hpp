@@ -1,0 +1,43 @@
+// Publishing frames into a stream: the one routine that every writer of framebus goes through.
+#pragma once
+
+#include <cstdint>
+
+#include "core/stream_map.hpp"
+
+namespace framebus {
+
+// Where a frame comes from: written into the output's process trace.
+struct Ancestry {
+  std::int32_t trigger_mode = 0;  // 0 immediate, 1 frame counter, 4 delay
+  std::uint64_t trigger_inode = 0;
+  std::uint64_t trigger_count = 0;
+  std::int64_t processing_start_ns = 0;
+  const TraceEntry* parents = nullptr;  // the trigger's own trace
+  std::size_t parent_count = 0;
+};
+
+class Writer {
+ public:
+  explicit Writer(StreamMapPtr map) : map_(std::move(map)) {}
+  const StreamMapPtr& map() const noexcept { return map_; }
+
+  // Marks the frame as incomplete; the caller then fills map()->pixels().
+  void begin() noexcept;
+  // The frame is complete: history, times, trace, counter, wake-ups, in the order of the format. Returns its count.
+  std::uint64_t publish(std::int64_t acquisition_ns, const Ancestry* ancestry) noexcept;
+  // The frame will not be completed. With a history the last good frame is put back; without one there is none to put
+  // back, and the frame stays marked as incomplete until the next is published.
+  void abandon() noexcept;
+  // begin, copy, publish.
+  std::uint64_t write(const void* pixels, std::int64_t acquisition_ns, const Ancestry* ancestry) noexcept;
+
+ private:
+  void store_history(std::uint64_t count, const Timespec& acquired, const Timespec& written) noexcept;
+  void store_trace(std::int64_t now_ns, const Ancestry* ancestry) noexcept;
+  void wake(std::uint64_t previous) noexcept;
+
+  StreamMapPtr map_;
+};
+
+}  // namespace framebus

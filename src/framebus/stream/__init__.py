@@ -1,0 +1,23 @@
+"""Streams: arrays in shared memory that one process writes and any number read, each frame whole or not at all."""
+
+from framebus.stream.frame import Frame, LatestFrame
+from framebus.stream.keywords import Keywords
+from framebus.stream.listing import StreamInfo, purge, streams
+from framebus.stream.opening import connect, create, open  # noqa: A004
+from framebus.stream.stream import Stream, StreamStatistics
+from framebus.stream.trace import TraceEntry
+
+__all__ = [
+    "Frame",
+    "Keywords",
+    "LatestFrame",
+    "Stream",
+    "StreamInfo",
+    "StreamStatistics",
+    "TraceEntry",
+    "connect",
+    "create",
+    "open",
+    "purge",
+    "streams",
+]

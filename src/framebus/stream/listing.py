@@ -1,0 +1,121 @@
+"""What streams there are, in which state; and clearing away those that nobody will use again."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from framebus import _core
+from framebus.errors import FramebusError
+from framebus.stream.datatypes import DTYPES
+from framebus.stream.mappers import mapped_files
+from framebus.stream.names import SUFFIX, shm_directory
+from framebus.stream.opening import remove_stream
+
+StreamState = Literal["live", "empty", "dead", "bad"]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """One stream as it stands.
+
+    Attributes:
+        name: the stream's name.
+        path: its file.
+        state: ``live`` (its writer runs), ``empty`` (never written, its creator runs), ``dead`` (the process that last
+            wrote it, or made it, is gone), ``bad`` (not a stream that can be opened; see ``error``).
+        shape, dtype: NumPy's; None for a bad one.
+        count: frame counter.
+        age_s: seconds since the last frame; None if there was none.
+        writer_pid: the process that wrote last, or, before the first frame, that made it.
+        history: how many past frames it keeps.
+        size_bytes: of the file.
+        error: what is wrong with a bad one.
+    """
+
+    name: str
+    path: Path
+    state: StreamState
+    shape: tuple[int, ...] | None = None
+    dtype: np.dtype[Any] | None = None
+    count: int = 0
+    age_s: float | None = None
+    writer_pid: int = 0
+    history: int = 0
+    size_bytes: int = 0
+    error: str = ""
+
+
+def streams(directory: str | os.PathLike[str] | None = None) -> list[StreamInfo]:
+    """Every stream in the shared-memory directory (or in ``directory``), sorted by name."""
+    folder = shm_directory() if directory is None else Path(directory)
+    found = (_describe(path) for path in sorted(folder.glob(f"*{SUFFIX}")) if not path.name.startswith("."))
+    return [info for info in found if info is not None]
+
+
+def purge(directory: str | os.PathLike[str] | None = None) -> list[StreamInfo]:
+    """Remove streams whose writer is dead and that no process maps; returns those removed.
+
+    A process that may not be looked into (another user's) counts as one that may map the stream: then only streams
+    of processes that can be seen through are removed, so run it as the user who owns them, or as root.
+    """
+    users, complete = mapped_files()
+    removed = []
+    for info in streams(directory):
+        if info.state != "dead" or not complete:
+            continue
+        handle = _core.StreamHandle.open(str(info.path))
+        try:
+            if not users.get((handle.device, handle.inode)) and not _writer(handle)[1]:
+                remove_stream(handle)
+                removed.append(info)
+        finally:
+            handle.close()
+    return removed
+
+
+def _writer(handle: _core.StreamHandle) -> tuple[int, bool]:
+    if handle.last_writer:
+        return handle.last_writer, handle.last_writer_alive
+    creator: int = handle.header()["creator_pid"]
+    return creator, _core.process_alive(creator)
+
+
+def _describe(path: Path) -> StreamInfo | None:
+    name = path.name.removesuffix(SUFFIX)
+    try:
+        size = path.stat().st_size
+        handle = _core.StreamHandle.open(str(path))
+    except FileNotFoundError:
+        return None
+    except (FramebusError, OSError) as error:
+        if not path.exists():
+            return None  # removed between the listing and the look
+        return StreamInfo(name, path, "bad", size_bytes=size, error=str(error))
+    try:
+        return _describe_open(name, path, size, handle)
+    finally:
+        handle.close()
+
+
+def _describe_open(name: str, path: Path, size: int, handle: _core.StreamHandle) -> StreamInfo:
+    header = handle.header()
+    count = handle.count
+    pid, alive = _writer(handle)
+    state: StreamState = "dead" if not alive else "live" if count else "empty"
+    return StreamInfo(
+        name=name,
+        path=path,
+        state=state,
+        shape=tuple(reversed(handle.size)),
+        dtype=DTYPES[handle.datatype],
+        count=count,
+        age_s=max(0.0, (_core.realtime_ns() - header["writetime_ns"]) * 1e-9) if count else None,
+        writer_pid=pid,
+        history=handle.history,
+        size_bytes=size,
+    )

@@ -1,0 +1,224 @@
+"""Making, finding and removing streams."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+import threading
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from framebus import _core
+from framebus.errors import StreamExists, StreamFormatError, StreamNotFound, UsageError
+from framebus.stream.conf import find_conf, load_conf
+from framebus.stream.datatypes import DTYPES, datatype_code
+from framebus.stream.keywords import COMMENT_BYTES, NAME_BYTES, TEXT_BYTES, KeywordValue
+from framebus.stream.names import StreamName, parse, require, shm_directory, stream_path
+from framebus.stream.stream import Stream
+
+DEFAULT_KEYWORD_SLOTS = 50
+
+KeywordInput = Mapping[str, KeywordValue | tuple[KeywordValue, str]]
+
+_local_lock = threading.Lock()
+_local_streams: dict[str, _core.StreamHandle] = {}
+
+
+def create(
+    name: str | os.PathLike[str],
+    *,
+    shape: tuple[int, ...] | int,
+    dtype: npt.DTypeLike = None,
+    history: int = 0,
+    keywords: KeywordInput | None = None,
+    semaphores: int = 10,
+    mode: int = 0o660,
+    dialect: str = "isio",
+    keyword_slots: int | None = None,
+    huge_pages: bool = False,
+) -> Stream:
+    """Create a stream and return a handle of it. A stream that has the name is replaced, and its users are told.
+
+    Args:
+        name: a name, or a path that ends in ``.im.shm``. ``@L:`` keeps it in this process, ``@N:`` demands that none
+            of that name exists, ``tf32>`` sets the dtype.
+        shape: 1 to 3 axes, NumPy's order (y before x).
+        dtype: one of the 13 types; float32 if neither this nor the name says.
+        history: how many past frames to keep for readers that fall behind; each costs a frame of memory and the
+            writer one more copy per frame.
+        keywords: initial keywords, ``{"FRATE": 1000.0}`` or ``{"FRATE": (1000.0, "frames per second")}``.
+        semaphores: how many semaphores C readers find, 1 to 64.
+        mode: access mode of the file, under the umask.
+        dialect: file format; ``"isio"`` is ImageStreamIO's.
+        keyword_slots: how many keywords fit; 50, or as many as ``keywords`` needs.
+        huge_pages: ask the kernel for huge pages, which large frames profit from; warns where it refuses.
+
+    Raises:
+        UsageError, NameFormatError: an argument is wrong.
+        StreamExists: ``@N:`` and it exists.
+        OSError: the kernel refuses (no space, no permission).
+    """
+    parsed = require(parse(name), allowed=["S", "L", "N", "type", "path"], context="create()")
+    if dialect != "isio":
+        raise UsageError(f"dialect {dialect!r} is unknown; expected 'isio'")
+    sizes = _sizes(shape)
+    chosen = _dtype(parsed, dtype)
+    slots = max(DEFAULT_KEYWORD_SLOTS, len(keywords or {})) if keyword_slots is None else keyword_slots
+    _in_range("history", history, 0, 2**31)
+    _in_range("semaphores", semaphores, 1, 64)
+    _in_range("keyword_slots", slots, len(keywords or {}), 65535)
+    _in_range("mode", mode, 0, 0o777)
+    path = parsed.name if parsed.local else str(stream_path(parsed))
+    with _local_lock:
+        if parsed.local and parsed.exists is False and parsed.name in _local_streams:
+            raise StreamExists(f"process-local stream '{parsed.name}' exists already, and it was to be new")
+        handle = _core.create_stream(
+            path,
+            parsed.name,
+            list(reversed(sizes)),
+            datatype_code(chosen),
+            history,
+            semaphores,
+            slots,
+            mode,
+            huge_pages,
+            parsed.local,
+            parsed.exists is False,
+        )
+        if parsed.local:
+            former = _local_streams.get(parsed.name)
+            _local_streams[parsed.name] = handle
+            if former is not None:
+                former.retire()
+    if huge_pages:
+        _warn_without_huge_pages()
+    stream = Stream(handle.share() if parsed.local else handle)
+    for key, value in (keywords or {}).items():
+        stream.keywords.set(key, *value) if isinstance(value, tuple) else stream.keywords.set(key, value)
+    return stream
+
+
+def open(name: str | os.PathLike[str]) -> Stream:  # noqa: A001
+    """Open an existing stream, whoever made it.
+
+    Args:
+        name: a name, or a path of a stream's file. ``wfs[10:29,-*]`` opens a slice of it, ``tf32>`` demands a dtype,
+            ``@L:`` looks among this process' own. A stream that is not in memory is loaded from
+            ``./conf/shmim.<name>.fits`` where that exists (unless ``@E:`` demands that it be in memory).
+
+    Raises:
+        StreamNotFound: there is none; the message says where was looked.
+        StreamFormatError: the file is corrupt, foreign or truncated; the message names the field.
+        NameFormatError: the name, a modifier or the slice is wrong.
+    """
+    parsed = require(parse(name), allowed=["S", "L", "E", "type", "slices", "path"], context="open()")
+    if parsed.local:
+        stream_handle = _open_local(parsed.name)
+    else:
+        try:
+            stream_handle = _core.StreamHandle.open(str(stream_path(parsed)))
+        except StreamNotFound:
+            stream_handle = _load_from_conf(parsed)
+    found = DTYPES[stream_handle.datatype]
+    if parsed.dtype is not None and parsed.dtype != found:
+        stream_handle.close()
+        raise UsageError(f"stream '{parsed.name}' has dtype {found}, '{parsed}' demands {parsed.dtype}")
+    return Stream(stream_handle, parsed.slices)
+
+
+def connect(name: str, *, shape: tuple[int, ...], dtype: npt.DTypeLike, history: int = 0) -> Stream:
+    """Open the stream if it exists with that shape and dtype (and at least that history), else create it."""
+    parsed = require(parse(name), allowed=["S", "L", "type", "path"], context="connect()")
+    wanted = _dtype(parsed, dtype)
+    try:
+        stream = open(str(parsed))
+    except (StreamNotFound, StreamFormatError, UsageError):
+        return create(name, shape=shape, dtype=wanted, history=history)
+    if stream.shape == tuple(shape) and stream.dtype == wanted and stream.history_length >= history:
+        return stream
+    stream.close()
+    return create(name, shape=shape, dtype=wanted, history=history)
+
+
+def remove_stream(handle: _core.StreamHandle) -> None:
+    """Unlink a stream's file (if the name still is this file's) and wake everybody who uses it."""
+    if handle.local:
+        with _local_lock:
+            mine = _local_streams.get(handle.path)
+            if mine is not None and mine.inode == handle.inode:
+                del _local_streams[handle.path]
+    elif handle.current:
+        Path(handle.path).unlink(missing_ok=True)
+    handle.retire()
+
+
+def _open_local(name: str) -> _core.StreamHandle:
+    with _local_lock:
+        found = _local_streams.get(name)
+        if found is None:
+            raise StreamNotFound(f"no process-local stream '{name}' in this process; @L: streams are seen by it alone")
+        return found.share()
+
+
+def _load_from_conf(parsed: StreamName) -> _core.StreamHandle:
+    conf = None if parsed.path is not None or parsed.exists else find_conf(parsed.name)
+    if conf is None:
+        where = parsed.path or shm_directory()
+        looked = "" if parsed.path is not None else f" in {where}, nor ./conf/shmim.{parsed.name}.fits"
+        raise StreamNotFound(f"no stream '{parsed.path or parsed.name}'{looked}; 'framebus ls' lists those that are there")
+    data, keywords = load_conf(conf)
+    fitting = {key: pair for key, pair in keywords.items() if _fits(key, *pair)}
+    if len(fitting) < len(keywords):
+        left = ", ".join(sorted(set(keywords) - set(fitting)))
+        warnings.warn(f"{conf}: keywords too long for a stream's fields were left out: {left}", stacklevel=3)
+    stream = create(parsed.name, shape=data.shape, dtype=data.dtype, keywords=fitting)
+    stream.write(data)
+    return stream.handle
+
+
+def _fits(key: str, value: KeywordValue, comment: str) -> bool:
+    texts = ((key, NAME_BYTES), (value if isinstance(value, str) else "", TEXT_BYTES), (comment, COMMENT_BYTES))
+    return all(len(text.encode()) <= room for text, room in texts)
+
+
+def _sizes(shape: tuple[int, ...] | int) -> tuple[int, ...]:
+    try:
+        sizes = tuple(operator.index(n) for n in ((shape,) if np.isscalar(shape) else shape))  # type: ignore[union-attr,arg-type]
+    except TypeError:
+        raise UsageError(f"shape {shape!r}: expected a tuple of 1 to 3 whole numbers") from None
+    if not 1 <= len(sizes) <= 3 or any(not 1 <= n < 2**32 for n in sizes) or math.prod(sizes) >= 2**48:
+        raise UsageError(f"shape {shape!r}: expected 1 to 3 axes, each of at least one element")
+    return sizes
+
+
+def _dtype(parsed: StreamName, dtype: npt.DTypeLike) -> np.dtype[Any]:
+    if parsed.dtype is None:
+        return np.dtype(np.float32 if dtype is None else dtype)
+    if dtype is not None and np.dtype(dtype) != parsed.dtype:
+        raise UsageError(f"'{parsed}' sets dtype {parsed.dtype}, the argument dtype={np.dtype(dtype)}; give one of them")
+    return parsed.dtype
+
+
+def _in_range(what: str, value: int, low: int, high: int) -> None:
+    if not isinstance(value, int | np.integer) or not low <= value <= high:
+        raise UsageError(f"{what} is {value!r}, expected a whole number from {low} to {high}")
+
+
+def _warn_without_huge_pages() -> None:
+    setting = Path("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
+    try:
+        chosen = setting.read_text().split("[")[1].split("]")[0]
+    except (OSError, IndexError):
+        chosen = "unknown"
+    if chosen in ("never", "deny", "unknown"):
+        warnings.warn(
+            f"the kernel gives shared memory no huge pages ({setting} is '{chosen}'); the stream works with normal ones. "
+            f"To allow them: echo advise > {setting} (as root)",
+            stacklevel=3,
+        )

@@ -1,0 +1,342 @@
+"""A stream handle: write frames, read them whole, wait for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from framebus import _core
+from framebus.errors import UsageError
+from framebus.stream.datatypes import DTYPES
+from framebus.stream.frame import Frame, LatestFrame
+from framebus.stream.keywords import Keywords
+from framebus.stream.names import SUFFIX
+from framebus.stream.slices import Slices
+from framebus.stream.trace import TraceEntry, read_trace
+
+DEFAULT_TIMEOUT_S = 5.0
+"""How long a read waits for a frame unless told otherwise, in s."""
+
+WakeMode = Literal["auto", "futex", "semaphore", "poll"]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatistics:
+    """What one handle has seen and done.
+
+    Attributes:
+        frames_read, frames_missed, frames_written: by this handle.
+        cursor: count of the last frame read.
+        retries: copies thrown away because the writer changed the frame meanwhile.
+        recreated: how often the handle moved to a new file of the same name.
+        unannounced: frames that came without a wake-up and were found all the same.
+        wake: how the handle last slept: futex, semaphore, poll, or auto if it never did.
+        semaphore: index of the semaphore it holds, -1 if none.
+    """
+
+    frames_read: int
+    frames_missed: int
+    frames_written: int
+    cursor: int
+    retries: int
+    recreated: int
+    unannounced: int
+    wake: WakeMode
+    semaphore: int
+
+
+def timeout_ns(timeout_s: float | None) -> int:
+    """Seconds to the core's integer nanoseconds; None means for ever (-1)."""
+    if timeout_s is None:
+        return -1
+    if not timeout_s >= 0:
+        raise UsageError(f"timeout_s is {timeout_s!r}; expected seconds >= 0, or None to wait for ever")
+    return min(int(timeout_s * 1e9), 2**62)
+
+
+class Stream:
+    """One handle of one stream, with a cursor of its own. Made by ``create`` and ``open``.
+
+    Any number of handles may read one stream; one process at a time should write it. A handle is for one thread at a
+    time: give every thread its own.
+    """
+
+    def __init__(self, handle: _core.StreamHandle, slices: Slices | None = None) -> None:
+        self._handle = handle
+        self._slices = slices
+        self._dtype = DTYPES[handle.datatype]
+        self._frame_shape = tuple(reversed(handle.size))
+        self._shape = self._frame_shape if slices is None else slices.shape(self._frame_shape)
+        self._keywords = Keywords(handle)
+
+    # ---- what it is ----
+
+    @property
+    def name(self) -> str:
+        """The stream's name: its file's name without ``.im.shm``."""
+        return Path(self._handle.path).name.removesuffix(SUFFIX)
+
+    @property
+    def path(self) -> Path:
+        """The stream's file; for a process-local stream its name alone."""
+        return Path(self._handle.path)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """NumPy shape of what is read and written (of the slice, if the name had one)."""
+        return self._shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Element type."""
+        return self._dtype
+
+    @property
+    def count(self) -> int:
+        """The frame counter now: the count of the newest frame, 0 before the first."""
+        return self._handle.count
+
+    @property
+    def history_length(self) -> int:
+        """How many past frames the stream keeps."""
+        return self._handle.history
+
+    @property
+    def keywords(self) -> Keywords:
+        """The stream's keywords, a mutable mapping shared with all its users."""
+        return self._keywords
+
+    @property
+    def handle(self) -> _core.StreamHandle:
+        """The native handle, for loops that bind to it."""
+        return self._handle
+
+    @property
+    def wake_mode(self) -> WakeMode:
+        """How to sleep: ``auto`` (the default) picks a futex for framebus writers and a semaphore for others."""
+        return self._handle.wake_mode  # type: ignore[return-value]
+
+    @wake_mode.setter
+    def wake_mode(self, mode: WakeMode) -> None:
+        self._handle.wake_mode = mode
+
+    def header(self) -> dict[str, Any]:
+        """Every header field by name, as they stand."""
+        return self._handle.header()
+
+    def trace(self) -> list[TraceEntry]:
+        """The newest frame's process trace, its newest step first."""
+        return read_trace(self._handle)
+
+    def statistics(self) -> StreamStatistics:
+        """What this handle has seen and done."""
+        return StreamStatistics(**self._handle.statistics())
+
+    # ---- writing ----
+
+    def write(self, array: npt.ArrayLike, *, acquisition_ns: int = 0) -> int:
+        """Publish one frame; returns its count.
+
+        Args:
+            array: the stream's shape; its dtype, or one that converts to it without changing kind.
+            acquisition_ns: when the data was acquired (integer ns since the epoch); 0 means now.
+
+        Raises:
+            UsageError: wrong shape or dtype, or this process may not write.
+            StreamRecreated: the stream was removed, or made anew with another shape or dtype.
+        """
+        if self._slices is None:
+            count = self._handle.write(array, acquisition_ns)
+            if count:
+                return count
+        return self._write_converted(array, acquisition_ns)
+
+    def _write_converted(self, array: npt.ArrayLike, acquisition_ns: int) -> int:
+        values = np.asarray(array)
+        if values.shape != self._shape:
+            raise UsageError(f"{self.path}: a frame has shape {self._shape}, the array has {values.shape}")
+        if not np.can_cast(values.dtype, self._dtype, "same_kind"):
+            raise UsageError(
+                f"{self.path}: the stream's dtype is {self._dtype}, {values.dtype} does not convert to it without loss "
+                "of kind; convert it yourself with .astype()"
+            )
+        if self._slices is None:
+            frame = np.ascontiguousarray(values, dtype=self._dtype)
+        else:
+            frame = self._whole_frame()
+            self._slices.assign(frame, values)
+        return self._handle.write(frame, acquisition_ns)
+
+    def _whole_frame(self) -> npt.NDArray[Any]:
+        frame = np.zeros(self._frame_shape, self._dtype)
+        if self._handle.count:
+            self._handle.read_newest(frame, timeout_ns(DEFAULT_TIMEOUT_S))
+        return frame
+
+    @contextmanager
+    def writing(self, *, acquisition_ns: int = 0) -> Iterator[npt.NDArray[Any]]:
+        """Fill a frame in place: ``with s.writing() as view: view[...] = ...``; published on a clean exit only.
+
+        The view is shared memory, holding the previous frame until overwritten. If the block raises, nothing is
+        published: with a history the previous frame is put back, without one readers find no whole frame until the
+        next is published.
+        """
+        self._whole_only("writing()")
+        view: npt.NDArray[Any] = self._handle.begin_write()  # type: ignore[assignment]
+        try:
+            yield view
+        except BaseException:
+            self._handle.abandon_write()
+            raise
+        finally:
+            view.flags.writeable = False
+        self._handle.end_write(acquisition_ns)
+
+    # ---- reading ----
+
+    def read(self, out: npt.NDArray[Any] | None = None, *, timeout_s: float | None = DEFAULT_TIMEOUT_S) -> npt.NDArray[Any]:
+        """A copy of the newest whole frame, whether or not it was read before.
+
+        Args:
+            out: where to copy it (the stream's shape and dtype, C-contiguous); a new array without it.
+            timeout_s: how long to wait for a first whole frame, in s; None for ever.
+
+        Raises:
+            WaitTimeout: there is none.
+        """
+        frame = self._destination(out)
+        self._handle.read_newest(frame, timeout_ns(timeout_s))
+        return frame if self._slices is None else self._slices.apply(frame)
+
+    def read_next(
+        self,
+        out: npt.NDArray[Any] | None = None,
+        *,
+        timeout_s: float | None = DEFAULT_TIMEOUT_S,
+        spin_us: float = 0.0,
+        newest: bool = False,
+    ) -> Frame:
+        """The next frame that this handle has not read, waiting for it if needed. A new handle starts with the first
+        frame published after it was opened; ``history()`` gives earlier ones.
+
+        Frames come in order, out of the history if there is one; ``frame.missed`` says how many were lost to this
+        handle because the writer was faster.
+
+        Args:
+            out: where to copy it (the stream's shape and dtype, C-contiguous); a new array without it.
+            timeout_s: in s; None waits for ever.
+            spin_us: look at the counter for that long before sleeping, in µs; ``inf`` never sleeps.
+            newest: skip to the newest frame; those passed over count as missed.
+
+        Raises:
+            WaitTimeout: none came; the message says how old the last frame is and whether its writer lives.
+            StreamRecreated: the stream was made anew with another shape or dtype.
+        """
+        frame = self._destination(out)
+        spin_ns = 2**62 if spin_us > 4e15 else int(spin_us * 1e3)
+        info = self._handle.read_next(frame, newest, timeout_ns(timeout_s), spin_ns)
+        return Frame(frame if self._slices is None else self._slices.apply(frame), *info)
+
+    def frames(
+        self,
+        n: int | None = None,
+        *,
+        timeout_s: float | None = DEFAULT_TIMEOUT_S,
+        spin_us: float = 0.0,
+        newest: bool = False,
+    ) -> Iterator[Frame]:
+        """Iterate over new frames as ``read_next`` gives them, ``n`` of them or for ever."""
+        taken = 0
+        while n is None or taken < n:
+            yield self.read_next(timeout_s=timeout_s, spin_us=spin_us, newest=newest)
+            taken += 1
+
+    def latest(self) -> LatestFrame:
+        """The newest frame in place, no copy. Use it, then check ``still_valid()``.
+
+        Raises:
+            WaitTimeout: no whole frame is there.
+        """
+        self._whole_only("latest()")
+        view = self._handle.latest()
+        if view is None:
+            # The writer is in the middle of a frame: wait it out as a read does, or say why there is none.
+            self._handle.read_newest(np.empty(self._frame_shape, self._dtype), timeout_ns(DEFAULT_TIMEOUT_S))
+            return self.latest()
+        return LatestFrame(view)
+
+    def history(self, n: int | None = None) -> list[Frame]:
+        """Up to ``n`` newest frames (all that are held if None), the oldest first. Does not move the cursor.
+
+        Streams without a history give the newest alone. Frames that the writer overwrites meanwhile are left out.
+        """
+        newest = self._handle.count
+        first = self._handle.oldest()
+        if n is not None:
+            if n < 0:
+                raise UsageError(f"history(n): n is {n}, expected 0 or more")
+            first = max(first, newest - n + 1)
+        frames = []
+        for count in range(max(first, 1), newest + 1):
+            data = np.empty(self._frame_shape, self._dtype)
+            info = self._handle.read_at(count, data)
+            if info is not None:
+                frames.append(Frame(data if self._slices is None else self._slices.apply(data), *info))
+        return frames
+
+    def wait_newer(self, count: int | None = None, timeout_s: float | None = DEFAULT_TIMEOUT_S, spin_us: float = 0.0) -> int:
+        """Wait until the frame counter is beyond ``count`` (default: its value now); returns it.
+
+        Raises:
+            WaitTimeout, StreamRecreated: as ``read_next``.
+        """
+        spin_ns = 2**62 if spin_us > 4e15 else int(spin_us * 1e3)
+        return self._handle.wait_newer(self.count if count is None else count, timeout_ns(timeout_s), spin_ns)
+
+    def skip_to_newest(self) -> int:
+        """Move the cursor past every frame published so far; ``read_next`` then gives the next one. Returns the count."""
+        count = self._handle.count
+        self._handle.cursor = count
+        return count
+
+    # ---- its end ----
+
+    def close(self) -> None:
+        """Give the handle up; the stream stays. Views of it stay usable. Closing twice is fine."""
+        self._handle.close()
+
+    def remove(self) -> None:
+        """Remove the stream from shared memory and close this handle. Other handles are woken and told."""
+        from framebus.stream.opening import remove_stream
+
+        remove_stream(self._handle)
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self._handle.closed:
+            return "<Stream closed>"
+        held = f", history {self.history_length}" if self.history_length else ""
+        return f"<Stream {self.name!r} {self._shape} {self._dtype}{held}, count {self.count}>"
+
+    def _destination(self, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+        if out is None:
+            return np.empty(self._frame_shape, self._dtype)
+        self._whole_only("out=")
+        return out
+
+    def _whole_only(self, what: str) -> None:
+        if self._slices is not None:
+            raise UsageError(f"{what} works on whole frames; {self.name}[{self._slices}] is a slice: use read() and write()")

@@ -1,0 +1,457 @@
+"""What a unit is: its arrays and parameters, read from a function's signature.
+
+``@unit`` turns a function into a ``FunctionUnit``. Everything that can be wrong with a signature is said
+here, where the function stands, with its name, the argument and what to do.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import operator
+import os
+import re
+import struct
+import sys
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import FunctionType, MappingProxyType, SimpleNamespace
+from typing import Annotated, Any, Literal, TypeAlias, overload
+
+import numpy as np
+
+from framebus.errors import ParameterError, UsageError
+from framebus.unit.arrays import Argument, Array, ArraySpec, Role, ShapesFunction, resolve
+
+ParameterType: TypeAlias = Literal["float64", "float32", "int64", "int32", "uint64", "uint32", "onoff", "string"]
+Value: TypeAlias = float | int | bool | str
+FastMath: TypeAlias = bool | frozenset[str]
+
+_PARAMETER_TYPES: dict[Any, ParameterType] = {
+    float: "float64",
+    int: "int64",
+    bool: "onoff",
+    str: "string",
+    np.float64: "float64",
+    np.float32: "float32",
+    np.int64: "int64",
+    np.int32: "int32",
+    np.uint64: "uint64",
+    np.uint32: "uint32",
+    np.bool_: "onoff",
+}
+_CELLS: dict[str, str] = {
+    "float64": "<d",
+    "float32": "<f4x",
+    "int64": "<q",
+    "int32": "<i4x",
+    "uint64": "<Q",
+    "uint32": "<I4x",
+    "onoff": "<q",
+}
+_FASTMATH = frozenset({"nnan", "ninf", "nsz", "arcp", "contract", "afn", "reassoc", "fast"})
+FILE_MODULE_PREFIX = "_framebus_file_"
+"""Modules that ``load_unit`` made from a path are registered under this prefix and a hash of the path."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Limits of a parameter, both inclusive: ``Annotated[float, Range(0.0, 2.0)]``; ``None`` is no limit.
+
+    Raises:
+        UsageError: a limit is no number, or the minimum is above the maximum.
+    """
+
+    minimum: float | None = None
+    maximum: float | None = None
+
+    def __post_init__(self) -> None:
+        for limit in (self.minimum, self.maximum):
+            real = isinstance(limit, int | float | np.integer | np.floating) and not isinstance(limit, bool)
+            if limit is not None and (not real or math.isnan(limit)):
+                raise UsageError(f"{self}: {limit!r} is no limit; use a number or None")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise UsageError(f"{self}: the minimum is above the maximum")
+
+    def __contains__(self, value: float) -> bool:
+        above = self.minimum is None or value >= self.minimum
+        return above and (self.maximum is None or value <= self.maximum)
+
+    def __str__(self) -> str:
+        return f"Range({self.minimum}, {self.maximum})"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One live parameter of a unit."""
+
+    name: str
+    type: ParameterType
+    default: Value
+    range: Range | None = None
+    description: str = ""
+
+    def check(self, value: Any) -> Value:
+        """``value`` as this parameter's Python type.
+
+        Raises:
+            ParameterError: it has another type, does not fit in it, or is outside the range.
+        """
+        found = self._convert(value)
+        if found is None:
+            raise ParameterError(f"parameter {self.name!r}: {value!r} is no {self.type}")
+        if self.range is not None and not isinstance(found, str) and found not in self.range:
+            raise ParameterError(f"parameter {self.name!r}: {value!r} is outside {self.range}")
+        return found
+
+    def _convert(self, value: Any) -> Value | None:
+        logical = isinstance(value, bool | np.bool_)
+        if self.type == "onoff":
+            return bool(value) if logical else None
+        if self.type == "string":
+            return value if isinstance(value, str) else None
+        if logical:
+            return None
+        if self.type in ("float64", "float32"):
+            return self._convert_float(value)
+        try:
+            number = operator.index(value)
+        except TypeError:
+            return None
+        limits = np.iinfo(self.type)
+        return number if limits.min <= number <= limits.max else None
+
+    def _convert_float(self, value: Any) -> float | None:
+        if not isinstance(value, int | float | np.integer | np.floating):
+            return None
+        try:
+            number = float(value)
+            if self.type == "float32" and math.isfinite(number):
+                number = float(struct.unpack("<f", struct.pack("<f", number))[0])
+        except OverflowError:
+            return None
+        return number
+
+    def pack(self, value: Any) -> int:
+        """The signed 64-bit cell that a compiled unit reads ``value`` from: 4-byte types in its low half.
+
+        Raises:
+            ParameterError: the value does not fit, or the parameter is a string.
+        """
+        if self.type == "string":
+            raise ParameterError(f"parameter {self.name!r} is a string; compiled units have no string parameters")
+        cell = struct.pack(_CELLS[self.type], self.check(value))
+        return int(struct.unpack("<q", cell)[0])
+
+
+class Declaration:
+    """Arrays and parameters of a unit, and where its code is found again.
+
+    Attributes:
+        name: the unit's name.
+        arguments: its arrays, in the order of the signature.
+        parameters: its live parameters, in the order of the signature.
+        use: ``"package.module:name"``, or ``"/path/file.py:name"`` for a file that is in no package;
+            ``load_unit`` takes it.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], name: str | None, *, method: bool, use: str, localns: Mapping[str, Any]
+    ) -> None:
+        self.name = _checked_name(name if name is not None else function.__name__)
+        self.use = use
+        self.arguments, self.parameters = _read_signature(self.name, function, method, localns)
+        self._shapes: ShapesFunction | None = None
+        self._shapes_inputs: tuple[str, ...] = ()
+
+    def inputs(self) -> tuple[Argument, ...]:
+        """The ``In`` arguments; the first one triggers."""
+        return tuple(argument for argument in self.arguments if argument.role is Role.IN)
+
+    def outputs(self) -> tuple[Argument, ...]:
+        """The ``Out`` arguments."""
+        return tuple(argument for argument in self.arguments if argument.role is Role.OUT)
+
+    def states(self) -> tuple[Argument, ...]:
+        """The ``State`` arguments."""
+        return tuple(argument for argument in self.arguments if argument.role is Role.STATE)
+
+    def parameter(self, name: str) -> Parameter:
+        """The parameter called ``name``.
+
+        Raises:
+            ParameterError: the unit has none of that name.
+        """
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        names = ", ".join(parameter.name for parameter in self.parameters) or "none"
+        raise ParameterError(f"unit {self.name!r} has no parameter {name!r}; it has: {names}")
+
+    def shapes(self, function: ShapesFunction) -> ShapesFunction:
+        """Decorator: ``function`` tells the shapes and dtypes that declared sizes cannot.
+
+        It takes any of the unit's inputs by name, each an ``ArraySpec``, and returns
+        ``{"output or state": (shape, dtype)}``; a dtype of ``None`` means the usual one.
+
+        Raises:
+            UsageError: it takes something that is no input of the unit.
+        """
+        self._shapes_inputs = self._check_shapes(function)
+        self._shapes = function
+        return function
+
+    def _check_shapes(self, function: ShapesFunction) -> tuple[str, ...]:
+        names = [argument.name for argument in self.inputs()]
+        for parameter in inspect.signature(function).parameters.values():
+            by_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            if not by_name or parameter.name not in names:
+                raise UsageError(
+                    f"unit {self.name!r}: its shapes function takes {str(parameter)!r}, but only the unit's inputs "
+                    f"can be asked for: {', '.join(names) or 'it has none'}"
+                )
+        return tuple(inspect.signature(function).parameters)
+
+    def resolve(
+        self, inputs: Mapping[str, ArraySpec], given_outputs: Mapping[str, ArraySpec] = MappingProxyType({})
+    ) -> dict[str, ArraySpec]:
+        """Specs of all arrays, in order, from those of the inputs and of output streams that exist already.
+
+        Raises:
+            BindingError: an array does not fit what is declared, or a shape cannot be known.
+        """
+        return resolve(self.name, self.arguments, inputs, given_outputs, self._shapes, self._shapes_inputs)
+
+
+class FunctionUnit(Declaration):
+    """A unit made of a function; calling it runs the function in plain Python.
+
+    Attributes:
+        function: the function as written.
+        compiled: whether the loop runs machine code made of it, or calls it in the interpreter.
+        fastmath: what the compiler may assume of floating point, as Numba's option of that name.
+    """
+
+    def __init__(
+        self,
+        function: FunctionType,
+        name: str | None = None,
+        *,
+        compiled: bool = True,
+        fastmath: bool | Iterable[str] = False,
+        localns: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        super().__init__(function, name, method=False, use=_use_of(function), localns=localns)
+        self.function = function
+        self.compiled = compiled
+        self.fastmath = _checked_fastmath(self.name, fastmath)
+        self.__doc__ = function.__doc__
+        self.__name__ = function.__name__
+        self.__qualname__ = function.__qualname__
+        self.__module__ = function.__module__
+        self.__wrapped__ = function
+        texts = [parameter.name for parameter in self.parameters if parameter.type == "string"]
+        if compiled and texts:
+            raise UsageError(
+                f"unit {self.name!r}, parameter {texts[0]!r}: a compiled unit cannot take a str; use int, float or "
+                f"bool, or @unit(compiled=False)"
+            )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function in the interpreter."""
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<unit {self.name!r} of {self.use}>"
+
+    @cached_property
+    def jit(self) -> Any:
+        """The Numba dispatcher of the function, its plain Python helpers compiled along; same signature.
+
+        Raises:
+            UsageError: the unit was declared with ``compiled=False``.
+        """
+        if not self.compiled:
+            raise UsageError(f"unit {self.name!r} is declared with compiled=False; it has no compiled form")
+        from framebus.unit.helpers import dispatcher
+
+        return dispatcher(self.function, self.fastmath)
+
+
+@overload
+def unit(function: Callable[..., Any], /) -> FunctionUnit: ...
+@overload
+def unit(
+    *, compiled: bool = True, fastmath: bool | Iterable[str] = False, name: str | None = None
+) -> Callable[[Callable[..., Any]], FunctionUnit]: ...
+def unit(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    compiled: bool = True,
+    fastmath: bool | Iterable[str] = False,
+    name: str | None = None,
+) -> FunctionUnit | Callable[[Callable[..., Any]], FunctionUnit]:
+    """Make a unit of a function: ``@unit`` or ``@unit(compiled=False)``.
+
+    Positional arguments are arrays annotated ``In``, ``Out`` or ``State``; keyword-only ones are live
+    parameters annotated ``float``, ``int``, ``bool`` (``str`` with ``compiled=False``) with a default.
+
+    Args:
+        compiled: compile it with Numba for the arrays it is bound to, or run it in the interpreter.
+        fastmath: let the compiler reorder floating-point arithmetic: ``True`` or a set of LLVM's flags.
+        name: the unit's name; the function's when ``None``.
+
+    Raises:
+        UsageError: the signature is not that of a unit; the message says which argument and what to do.
+    """
+    localns = sys._getframe(1).f_locals
+
+    def declare(function: Callable[..., Any]) -> FunctionUnit:
+        if isinstance(function, type) or not isinstance(function, FunctionType):
+            raise UsageError(
+                f"@unit stands over a plain function, not over {function!r}; for a device subclass framebus.unit.Unit"
+            )
+        return FunctionUnit(function, name, compiled=compiled, fastmath=fastmath, localns=localns)
+
+    return declare if function is None else declare(function)
+
+
+def _use_of(item: Any) -> str:
+    """Where ``load_unit`` finds a function or class again."""
+    module = sys.modules.get(item.__module__)
+    name = item.__qualname__
+    spec = getattr(module, "__spec__", None)
+    file = getattr(module, "__file__", None)
+    if file is None and isinstance(item, FunctionType):
+        file = item.__code__.co_filename
+    loose = module is None or item.__module__.startswith(FILE_MODULE_PREFIX)
+    if item.__module__ == "__main__" and spec is not None:
+        return f"{spec.name}:{name}"
+    if (loose or item.__module__ == "__main__") and file is not None and os.path.isfile(file):
+        return f"{os.path.abspath(file)}:{name}"
+    return f"{item.__module__}:{name}"
+
+
+def _checked_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", name):
+        raise UsageError(
+            f"{name!r} cannot be a unit's name: up to 64 letters, digits, '_', '-' and '.', a letter first; "
+            f"give one with @unit(name=...)"
+        )
+    return name
+
+
+def _checked_fastmath(name: str, fastmath: bool | Iterable[str]) -> FastMath:
+    if isinstance(fastmath, bool):
+        return fastmath
+    flags = frozenset([fastmath] if isinstance(fastmath, str) else fastmath)
+    if not flags <= _FASTMATH:
+        raise UsageError(
+            f"unit {name!r}: fastmath has no flag {', '.join(sorted(map(repr, flags - _FASTMATH)))}; "
+            f"use True, False or a set of {', '.join(sorted(_FASTMATH))}"
+        )
+    return flags
+
+
+def _read_signature(
+    unit: str, function: Callable[..., Any], method: bool, localns: Mapping[str, Any]
+) -> tuple[tuple[Argument, ...], tuple[Parameter, ...]]:
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise UsageError(f"unit {unit!r} is a coroutine or a generator; a unit is a function that returns")
+    arguments: list[Argument] = []
+    parameters: list[Parameter] = []
+    signature = list(inspect.signature(function).parameters.values())
+    for item in signature[1:] if method else signature:
+        if item.kind in (item.VAR_POSITIONAL, item.VAR_KEYWORD):
+            raise UsageError(
+                f"unit {unit!r}, argument {str(item)!r}: a unit has a fixed number of arguments; name each one"
+            )
+        hint = _resolve_hint(unit, function, item, localns)
+        if item.kind is item.KEYWORD_ONLY:
+            parameters.append(_read_parameter(unit, item, hint))
+        else:
+            arguments.append(_read_argument(unit, item, hint))
+    if not any(argument.role is not Role.STATE for argument in arguments):
+        raise UsageError(f"unit {unit!r} has neither input nor output; annotate an argument with In or Out")
+    return tuple(arguments), tuple(parameters)
+
+
+def _resolve_hint(
+    unit: str, function: Callable[..., Any], item: inspect.Parameter, localns: Mapping[str, Any]
+) -> tuple[Any, tuple[Any, ...]]:
+    """The annotation of one argument as its type and what ``Annotated`` adds to it."""
+    if item.annotation is item.empty:
+        remedy = (
+            "annotate it with float, int, bool or str"
+            if item.kind is item.KEYWORD_ONLY
+            else "annotate it with In, Out or State, or put it after '*' to make it a parameter"
+        )
+        raise UsageError(f"unit {unit!r}, argument {item.name!r}: it has no type; {remedy}")
+    holder = SimpleNamespace(__annotations__={item.name: item.annotation})
+    globalns = getattr(inspect.unwrap(function), "__globals__", {})
+    try:
+        hint = typing.get_type_hints(holder, globalns, dict(localns), include_extras=True)[item.name]
+    except UsageError as error:
+        raise UsageError(f"unit {unit!r}, argument {item.name!r}: {error}") from None
+    except Exception as error:
+        raise UsageError(
+            f"unit {unit!r}, argument {item.name!r}: its annotation {item.annotation!r} cannot be resolved: {error}; "
+            f"what it names must be imported at module level, not under TYPE_CHECKING"
+        ) from error
+    if typing.get_origin(hint) is Annotated:
+        base, *extras = typing.get_args(hint)
+        return base, tuple(extras)
+    return hint, ()
+
+
+def _read_argument(unit: str, item: inspect.Parameter, hint: tuple[Any, tuple[Any, ...]]) -> Argument:
+    where = f"unit {unit!r}, argument {item.name!r}"
+    _, extras = hint
+    roles = [extra for extra in extras if isinstance(extra, Role)]
+    if len(roles) != 1:
+        problem = "more than one role" if roles else "no role"
+        raise UsageError(
+            f"{where}: it has {problem}; annotate it with one of In, Out and State, or put it after '*' to make it a "
+            f"parameter"
+        )
+    if item.default is not item.empty:
+        raise UsageError(f"{where}: an array has no default; remove '= {item.default!r}'")
+    if any(isinstance(extra, Range) for extra in extras):
+        raise UsageError(f"{where}: Range is for parameters; an array takes Array(shape, dtype)")
+    constraints = [extra for extra in extras if isinstance(extra, Array)]
+    if len(constraints) > 1 or any(extra is Array for extra in extras):
+        raise UsageError(f"{where}: say what is demanded of it in one Array(shape, dtype)")
+    return Argument(item.name, roles[0], constraints[0] if constraints else None, _description(where, extras))
+
+
+def _read_parameter(unit: str, item: inspect.Parameter, hint: tuple[Any, tuple[Any, ...]]) -> Parameter:
+    where = f"unit {unit!r}, parameter {item.name!r}"
+    base, extras = hint
+    if any(isinstance(extra, Role | Array) for extra in extras):
+        raise UsageError(f"{where}: an array is positional; put it before '*'")
+    if not isinstance(base, type) or base not in _PARAMETER_TYPES:
+        raise UsageError(f"{where}: its type {base!r} is not supported; use float, int, bool or str")
+    if item.default is item.empty:
+        raise UsageError(f"{where}: it has no default; give one, such as '{item.name}: {base.__name__} = ...'")
+    limits = [extra for extra in extras if isinstance(extra, Range)]
+    kind = _PARAMETER_TYPES[base]
+    if len(limits) > 1 or any(extra is Range for extra in extras):
+        raise UsageError(f"{where}: give its limits in one Range(minimum, maximum)")
+    if limits and kind in ("onoff", "string"):
+        raise UsageError(f"{where}: a {base.__name__} has no Range; remove {limits[0]}")
+    draft = Parameter(item.name, kind, item.default, limits[0] if limits else None, _description(where, extras))
+    try:
+        default = draft.check(item.default)
+    except ParameterError as error:
+        raise UsageError(f"unit {unit!r}: the default of {error}; change the default or the declaration") from None
+    return Parameter(draft.name, draft.type, default, draft.range, draft.description)
+
+
+def _description(where: str, extras: tuple[Any, ...]) -> str:
+    texts = [extra for extra in extras if isinstance(extra, str)]
+    if len(texts) > 1:
+        raise UsageError(f"{where}: it has {len(texts)} descriptions; write one string")
+    return texts[0] if texts else ""

@@ -1,0 +1,53 @@
+"""Numba's errors in a line or two: what it cannot compile, where, and why."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import re
+import types
+
+import numba
+
+_PLACE = re.compile(r"\b(?:at|from) (\S+\.py) \((\d+)\)")
+_HEADERS = ("Failed in nopython mode pipeline", "Failed in full_ir mode pipeline", "During:")
+_DETAIL = re.compile(r"^\s*(?:raised )?(?:\w+Error|\w+Exception): (.+)$")
+
+
+def explain(error: Exception, function: types.FunctionType) -> str:
+    """The reason of a failed compilation of ``function`` and the line of source that it speaks of."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    file, line = _place(text, error, function)
+    source = linecache.getline(file, line).strip()
+    where = f"{os.path.basename(file)}, line {line}" + (f": {source}" if source else "")
+    return f"{_reason(text, error)}\n  {where}"
+
+
+def _reason(text: str, error: Exception) -> str:
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(_HEADERS)]
+    if not lines:
+        return f"{type(error).__name__}"
+    if "Cannot modify readonly array" in text:
+        return "it writes to an input, but inputs are read-only; make the argument Out or State, or write to a copy"
+    call = re.search(r">>> (.+)", text)
+    if lines[0].startswith("No implementation of function") and call is not None:
+        details = [found[1] for line in lines if (found := _DETAIL.match(line))]
+        because = f": {details[-1]}" if details else ""
+        return f"Numba has no {call[1]}{because}"
+    reason = re.sub(r"\.? ?Raised from .*$", "", lines[0])
+    return f"Numba says: {reason}"
+
+
+def _place(text: str, error: Exception, function: types.FunctionType) -> tuple[str, int]:
+    """File and line: the first one named, hence the innermost, not in Numba; else where the function starts."""
+    own = os.path.dirname(numba.__file__) + os.sep
+    places = [(file, int(line)) for file, line in _PLACE.findall(text)]
+    location = getattr(error, "loc", None)
+    if location is not None:
+        places.append((location.filename, location.line))
+    code = function.__code__
+    for file, line in places:
+        if os.path.isabs(file) and not file.startswith(own):
+            return file, line
+    return code.co_filename, code.co_firstlineno

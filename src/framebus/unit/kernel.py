@@ -1,0 +1,234 @@
+"""Machine code of a unit for the native loop. Importing this module imports Numba.
+
+The loop calls ``int32_t kernel(void **arrays, const int64_t *dims, const int64_t *params)`` without the GIL:
+
+* ``arrays``: data of all arrays in the order of the signature, C-contiguous; dtype and rank are compiled in.
+* ``dims``: their sizes, all axes of all arrays one after another, so that the code serves any size.
+* ``params``: one 8-byte cell per parameter in the order of the signature, as ``Parameter.pack`` makes it.
+
+It returns 0, or the unit's own non-zero code, or ``FAILED`` when the unit raised. It never calls the interpreter.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import linecache
+import os
+import platform
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+import numpy as np
+from numba.core.compiler_lock import global_compiler_lock
+from numba.extending import intrinsic
+
+from framebus.errors import BindingError
+from framebus.unit import cache, object_code
+from framebus.unit.arrays import ArraySpec, Role
+from framebus.unit.declare import FunctionUnit
+from framebus.unit.explain import explain
+from framebus.unit.object_code import ObjectCode
+from framebus.unit.sources import Uncacheable, fingerprint
+
+FAILED = -(2**31)
+"""What a kernel returns when the unit raised."""
+
+_LARGEST_CODE = 2**31 - 1
+# How a parameter is read from its cell: dtype of the view of all cells, and items per cell.
+_CELLS = {
+    "float64": ("float64", 1),
+    "float32": ("float32", 2),
+    "int64": ("int64", 1),
+    "int32": ("int32", 2),
+    "uint64": ("uint64", 1),
+    "uint32": ("uint32", 2),
+    "onoff": ("int64", 1),
+}
+_REMEDY = "Change it, or run the unit in the interpreter with @unit(compiled=False)."
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A compiled unit; its code stays in memory until the process ends.
+
+    Attributes:
+        address: of the C function described above.
+        from_cache: it was loaded, not compiled.
+        compile_s: seconds that either took.
+    """
+
+    address: int
+    from_cache: bool
+    compile_s: float
+
+
+def compile_kernel(unit: FunctionUnit, specs: Mapping[str, ArraySpec]) -> Kernel:
+    """Machine code of ``unit`` for arrays of these dtypes and ranks, out of the cache where it can be.
+
+    Args:
+        unit: a unit declared with ``compiled=True``.
+        specs: of all its arrays, as ``unit.resolve`` gives them.
+
+    Raises:
+        BindingError: the unit cannot be compiled; the message says which line and why.
+    """
+    start = time.perf_counter()
+    array_types = _array_types(unit, specs)
+    # Numba and LLVM share one context in the process; this is the lock that Numba compiles under.
+    with global_compiler_lock:
+        key = _key(unit, array_types)
+        code = cache.load(key) if key is not None else None
+        address = object_code.load(code) if code is not None else None
+        if address is not None:
+            return Kernel(address, True, time.perf_counter() - start)
+        code, movable = _compile(unit, array_types)
+        address = object_code.load(code)
+        if address is None:
+            lacking = ", ".join(code.externals)
+            raise BindingError(f"unit {unit.name!r} needs functions that are not in this process, of: {lacking}")
+        if key is not None and movable:
+            cache.store(key, code)
+    return Kernel(address, False, time.perf_counter() - start)
+
+
+def replay_error(unit: FunctionUnit, arrays: Sequence[np.ndarray[Any, Any]], params: Mapping[str, Any]) -> str:
+    """What a compiled unit raises when it is called once more: ``"ValueError: flux is 0 (units.py, line 12: ...)"``.
+
+    Args:
+        unit: the unit whose kernel returned an error.
+        arrays: copies of its arrays from before the failing call, in order.
+        params: its parameters then, by name.
+    """
+    try:
+        code = unit.jit(*arrays, **params)
+    except Exception as error:  # noqa: BLE001 - whatever the unit raises is the answer
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        line = linecache.getline(frame.filename, frame.lineno or 0).strip()
+        where = f"{os.path.basename(frame.filename)}, line {frame.lineno}" + (f": {line}" if line else "")
+        return f"{type(error).__name__}: {error} ({where})" if str(error) else f"{type(error).__name__} ({where})"
+    return f"it returned {code}" if code else "no error when called again with the same arrays and parameters"
+
+
+def _array_types(unit: FunctionUnit, specs: Mapping[str, ArraySpec]) -> dict[str, Any]:
+    """Numba's types of the arrays. Inputs are read-only: they may be mapped so, and others read them too."""
+    if numba.config.DISABLE_JIT:
+        raise BindingError(f"unit {unit.name!r} cannot be compiled while NUMBA_DISABLE_JIT is set; unset it")
+    found = {}
+    for argument in unit.arguments:
+        where = f"unit {unit.name!r}, argument {argument.name!r} ({argument.role.value})"
+        if argument.name not in specs:
+            raise BindingError(f"{where}: its shape and dtype are not given")
+        spec = specs[argument.name]
+        if spec.dtype.name == "float16":
+            raise BindingError(
+                f"{where}: compiled units cannot compute with float16; use a float32 stream, or run the unit in the "
+                f"interpreter with @unit(compiled=False)"
+            )
+        readonly = argument.role is Role.IN
+        found[argument.name] = numba.types.Array(numba.from_dtype(spec.dtype), len(spec.shape), "C", readonly=readonly)
+    return found
+
+
+def _key(unit: FunctionUnit, array_types: Mapping[str, Any]) -> str | None:
+    """Hash of all that the code is made of and for; ``None`` when that cannot be told."""
+    try:
+        source = fingerprint(unit.function)
+    except Uncacheable:
+        return None
+    config = numba.config
+    options = (config.OPT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE, config.BOUNDSCHECK, config.USING_SVML)
+    versions = (platform.python_version(), numba.__version__, llvmlite.__version__, np.__version__)
+    fastmath = unit.fastmath if isinstance(unit.fastmath, bool) else sorted(unit.fastmath)
+    parameters = [(parameter.name, parameter.type) for parameter in unit.parameters]
+    shape = [(name, str(kind)) for name, kind in array_types.items()]
+    made_for = (_pipeline(), versions, object_code.processor(), list(map(str, options)))
+    parts = (made_for, fastmath, shape, parameters, source)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+@functools.cache
+def _pipeline() -> str:
+    """Hash of the modules that make kernels."""
+    here = Path(__file__).parent
+    content = [(here / name).read_bytes() for name in ("kernel.py", "helpers.py", "object_code.py")]
+    return hashlib.sha256(b"".join(content)).hexdigest()
+
+
+def _compile(unit: FunctionUnit, array_types: Mapping[str, Any]) -> tuple[ObjectCode, bool]:
+    """Object code of the unit, and whether it means the same in another process."""
+    kinds = [numba.boolean if p.type == "onoff" else getattr(numba, p.type) for p in unit.parameters]
+    signature = (*array_types.values(), *kinds)
+    types = numba.types
+    function = unit.jit
+    try:
+        function.compile(signature)
+        returned = function.overloads[signature].signature.return_type
+        callback = types.int32(types.CPointer(types.voidptr), types.CPointer(types.int64), types.voidptr)
+        wrapper = numba.cfunc(callback, error_model="numpy")(_wrapper(unit, array_types, _result(unit, returned)))
+    except BindingError:
+        raise
+    except Exception as error:
+        raise BindingError(
+            f"unit {unit.name!r} cannot be compiled: {explain(error, unit.function)}\n{_REMEDY}"
+        ) from error
+    assembly = wrapper.inspect_llvm()
+    forbidden = object_code.interpreter_calls(assembly, wrapper.native_name)
+    if forbidden:
+        raise BindingError(
+            f"unit {unit.name!r} cannot be compiled: it calls the interpreter (print, objmode or the like needs "
+            f"{forbidden[0]}), for which the loop does not wait.\n{_REMEDY}"
+        )
+    movable = not getattr(wrapper._library, "has_dynamic_globals", True)
+    symbol = "framebus_" + "".join(letter if letter.isalnum() else "_" for letter in unit.name)
+    return object_code.emit(assembly, wrapper.native_name, symbol), movable
+
+
+def _result(unit: FunctionUnit, returned: Any) -> list[str]:
+    """Lines of the wrapper that turn what the unit returned into its code."""
+    optional = isinstance(returned, numba.types.Optional)
+    kind = returned.type if optional else returned
+    if isinstance(kind, numba.types.NoneType):
+        return ["return 0"]
+    if not isinstance(kind, numba.types.Integer):
+        raise BindingError(
+            f"unit {unit.name!r} returns {returned}; expected nothing, or an int: 0 to publish, another to report an "
+            f"error. Fill an Out argument with the result."
+        )
+    none = ["if code is None:", "    return 0"] if optional else []
+    # Beyond 32 bits a code must not become 0 or FAILED.
+    bounds = f"if code > {_LARGEST_CODE} or code < -{_LARGEST_CODE}:"
+    return [*none, bounds, f"    return {_LARGEST_CODE}", "return code"]
+
+
+def _wrapper(unit: FunctionUnit, array_types: Mapping[str, Any], result: list[str]) -> Any:
+    """A function that finds the unit's arguments behind three pointers and calls it; Numba inlines it all."""
+    calls, axis = [], 0
+    for index, (name, kind) in enumerate(array_types.items()):
+        sizes = "".join(f"dims[{axis + offset}], " for offset in range(kind.ndim))
+        array = f"carray(arrays[{index}], ({sizes}), {kind.dtype})"
+        calls.append(f"{name}=reading({array})" if not kind.mutable else f"{name}={array}")
+        axis += kind.ndim
+    for index, parameter in enumerate(unit.parameters):
+        dtype, step = _CELLS[parameter.type]
+        cell = f"carray(params, ({len(unit.parameters) * step},), {dtype})[{index * step}]"
+        calls.append(f"{parameter.name}={cell}" + (" != 0" if parameter.type == "onoff" else ""))
+    lines = ["try:", f"    code = function({', '.join(calls)})", "except Exception:", f"    return {FAILED}", *result]
+    source = "def kernel(arrays, dims, params):\n" + "".join(f"    {line}\n" for line in lines)
+    names = {dtype: getattr(np, dtype) for dtype in ("float32", "float64", "complex64", "complex128")}
+    names |= {f"{sign}int{bits}": getattr(np, f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)}
+    namespace = {**names, "carray": numba.carray, "reading": _reading, "function": unit.jit}
+    exec(source, namespace)  # made of argument names and numbers
+    return namespace["kernel"]
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _reading(_context: Any, array: Any) -> Any:
+    """The same array, read-only."""
+    return array.copy(readonly=True)(array), lambda _context, _builder, _signature, values: values[0]

@@ -1,0 +1,131 @@
+"""Every test has shared memory of its own, and fails if it leaves something behind."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import os
+import shutil
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from support.leaks import SCRATCH_PREFIX, SHARED_MEMORY, Snapshot
+from support.processes import Spawner
+
+ROOT = Path(__file__).resolve().parent.parent
+# No test asserts a time, hypothesis' own limits on it included.
+settings.register_profile(
+    "framebus", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("framebus")
+
+_numbers = itertools.count()
+_failed = pytest.StashKey[bool]()
+
+
+def pytest_sessionstart() -> None:
+    """Let libraries start their pools of threads now, so that no test is blamed for them."""
+    for name in ("numpy.linalg", "scipy.linalg"):
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            continue
+    _remove_scratch_of_the_dead()
+
+
+def _remove_scratch_of_the_dead() -> None:
+    """A session that was killed could not clean up."""
+    for path in SHARED_MEMORY.glob(f"{SCRATCH_PREFIX}*"):
+        pid = path.name.removeprefix(SCRATCH_PREFIX).partition("-")[0]
+        if not Path("/proc", pid).exists():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember that a test failed: its traceback keeps its variables alive, and what they map."""
+    report = yield
+    if report.failed and call.when == "call":
+        item.stash[_failed] = True
+    return report
+
+
+def _make_scratch(fallback: Path) -> Path:
+    """A new, empty directory for streams: in shared memory where that can be written, else under ``fallback``."""
+    base = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else fallback
+    path = base / f"{SCRATCH_PREFIX}{os.getpid()}-{next(_numbers)}"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Kernels are compiled once a session; streams made outside a test's own time have a scratch directory too."""
+    scratch = _make_scratch(tmp_path_factory.getbasetemp())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FRAMEBUS_CACHE_DIR", str(tmp_path_factory.mktemp("kernels")))
+        patch.setenv("MILK_SHM_DIR", str(scratch))
+        patch.setenv("MPLBACKEND", "agg")
+        yield
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def shm_dir(
+    request: pytest.FixtureRequest,
+    session_environment: None,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Path]:
+    """The test's own directory of streams, removed after it; leaks make the test fail."""
+    scratch = _make_scratch(tmp_path_factory.getbasetemp())
+    monkeypatch.setenv("MILK_SHM_DIR", str(scratch))
+    before = Snapshot.take(scratch)
+    yield scratch
+    request.node.funcargs.clear()  # the values of fixtures that are done by now
+    leaks = before.leaks(scratch, mappings=not request.node.stash.get(_failed, False))
+    before.end_processes(scratch)
+    shutil.rmtree(scratch, ignore_errors=True)
+    if leaks:
+        pytest.fail("the test left something behind:\n  " + "\n  ".join(leaks), pytrace=False)
+
+
+@pytest.fixture
+def spawn() -> Iterator[Spawner]:
+    """Start other Python processes: ``spawn("print('ready')").expect("ready")``; they end with the test."""
+    spawner = Spawner()
+    yield spawner
+    spawner.close()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The directory of measured instrument data; the test is skipped where it is absent."""
+    path = Path(os.environ.get("FRAMEBUS_DATA", ROOT.parent / "shared" / "data"))
+    if not path.is_dir():
+        pytest.skip(
+            f"no measured data: {path} does not exist; set FRAMEBUS_DATA to the directory that has it"
+        )
+    return path
+
+
+@pytest.fixture(scope="session")
+def interop() -> Path:
+    """The directory of files that other systems wrote; the test is skipped where it is absent."""
+    path = Path(os.environ.get("FRAMEBUS_INTEROP", ROOT.parent / "shared" / "interop"))
+    if not path.is_dir():
+        pytest.skip(
+            f"no files of other systems: {path} does not exist; set FRAMEBUS_INTEROP to the directory that has them"
+        )
+    return path
+
+
+@pytest.fixture(scope="session")
+def stress() -> bool:
+    """Whether this is the long run (``make stress``)."""
+    return os.environ.get("FRAMEBUS_STRESS", "") not in ("", "0")
