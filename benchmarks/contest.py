@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ import numpy.typing as npt
 
 Times = npt.NDArray[np.int64]
 """Nanoseconds, one entry per trip."""
+Round = Times | dict[str, float]
+"""The times of one round, or only their percentiles (us), where a peer's own tool says no more."""
 
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
 
@@ -31,14 +34,14 @@ class Contestant:
 
     Attributes:
         label: its name in the table.
-        run: ``run(trips)`` returns the times of that many trips in ns; raises ``Skipped`` or ``WrongAnswer``.
+        run: ``run(trips)`` returns the times of that many trips; raises ``Skipped`` or ``WrongAnswer``.
         reference: label of the contestant that it is compared with, or ``None``.
         group: ``"reference"``, ``"framebus"``, ``"peer"`` or ``"context"`` (a helpful figure without a target).
         trips: a share of the trips of a full round, for slow contestants.
     """
 
     label: str
-    run: Callable[[int], Times]
+    run: Callable[[int], Round]
     reference: str | None = None
     group: str = "context"
     trips: float = 1.0
@@ -49,8 +52,7 @@ class Target:
     """What a contestant must reach.
 
     ``statistic`` of ``label`` must be at most ``limit`` times that of ``against`` (``kind="ratio"``), at most
-    ``limit`` microseconds above it (``kind="excess"``), at least ``limit`` times it (``kind="share"``, where more is
-    better), or at most ``limit`` microseconds whatever others take (``kind="absolute"``). ``why`` is printed when
+    ``limit`` microseconds above it (``kind="excess"``), at least ``limit`` times as fast (``kind="share"``), or at most ``limit`` microseconds whatever others take (``kind="absolute"``). ``why`` is printed when
     it is not met.
     """
 
@@ -68,7 +70,7 @@ class Case:
 
     name: str
     unit: str = "us"
-    times: dict[str, list[Times]] = field(default_factory=dict)
+    times: dict[str, list[Round]] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
     references: dict[str, str | None] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -77,12 +79,19 @@ class Case:
     notes: list[str] = field(default_factory=list)
 
     def summary(self, label: str) -> dict[str, float]:
-        """p50, p99, p99.9 and max of all rounds together, in us, and the number of trips."""
-        return summarize(np.concatenate(self.times[label]))
+        """p50, p99, p99.9 and max of all rounds together, in us, and the number of trips.
+
+        Of rounds that are percentiles already: the median round, and the largest maximum.
+        """
+        whole = [r for r in self.times[label] if not isinstance(r, dict)]
+        if whole:
+            return summarize(np.concatenate(whole))
+        found = {p: float(np.median(self.per_round(label, p))) for p in PERCENTILES}
+        return found | {"max": float(self.per_round(label, "max").max()), "n": sum(map(_count, self.times[label]))}
 
     def per_round(self, label: str, statistic: str) -> npt.NDArray[np.float64]:
-        """One statistic of each round in us."""
-        return np.array([np.percentile(t, PERCENTILES[statistic]) for t in self.times[label]]) / 1e3
+        """One statistic of each round in us; NaN where a round does not say."""
+        return np.array([summarize(r).get(statistic, math.nan) for r in self.times[label]])
 
     def ratios(self, label: str, against: str, statistic: str = "p50") -> npt.NDArray[np.float64]:
         """Per round: the statistic of ``label`` divided by that of ``against`` in the same round."""
@@ -113,6 +122,8 @@ class Case:
             mine, theirs = self.per_round(t.label, t.statistic), self.per_round(t.against, t.statistic)
             n = min(len(mine), len(theirs))
             values = mine[:n] - theirs[:n]
+        elif t.kind == "share":
+            values = self.ratios(t.against, t.label, t.statistic)
         else:
             values = self.ratios(t.label, t.against, t.statistic)
         value = float(np.median(values))
@@ -150,8 +161,14 @@ class Case:
         }
 
 
-def summarize(times: Times) -> dict[str, float]:
+def _count(r: Round) -> int:
+    return int(r.get("n", 0)) if isinstance(r, dict) else int(r.size)
+
+
+def summarize(times: Round) -> dict[str, float]:
     """p50, p99, p99.9, max (us) and n of times in ns."""
+    if isinstance(times, dict):
+        return times
     values = np.percentile(times, list(PERCENTILES.values())) / 1e3
     return {**dict(zip(PERCENTILES, map(float, values), strict=True)), "n": int(times.size)}
 
@@ -176,7 +193,7 @@ def alternate(case: Case, contestants: Sequence[Contestant], *, rounds: int, tri
             except (WrongAnswer, Exception) as error:
                 case.failed[c.label] = f"{type(error).__name__}: {error}"
             else:
-                case.times.setdefault(c.label, []).append(np.asarray(result, dtype=np.int64))
+                case.times.setdefault(c.label, []).append(result)
         alive = [c for c in alive if c.label not in case.skipped and c.label not in case.failed]
         say(f"  {case.name}: round {r + 1}/{rounds}, {time.perf_counter() - started:.1f} s")
     case.times = {c.label: case.times[c.label] for c in contestants if c.label in case.times}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -66,10 +67,10 @@ class Framebus(Endpoint):
     def __init__(self, s: Session) -> None:
         import framebus as fb
 
-        self.spin_us = int(self.TIMEOUT_S * 1e6) if s.spin else 0
+        self.spin_us = math.inf if s.spin else 0.0
         there, back = f"{s.name}_there", f"{s.name}_back"
         if s.first:
-            self.streams = [fb.create(n, shape=s.shape, dtype="float32", semaphores=16) for n in (there, back)]
+            self.streams = [fb.create(n, shape=s.shape, dtype="float32") for n in (there, back)]
             self.to, self.source = self.streams
         else:
             self.streams = [fb.open(n) for n in (there, back)]
@@ -79,7 +80,7 @@ class Framebus(Endpoint):
         self.to.write(frame)
 
     def receive(self, out: Frame) -> Frame:
-        return self.source.read_next(timeout_s=self.TIMEOUT_S, spin_us=self.spin_us).data
+        return self.source.read_next(out, timeout_s=self.TIMEOUT_S, spin_us=self.spin_us).data
 
     def close(self) -> None:
         for stream in self.streams:

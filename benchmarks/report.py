@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,9 @@ def table(case: Case) -> str:
 
 
 def short(value: float) -> str:
-    """Three or four digits, never an exponent: 3.07, 42.1, 980, 12345."""
+    """Three or four digits, never an exponent: 3.07, 42.1, 980, 12345; ``-`` for what is not known."""
+    if math.isnan(value):
+        return "-"
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"
 
 
@@ -57,7 +60,7 @@ def _verdict_line(where: str, v: dict[str, Any]) -> str:
     wanted = {
         "ratio": f"<= {limit:.3g} x {against}",
         "excess": f"<= {against} + {limit:.4g} us",
-        "share": f">= {limit:.3g} x {against}",
+        "share": f">= {limit:.3g} x the speed of {against}",
         "absolute": f"<= {limit:.4g} us",
     }[v["kind"]]
     if v["met"] is None:

@@ -1,5 +1,6 @@
 // What Python sees of parameter sets.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -15,6 +16,16 @@ namespace nb = nanobind;
 namespace framebus {
 
 namespace {
+
+using Cells = nb::ndarray<std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+std::uint64_t python_refresh(const ParamSet& set, std::uint64_t seen, const Cells& cells) {
+  if (cells.size() != set.cell_count())
+    throw_usage("parameter set '" + set.name() + "': refresh() needs " + std::to_string(set.cell_count()) +
+                " cells, got " + std::to_string(cells.size()));
+  set.refresh(seen, cells.data());
+  return seen;
+}
 
 nb::tuple python_values(const ParamSet& set) {
   ParamSet::Values values;
@@ -63,8 +74,9 @@ void register_params(nb::module_& module) {
   register_spec(module);
   // Calls that may wait for another writer release the GIL: their arguments are C++ values by then.
   using Unlocked = nb::call_guard<nb::gil_scoped_release>;
-  nb::class_<ParamSet>(module, "ParamSet", "A parameter set in shared memory; framebus.params.Params is its face.")
-      .def_static("create", &ParamSet::create, nb::arg("path"), nb::arg("name"), nb::arg("specs"),
+  nb::class_<ParamSet> set(module, "ParamSet", "A parameter set in shared memory; framebus.params.Params is its face.");
+  set.attr("never") = nb::int_(ParamSet::never);  // a generation that refresh() has never seen
+  set.def_static("create", &ParamSet::create, nb::arg("path"), nb::arg("name"), nb::arg("specs"),
                   nb::arg("mode") = 0660, "A new set, replacing one of that path. Raises ParameterError, OSError.")
       .def_static("open", &ParamSet::open, nb::arg("path"),
                   "An existing set, fully checked. Raises StreamFormatError, StreamNotFound, OSError.")
@@ -72,6 +84,9 @@ void register_params(nb::module_& module) {
            "Generation, and per entry: cell, change count, text. All of one generation.")
       .def("update", &ParamSet::update, nb::arg("changes"), nb::arg("from_unit") = false, Unlocked(),
            "Apply (entry, cell, text) changes in one generation, or none; returns the generation.")
+      .def("refresh", &python_refresh, nb::arg("seen"), nb::arg("cells"),
+           "What the native loop does before a frame: if the set changed since the generation `seen`, copy all cells "
+           "(int64, one per entry) and return the generation they are of; else return `seen`.")
       .def("claim", &ParamSet::claim, Unlocked(), "This process runs a unit with the set.")
       .def("release", &ParamSet::release, "This process no longer does.")
       .def("retire", &ParamSet::retire, "Tell all handles that this file is no longer the set of that name.")

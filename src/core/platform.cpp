@@ -295,6 +295,8 @@ void block_all_signals() noexcept {
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
 
+std::int32_t thread_id() noexcept { return static_cast<std::int32_t>(::syscall(SYS_gettid)); }
+
 void register_platform(nb::module_& module) {
   module.def("realtime_ns", &realtime_ns, "CLOCK_REALTIME in integer nanoseconds: the clock of stream headers.");
   module.def("monotonic_ns", &monotonic_ns, "CLOCK_MONOTONIC in integer nanoseconds.");

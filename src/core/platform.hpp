@@ -100,5 +100,6 @@ int set_thread_priority(int priority) noexcept;  // SCHED_FIFO; 0 = normal sched
 int set_timer_slack(unsigned long slack_ns) noexcept;
 void name_thread(const std::string& name) noexcept;
 void block_all_signals() noexcept;
+std::int32_t thread_id() noexcept;
 
 }  // namespace framebus

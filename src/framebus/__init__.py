@@ -37,8 +37,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'framebus' has no attribute '{name}'")
     package = importlib.import_module(_HOMES[name])
     if name == "unit":
-        # The function shares its name with the subpackage, which the import system has just bound here.
-        globals().update({other: getattr(package, other) for other in ("unit", "In", "Out", "State")})
+        return package  # itself callable: the import system binds the subpackage under the decorator's name
     value = getattr(package, name)
     globals()[name] = value
     return value

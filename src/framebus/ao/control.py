@@ -19,7 +19,9 @@ def leaky_integrator(
     command: Annotated[Out, Array(("n",), dtype="float32"), "starts at zero"],
     *,
     gain: Annotated[float, Range(0.0, 2.0), "share of the error that is taken out per frame"] = 0.3,
-    leak: Annotated[float, Range(0.0, 1.0), "share of the command that is kept; 1 is a pure integrator"] = 0.99,
+    leak: Annotated[
+        float, Range(0.0, 1.0), "share of the command that is kept; 1 is a pure integrator"
+    ] = 0.99,
 ) -> None:
     """Command = leak * command - gain * error."""
     kept = np.float32(leak)
@@ -36,7 +38,9 @@ def modal_integrator(
     command: Annotated[Out, Array(("n",), dtype="float32"), "starts at zero"],
     *,
     gain: Annotated[float, Range(0.0, 2.0), "gain of all modes"] = 0.3,
-    leak: Annotated[float, Range(0.0, 1.0), "share of the command that is kept; 1 is a pure integrator"] = 0.99,
+    leak: Annotated[
+        float, Range(0.0, 1.0), "share of the command that is kept; 1 is a pure integrator"
+    ] = 0.99,
 ) -> None:
     """Command = leak * command - gain * mode_gains * error, mode by mode."""
     kept = np.float32(leak)

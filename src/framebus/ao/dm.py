@@ -14,7 +14,9 @@ from framebus.unit import Array, ArraySpec, In, Out, unit
 @unit
 def dm_command(
     command: Annotated[In, Array(..., dtype="float32"), "one value per actuator, any shape"],
-    flat: Annotated[In, Array(..., dtype="float32"), "command that makes the mirror flat, in the mirror's shape"],
+    flat: Annotated[
+        In, Array(..., dtype="float32"), "command that makes the mirror flat, in the mirror's shape"
+    ],
     dm: Annotated[Out, Array(..., dtype="float32"), "what the mirror gets, in the shape of ``flat``"],
     *,
     minimum: Annotated[float, "lowest value that an actuator takes, in its own units"] = -1.0,

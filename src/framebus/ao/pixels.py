@@ -13,7 +13,18 @@ import numpy as np
 from framebus.errors import BindingError
 from framebus.unit import Array, ArraySpec, In, Out, Range, unit
 
-PIXEL_DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64")
+PIXEL_DTYPES = (
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "uint64",
+    "int64",
+    "float32",
+    "float64",
+)
 """What a camera may deliver; computed with as float32."""
 
 
@@ -52,11 +63,15 @@ def _calibrate_shapes(raw: ArraySpec, dark: ArraySpec, gain: ArraySpec) -> dict[
 @unit(fastmath={"reassoc", "contract", "nsz", "arcp"})
 def intensities(
     frame: Annotated[In, Array(..., dtype=PIXEL_DTYPES), "calibrated or raw frame, any shape"],
-    valid: Annotated[In, Array(("n_valid",), dtype="int32"), "flat (C order) index of every pixel that is used"],
+    valid: Annotated[
+        In, Array(("n_valid",), dtype="int32"), "flat (C order) index of every pixel that is used"
+    ],
     reference: Annotated[In, Array(("n_valid",), dtype="float32"), "measurement that is to read zero"],
     measurement: Annotated[Out, Array(("n_valid",), dtype="float32")],
     *,
-    normalise: Annotated[bool, "divide by the sum of the valid pixels before subtracting the reference"] = False,
+    normalise: Annotated[
+        bool, "divide by the sum of the valid pixels before subtracting the reference"
+    ] = False,
     min_flux: Annotated[float, Range(0.0, None), "sum that a frame needs when normalised"] = 0.0,
 ) -> None:
     """Measurement = frame[valid] (/ their sum) - reference: the pixels themselves, as pyramid sensors are used.

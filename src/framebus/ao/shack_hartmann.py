@@ -14,13 +14,17 @@ from framebus.unit import Array, ArraySpec, In, Out, Range, State, unit
 @unit(fastmath={"reassoc", "contract", "nsz", "arcp"})
 def centroids(
     pixels: Annotated[In, Array(("height", "width"), dtype=PIXEL_DTYPES), "camera frame"],
-    boxes: Annotated[In, Array(("n_sub", 4), dtype="int32"), "sub-apertures: y0, x0, height, width in pixels"],
+    boxes: Annotated[
+        In, Array(("n_sub", 4), dtype="int32"), "sub-apertures: y0, x0, height, width in pixels"
+    ],
     reference: Annotated[In, Array(("n_slopes",), dtype="float32"), "slopes that are to read zero, pixels"],
     slopes: Annotated[Out, Array(("n_slopes",), dtype="float32"), "all x slopes, then all y slopes, pixels"],
     columns: Annotated[State, Array((2, "width"), dtype="float32"), "sums down the columns"],
     *,
     threshold: Annotated[float, "subtracted from every pixel; what is then negative counts as 0"] = 0.0,
-    min_flux: Annotated[float, Range(0.0, None), "light above the threshold that a box needs to be measured"] = 0.0,
+    min_flux: Annotated[
+        float, Range(0.0, None), "light above the threshold that a box needs to be measured"
+    ] = 0.0,
 ) -> None:
     """Thresholded centre of gravity of every sub-aperture, relative to the box's centre and the reference.
 

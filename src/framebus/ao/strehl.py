@@ -25,7 +25,9 @@ def residual_rms(phase: ArrayLike, mask: ArrayLike | None = None) -> float:
     if mask is not None:
         chosen = np.asarray(mask).astype(bool)
         if chosen.shape != values.shape:
-            raise UsageError(f"the mask's shape is {chosen.shape}, expected {values.shape}, that of the phase")
+            raise UsageError(
+                f"the mask's shape is {chosen.shape}, expected {values.shape}, that of the phase"
+            )
         values = values[chosen]
     if values.size == 0:
         raise UsageError("no element of the phase counts; the mask must leave at least one")

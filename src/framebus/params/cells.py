@@ -1,7 +1,7 @@
 """Parameter types, and Python values as the 8-byte cells and texts that shared memory holds.
 
-A cell holds the bits of a float64, or an int64 or uint64, or 0 or 1 for on/off; float32, int32 and uint32 use its
-low four bytes and leave zeros above. These are the cells that a compiled unit receives.
+A cell holds the bits of a float64, or an int64 or uint64, or 0 or 1 for on/off; float32, int32 and uint32 use
+its low four bytes and leave zeros above. These are the cells that a compiled unit receives.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def infer_type(default: object) -> str:
     if hasattr(default, "__float__"):
         return "float64"
     raise ParameterError(
-        f"{default!r} ({type(default).__name__}) cannot be a parameter's default; expected bool, int, float, str or path"
+        f"{default!r} ({type(default).__name__}) cannot be a parameter's default; "
+        "expected bool, int, float, str or path"
     )
 
 
@@ -83,8 +84,8 @@ def encode(kind: str, value: object) -> tuple[int, str]:
     """``value`` as (cell, text) of the type ``kind``.
 
     Raises:
-        ParameterError: the value is not of that type; the message says the value and what is expected, and expects
-            the parameter's name before it.
+        ParameterError: the value is not of that type; the message says the value and what is expected, and
+            wants the parameter's name before it.
     """
     if kind in TEXT_TYPES:
         return 0, _text(kind, value)
@@ -106,7 +107,7 @@ def decode(kind: str, cell: int, text: str) -> Value:
     return value
 
 
-def _cell(kind: str, number: int | float) -> int:
+def _cell(kind: str, number: float) -> int:
     cell: int = struct.unpack("<q", struct.pack(_FORMATS.get(kind, "<q"), number))[0]
     return cell
 

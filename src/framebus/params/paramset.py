@@ -34,9 +34,10 @@ class ParamInfo:
 class Params(Mapping[str, Value]):
     """A handle on a parameter set in shared memory.
 
-    ``p["gain"]`` and ``p.gain`` read, ``p["gain"] = 0.4`` and ``p.gain = 0.4`` write, ``p.update(gain=0.4, leak=0.9)``
-    writes several in one step that no reader sees half of. Entries whose name is also a method's are reached by
-    ``p["update"]`` only. Reading never waits for a writer; writing waits at most 1 s for another writer.
+    ``p["gain"]`` and ``p.gain`` read, ``p["gain"] = 0.4`` and ``p.gain = 0.4`` write, and
+    ``p.update(gain=0.4, leak=0.9)`` writes several in one step that no reader sees half of. Entries whose
+    name is also a method's are reached as ``p["update"]`` only. Reading never waits for a writer; writing waits at
+    most 1 s for another writer.
 
     Values are int, float, bool (on/off) or str; a timestamp is integer ns since 1970.
     """
@@ -70,8 +71,9 @@ class Params(Mapping[str, Value]):
 
         Args:
             name: what it is called; the file is ``<directory>/<name>.params.fb``.
-            specs: ``ParamSpec`` objects, or a mapping of names to defaults (type from the default) or ParamSpecs.
-            replace: replace a set of that name. Handles on the old one then get ``StreamRecreated`` when they write.
+            specs: ``ParamSpec`` objects, or a mapping of names to ParamSpecs or plain defaults.
+            replace: replace a set of that name. Handles on the old one then get ``StreamRecreated`` when they
+                write.
             mode: access mode of the file, under the umask.
             directory: default: the one of the streams.
 
@@ -84,13 +86,14 @@ class Params(Mapping[str, Value]):
         entries = [to_core(spec) for spec in specs_of(specs)]
         if not replace and path.exists():
             raise UsageError(
-                f"parameter set '{name}' is there already ({path}); open it, remove it, or create with replace=True"
+                f"parameter set '{name}' is there already ({path}); "
+                "open it, remove it, or create with replace=True"
             )
         return cls(_core.ParamSet.create(str(path), name, entries, mode))
 
     @classmethod
     def open(cls, name: str | os.PathLike[str], *, directory: str | os.PathLike[str] | None = None) -> Self:
-        """Open a set by its name, or by the path of its file (an ``os.PathLike``, or a text with a ``/`` in it).
+        """Open a set by its name, or by its file's path (an ``os.PathLike``, or a text with a ``/`` in it).
 
         Raises:
             NotFoundError: there is no such set; the message lists names that are like it.
@@ -243,19 +246,21 @@ class Params(Mapping[str, Value]):
         """Change several entries in one step; returns the new generation. On any error nothing changes.
 
         Raises:
-            ParameterError: unknown name, wrong type, outside the limits, or not writable now; the message names
-                parameter, value and what is allowed.
+            ParameterError: unknown name, wrong type, outside the limits, or not writable now; the message
+                names parameter, value and what is allowed.
             WaitTimeout: another live process has held the writers' lock for 1 s.
             StreamRecreated: the set was replaced or removed since this handle was opened.
         """
         return self._write({**(values or {}), **named}, from_unit=False)
 
     def set_status(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> int:
-        """As ``update``, for the unit itself: writes also status entries and those that are fixed while it runs."""
+        """As ``update``, for the unit itself: also status entries and those that are fixed while it runs."""
         return self._write({**(values or {}), **named}, from_unit=True)
 
     def claim(self) -> None:
-        """This process runs a unit with the set: until ``release``, or its death, entries that are not live are fixed.
+        """This process runs a unit with the set.
+
+        Until ``release``, or the end of the process, others cannot write entries that are not live.
 
         Raises:
             UsageError: another live process runs a unit with it.
@@ -269,7 +274,7 @@ class Params(Mapping[str, Value]):
     # ---- attributes ----------------------------------------------------------------------------------------
 
     def __getattr__(self, name: str) -> Value:
-        # Only for names that are no attribute; AttributeError, so that hasattr() and copy() work as always.
+        # Called for names that are no attribute; AttributeError, so that hasattr() and copy() work as always.
         if name.startswith("_") or name not in self._specs:
             raise AttributeError(self._unknown(name) if not name.startswith("_") else name)
         return self[name]

@@ -23,8 +23,8 @@ class ParamSpec:
         name: letters, digits and ``_``, in parts joined by ``.`` (``loop.gain``), at most 63 characters.
         default: the first value.
         type: ``int32``, ``int64``, ``uint32``, ``uint64``, ``float32``, ``float64``, ``onoff``, ``string``,
-            ``path``, ``stream`` (a stream's name), ``pid`` or ``timestamp`` (integer ns since 1970). ``""``: taken
-            from the default (bool: onoff, int: int64, float: float64, str: string, path: path).
+            ``path``, ``stream`` (a stream's name), ``pid`` or ``timestamp`` (integer ns since 1970). ``""``:
+            taken from the default (bool: onoff, int: int64, float: float64, str: string, path: path).
         minimum: smallest value allowed; None: that of the type. Numbers only.
         maximum: largest value allowed; None: that of the type. Numbers only.
         unit: physical unit, at most 23 bytes.

@@ -15,7 +15,7 @@ __all__ = ["purge_records", "records"]
 
 
 def records(directory: str | os.PathLike[str] | None = None) -> list[ProcessRecord]:
-    """All records in ``directory`` (default: that of the streams), by unit and pid; also those of dead processes.
+    """All records in ``directory`` (default: that of the streams), by unit and pid, dead processes' included.
 
     A file that cannot be read as a record is left out with a ``RuntimeWarning`` that says why.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +27,7 @@ _COMMANDS = ("run", "pause", "step", "stop")
 class ProcessRecord:
     """A unit's record in shared memory, ``<unit>.<pid>.proc.fb``.
 
-    Any process reads it and may pause, step, resume or stop the unit; only the unit's own process writes the rest.
+    Any process reads it and may pause, step, resume or stop the unit; only the unit's own writes the rest.
     """
 
     def __init__(self, core: _core.ProcessRecord) -> None:
@@ -71,15 +72,17 @@ class ProcessRecord:
         else:
             if old.alive and State(old.state) in (State.IDLE, State.RUNNING):
                 raise UsageError(
-                    f"unit '{unit}' runs in this process already ({path}); stop it, or give this one another name"
+                    f"unit '{unit}' runs in this process already ({path}); "
+                    "stop it, or give this one another name"
                 )
         return cls(_core.ProcessRecord.create(str(path), unit, use, trigger, cpu, priority, mode))
 
     @classmethod
     def open(cls, name: str | os.PathLike[str], *, directory: str | os.PathLike[str] | None = None) -> Self:
-        """Open a record by the unit's name, by ``"unit.pid"``, or by its file's path (``os.PathLike`` or with a ``/``).
+        """Open a record by the unit's name, by ``"unit.pid"``, or by its file's path.
 
-        Of several records of one unit, that of a live process is meant; if all are dead, the newest.
+        A path is an ``os.PathLike`` or a text with a ``/`` in it. Of several records of one unit, that of a
+        live process is meant; if all are dead, the newest.
 
         Raises:
             NotFoundError: there is none.
@@ -123,7 +126,8 @@ class ProcessRecord:
         core = self.core
         if core.pid != os.getpid() and core.alive:
             raise UsageError(
-                f"the record of unit '{core.unit}' belongs to process {core.pid}, which is alive; stop it first"
+                f"the record of unit '{core.unit}' belongs to process {core.pid}, which is alive; "
+                "stop it first"
             )
         path = Path(core.path)
         try:
@@ -262,7 +266,7 @@ class ProcessRecord:
         if self.state is not State.RUNNING or not self.alive:
             return 0.0
         rate = rate_hz(self.timings())
-        return rate if rate == rate else 0.0
+        return 0.0 if math.isnan(rate) else rate
 
     @property
     def age_s(self) -> float | None:
@@ -292,7 +296,8 @@ class ProcessRecord:
         if self._open is None:
             return "<ProcessRecord, closed>"
         life = "" if self.alive else ", its process is dead"
-        return f"<ProcessRecord '{self.unit}' of process {self.pid}: {self.state.name.lower()}{life}, {self.loop_count} loops>"
+        state = self.state.name.lower()
+        return f"<ProcessRecord '{self.unit}' of process {self.pid}: {state}{life}, {self.loop_count} loops>"
 
     # ---- control -------------------------------------------------------------------------------------------
 
@@ -336,7 +341,11 @@ class ProcessRecord:
         return state
 
     def set_message(self, message: str, traceback: str = "") -> None:
-        """Say something, cut to 255 bytes (and 2047 of traceback). Raises ``UsageError`` for another's record."""
+        """Say something, cut to 255 bytes (and 2047 of traceback).
+
+        Raises:
+            UsageError: it is another process' record.
+        """
         self.core.set_message(message, traceback)
 
     def fail(self, message: str, traceback: str = "", *, code: int = 1) -> None:

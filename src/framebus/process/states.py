@@ -59,6 +59,7 @@ def transition(state: State, event: Event) -> State:
     allowed = TRANSITIONS[state]
     if event not in allowed:
         raise UsageError(
-            f"event '{event}' is not possible in state {state.name.lower()}; possible: {', '.join([*allowed, Event.FAIL])}"
+            f"event '{event}' is not possible in state {state.name.lower()}; "
+            f"possible: {', '.join([*allowed, Event.FAIL])}"
         )
     return allowed[event]

@@ -22,8 +22,8 @@ TIMING_DTYPE = np.dtype(
         "itemsize": 64,
     }
 )
-"""One loop: its number (from 1), the triggering frame's count and write time (ns of CLOCK_REALTIME; 0: no frame
-triggered it), start and end of the loop (same clock), frames that it found already gone."""
+"""One loop: its number (from 1), the triggering frame's count and write time (ns of CLOCK_REALTIME; 0: no
+frame triggered it), start and end of the loop (same clock), frames that it found already gone."""
 
 Timings = np.ndarray[Any, np.dtype[np.void]]
 

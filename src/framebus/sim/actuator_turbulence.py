@@ -21,20 +21,21 @@ TURNS = (5, 2)
 """Times that the wind goes round the periodic screen, along x and y, until it starts again."""
 
 
-def grid_projector(mask: npt.ArrayLike) -> tuple[tuple[int, int], Floats]:
+def grid_projector(
+    mask: npt.NDArray[np.bool_], actuators: npt.NDArray[np.integer]
+) -> tuple[tuple[int, int], Floats]:
     """Window and projector of actuators on a grid: a pixel per grid point, the wavefront at an actuator.
 
     Args:
-        mask: (ny, nx), above 0 where an actuator is in use. All ny · nx have a command, in C order; those
-            not in use get 0.
+        mask: (ny, nx), the actuators in use; the others get 0.
+        actuators: (n_act,), the element of the mask (C order) at which each actuator sits.
 
     Returns:
-        The window's (ny, nx) and the projector (ny · nx, ny · nx) float32.
+        The window's (ny, nx) and the projector (n_act, ny · nx) float32.
     """
-    used = np.asarray(mask) > 0
-    if used.ndim != 2:
-        raise UsageError(f"the mask's shape is {used.shape}; expected the two axes of the actuators' grid")
-    return (used.shape[0], used.shape[1]), np.diag(used.ravel().astype(np.float32))
+    projector = np.zeros((len(actuators), mask.size), dtype=np.float32)
+    projector[np.arange(len(actuators)), actuators] = mask.ravel()[actuators]
+    return (mask.shape[0], mask.shape[1]), projector
 
 
 def disc_projector(n_act: int) -> tuple[tuple[int, int], Floats]:
@@ -59,8 +60,8 @@ def disc_projector(n_act: int) -> tuple[tuple[int, int], Floats]:
 def influence_projector(influence: npt.ArrayLike) -> tuple[tuple[int, int], Floats]:
     """Window and projector of a mirror with known influence functions: the least-squares fit.
 
-    Directions in which the influence functions add up to little (below 3 % of the strongest) are left alone,
-    for there a small wavefront would ask for large commands.
+    Directions in which the influence functions add up to little (below a tenth of the strongest) are left
+    alone, for there a small wavefront would ask for large commands.
 
     Args:
         influence: (n_act, ny, nx), finite.
@@ -69,16 +70,54 @@ def influence_projector(influence: npt.ArrayLike) -> tuple[tuple[int, int], Floa
         The window's (ny, nx) and the projector (n_act, ny · nx) float32.
 
     Raises:
-        UsageError: the array has not three axes, or a value is not finite.
+        UsageError: the array has not three axes, is all 0, or a value is not finite.
     """
-    functions = np.asarray(influence, dtype=np.float64)
-    if functions.ndim != 3 or not np.isfinite(functions).all():
-        raise UsageError(f"influence functions of shape {functions.shape} must be finite, with axes actuator, y, x")
-    matrix = functions.reshape(len(functions), -1)
-    # Only where the mirror acts is the wavefront fitted.
+    functions = np.asarray(influence)
+    matrix = _within_mirror(functions)
+    projector = np.zeros((len(functions), matrix[0].size), dtype=np.float32)
+    lit = matrix.any(axis=0)
+    projector[:, lit] = np.linalg.pinv(matrix[:, lit].T, rcond=0.1)
+    return (functions.shape[1], functions.shape[2]), projector
+
+
+def influence_metric(influence: npt.ArrayLike) -> Floats:
+    """The matrix M for which commandsᵀ · M · commands is the wavefront's variance: (n_act, n_act) float32.
+
+    Over the pixels where the mirror acts, without piston, per command unit squared.
+
+    Args:
+        influence: (n_act, ny, nx), finite.
+
+    Raises:
+        UsageError: as ``influence_projector``.
+    """
+    matrix = _within_mirror(np.asarray(influence))
+    matrix = matrix[:, matrix.any(axis=0)]
+    matrix = matrix - matrix.mean(axis=1, keepdims=True)
+    metric: Floats = (matrix @ matrix.T / matrix.shape[1]).astype(np.float32)
+    return metric
+
+
+def weight_metric(weights: npt.ArrayLike) -> Floats:
+    """The matrix M for which commandsᵀ · M · commands is their weighted variance: (n_act, n_act) float32.
+
+    Args:
+        weights: (n_act,), 0 or more, not all 0.
+    """
+    w = np.asarray(weights, dtype=np.float64)
+    w = w / w.sum()
+    return (np.diag(w) - np.outer(w, w)).astype(np.float32)
+
+
+def _within_mirror(influence: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Influence functions as (n_act, pixels), 0 where all together do little: the wavefront's edge."""
+    if influence.ndim != 3 or not np.isfinite(influence).all() or not influence.any():
+        raise UsageError(
+            f"influence functions of shape {influence.shape} must be finite, not all 0, with axes actuator, y, x"
+        )
+    matrix = influence.reshape(len(influence), -1).astype(np.float64)
     strength = np.abs(matrix).sum(axis=0)
-    matrix = np.where(strength > 0.2 * strength.max(initial=0.0), matrix, 0.0)
-    return (functions.shape[1], functions.shape[2]), np.linalg.pinv(matrix.T, rcond=0.03).astype(np.float32)
+    return np.where(strength > 0.2 * strength.max(), matrix, 0.0)
 
 
 def actuator_turbulence(
@@ -115,8 +154,10 @@ def actuator_turbulence(
     # Some at a time, for the wavefronts of all would be large.
     for start in range(0, n_vectors, 256):
         turns = np.arange(start, min(start + 256, n_vectors)) / n_vectors
-        seen = [window(screen, shape, -TURNS[0] * size * turn, -TURNS[1] * size * turn).ravel() for turn in turns]
-        vectors[start : start + len(turns)] = np.array(seen) @ projector.T
+        windows = [window(screen, shape, -TURNS[0] * size * turn, -TURNS[1] * size * turn) for turn in turns]
+        seen = np.array(windows).reshape(len(turns), -1)
+        # No sensor sees piston, and the limits of a mirror are for better things.
+        vectors[start : start + len(turns)] = (seen - seen.mean(axis=1, keepdims=True)) @ projector.T
     return vectors
 
 

@@ -42,7 +42,8 @@ def actuator_profiles(n_act: int, n_px: int, coupling: float = 0.3) -> Floats:
     pitch = n_px / (n_act - 1)
     centres = pitch * np.arange(n_act) - 0.5
     distance = (np.arange(n_px)[None, :] - centres[:, None]) / pitch
-    return np.exp(math.log(coupling) * distance**2).astype(np.float32)
+    profiles: Floats = np.exp(math.log(coupling) * distance**2).astype(np.float32)
+    return profiles
 
 
 def influence_functions(n_act: int, n_px: int, coupling: float = 0.3) -> Floats:
@@ -54,7 +55,8 @@ def influence_functions(n_act: int, n_px: int, coupling: float = 0.3) -> Floats:
         UsageError: as ``actuator_profiles``.
     """
     profiles = actuator_profiles(n_act, n_px, coupling)
-    return np.einsum("jy,ix->jiyx", profiles, profiles).reshape(n_act * n_act, n_px, n_px)
+    functions: Floats = np.einsum("jy,ix->jiyx", profiles, profiles)
+    return functions.reshape(n_act * n_act, n_px, n_px)
 
 
 def add_mirror(commands: Any, profiles: Any, stroke_um: float, rows: Any, wavefront: Any) -> None:

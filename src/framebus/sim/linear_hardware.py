@@ -15,16 +15,28 @@ from framebus.unit import Array, ArraySpec, In, Out, Range, State, unit
 
 @unit(fastmath={"reassoc", "contract", "nsz"})
 def linear_hardware(
-    dm: Annotated[In, Array(None, dtype="float32")],
-    response: Annotated[In, Array(("n_act", "n_measure"), dtype="float32")],
-    reference: Annotated[In, Array(None, dtype="float32")],
-    disturbance: Annotated[In, Array(("n_vectors", "n_act"), dtype="float32")],
-    weights: Annotated[In, Array(("n_act",), dtype="float32")],
-    wfs: Annotated[Out, Array(None, dtype="float32")],
-    residual: Annotated[Out, Array((3,), dtype="float32")],
-    error: Annotated[State, Array(("n_act",), dtype="float32")],
-    position: Annotated[State, Array((1,), dtype="float64")],
-    random: Annotated[State, Array((2,), dtype="uint64")],
+    dm: Annotated[In, Array(..., dtype="float32"), "commands in the order of the response's rows, any shape"],
+    response: Annotated[In, Array(("n_act", "n_measure"), dtype="float32"), "measurements per unit command"],
+    reference: Annotated[
+        In, Array(..., dtype="float32"), "what the sensor gives when all is flat, its own shape"
+    ],
+    disturbance: Annotated[
+        In, Array(("n_vectors", "n_act"), dtype="float32"), "turbulence as commands, in a circle"
+    ],
+    metric: Annotated[
+        In, Array(("n_act", "n_act"), dtype="float32"), "wavefront variance is eᵀ · metric · e"
+    ],
+    wfs: Annotated[Out, Array(..., dtype="float32"), "the sensor's frame, in the shape of ``reference``"],
+    residual: Annotated[
+        Out, Array((3,), dtype="float32"), "rms nm, Strehl ratio, rms nm of the turbulence alone"
+    ],
+    errors: Annotated[
+        State, Array((2, "n_act"), dtype="float32"), "turbulence of this frame; its sum with dm"
+    ],
+    position: Annotated[
+        State, Array((1,), dtype="float64"), "disturbance vector that is next, with its fraction"
+    ],
+    random: Annotated[State, Array((2,), dtype="uint64"), "of the noise"],
     *,
     rate_hz: Annotated[float, Range(0.001, 1e6), "frames per second of simulated time"] = 1000.0,
     turbulence: Annotated[float, Range(0.0, 1000.0), "factor on the disturbance; 0 for calibration"] = 1.0,
@@ -32,46 +44,36 @@ def linear_hardware(
     stroke: Annotated[float, Range(0.0, 1e9), "largest command of either sign"] = 1e6,
     read_noise: Annotated[float, Range(0.0, 1e6), "rms of each measurement, in the sensor's units"] = 0.0,
     nm_per_unit: Annotated[float, Range(0.0, 1e9), "wavefront per command"] = 1000.0,
-    science_um: Annotated[float, Range(0.1, 100.0), "wavelength of the Strehl ratio"] = 1.65,
+    science_um: Annotated[float, Range(0.1, 100.0), "wavelength of the Strehl ratio"] = 0.75,
     seed: Annotated[int, Range(0, 2**31 - 1), "of the noise; a new one starts it anew"] = 1,
 ) -> None:
-    """One frame of a sensor that answers linearly, to the mirror and to turbulence in the mirror's own space.
+    """Wfs = reference + response · (dm + turbulence · disturbance) + noise, in float32.
 
-    Time advances by 1 / ``rate_hz`` per frame, whatever the clock says. The mirror's commands are used as they
-    stand: trigger the unit by a delay of the same rate. ``LinearHardware`` makes all inputs but ``dm``.
-
-    Args:
-        dm: commands, any shape, actuators in the order of the response's rows. Actuators that are missing
-            count as 0, further ones are ignored; commands are clipped to the stroke, NaN counts as 0.
-        response: change of each measurement per unit command.
-        reference: what the sensor gives when all is flat; its shape is the frame's.
-        disturbance: turbulence as commands, played in a circle with linear interpolation.
-        weights: how much each actuator counts in the rms wavefront, 0 or more.
-        wfs: reference + response · (dm + turbulence · disturbance) + noise.
-        residual: rms wavefront of dm + disturbance in nm; its Strehl ratio at ``science_um`` by Maréchal's
-            approximation, exp(-(2π rms / λ)²); rms wavefront of the disturbance alone in nm.
-        error: dm + disturbance.
-        position: disturbance vector that is played, with its fraction.
-        random: state of the noise.
+    Time advances by 1 / ``rate_hz`` per frame, whatever the clock says; between disturbance vectors it is
+    interpolated. The mirror is used as it stands: trigger the unit by a delay of the same rate.
+    ``LinearHardware`` makes all inputs but ``dm``. Actuators that ``dm`` lacks count as 0, further ones are
+    ignored; commands beyond the stroke are clipped, and NaN counts as 0. The Strehl ratio at ``science_um`` is
+    Maréchal's approximation, exp(-(2π rms / λ)²).
     """
-    n_vectors = disturbance.shape[0]
+    n_act, n_vectors = errors.shape[1], disturbance.shape[0]
     at = position[0]
     first = int(at)
     fraction = at - first
-    for i in range(error.size):
+    commands = dm.reshape(dm.size)
+    for i in range(n_act):
         now = disturbance[first, i]
-        error[i] = turbulence * (now + fraction * (disturbance[(first + 1) % n_vectors, i] - now))
+        errors[0, i] = turbulence * (now + fraction * (disturbance[(first + 1) % n_vectors, i] - now))
+        command = clipped(commands[i], np.float32(stroke)) if i < commands.size else np.float32(0.0)
+        errors[1, i] = errors[0, i] + command
     at = (at + vectors_per_s / rate_hz) % n_vectors
     position[0] = at if 0.0 <= at < n_vectors else 0.0
-    residual[2] = nm_per_unit * weighted_rms(error, weights)
-    commands = dm.reshape(dm.size)
-    for i in range(min(error.size, commands.size)):
-        error[i] += clipped(commands[i], np.float32(stroke))
-    rms_nm = nm_per_unit * weighted_rms(error, weights)
+    before, after = variances(errors, metric)
+    rms_nm = nm_per_unit * math.sqrt(max(after, 0.0))
     residual[0] = rms_nm
     residual[1] = math.exp(-((2.0e-3 * math.pi * rms_nm / science_um) ** 2))
+    residual[2] = nm_per_unit * math.sqrt(max(before, 0.0))
     frame = wfs.reshape(wfs.size)
-    respond(error, response, reference.reshape(reference.size), frame)
+    respond(errors[1], response, reference.reshape(reference.size), frame)
     if read_noise > 0.0:
         random[0] = add_noise(frame, started(random, seed), read_noise)
 
@@ -87,20 +89,19 @@ def _shapes(response: ArraySpec, reference: ArraySpec) -> dict[str, Any]:
     return {"wfs": (reference.shape, "float32")}
 
 
-def weighted_rms(values: Any, weights: Any) -> float:
-    """Weighted standard deviation of ``values``: the rms without piston. 0 when no weight is above 0."""
-    total = 0.0
-    mean = 0.0
-    for i in range(values.size):
-        total += weights[i]
-        mean += weights[i] * values[i]
-    if not total > 0.0:
-        return 0.0
-    mean /= total
-    variance = 0.0
-    for i in range(values.size):
-        variance += weights[i] * (values[i] - mean) ** 2
-    return math.sqrt(max(variance / total, 0.0))
+def variances(errors: Any, metric: Any) -> tuple[float, float]:
+    """For both rows e of (2, n_act) ``errors``: eᵀ · metric · e. The matrix is read once."""
+    first = 0.0
+    second = 0.0
+    for i in range(metric.shape[0]):
+        a = np.float32(0.0)
+        b = np.float32(0.0)
+        for k in range(metric.shape[1]):
+            a += metric[i, k] * errors[0, k]
+            b += metric[i, k] * errors[1, k]
+        first += errors[0, i] * a
+        second += errors[1, i] * b
+    return first, second
 
 
 def respond(error: Any, response: Any, reference: Any, frame: Any) -> None:

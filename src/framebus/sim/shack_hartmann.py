@@ -24,20 +24,38 @@ _PIXEL_VARIANCE = 1 / 12
 
 @unit(fastmath={"reassoc", "contract", "nsz"})
 def shack_hartmann_camera(
-    dm: Annotated[In, Array(("n_act", "n_act"), dtype="float32")],
-    screens: Annotated[In, Array(("n_layers", None, None), dtype="float32")],
-    wind: Annotated[In, Array(("n_layers", 2), dtype="float32")],
-    profiles: Annotated[In, Array(("n_act", "n_px"), dtype="float32")],
-    optics: Annotated[In, Array((3, "n_px", "n_px"), dtype="float32")],
-    flux: Annotated[In, Array(("n_sub", "n_sub"), dtype="float32")],
-    wfs: Annotated[Out, Array(("n_px", "n_px"), dtype="uint16")],
-    wavefront: Annotated[Out, Array(("n_px", "n_px"), dtype="float32")],
-    residual: Annotated[Out, Array((3,), dtype="float32")],
-    rows: Annotated[State, Array(("n_act", "n_px"), dtype="float32")],
-    spot: Annotated[State, Array((2, "n_px"), dtype="float64")],
-    light: Annotated[State, Array(("n_px", "n_px"), dtype="float32")],
-    position: Annotated[State, Array(("n_layers", 2), dtype="float64")],
-    random: Annotated[State, Array((2,), dtype="uint64")],
+    dm: Annotated[
+        In, Array(("n_act", "n_act"), dtype="float32"), "commands, µm of wavefront at the actuator"
+    ],
+    screens: Annotated[
+        In, Array(("n_layers", None, None), dtype="float32"), "periodic layers of turbulence, µm"
+    ],
+    wind: Annotated[
+        In, Array(("n_layers", 2), dtype="float32"), "x and y motion of each layer, pixels per second"
+    ],
+    profiles: Annotated[In, Array(("n_act", "n_px"), dtype="float32"), "``actuator_profiles`` of the mirror"],
+    optics: Annotated[
+        In, Array((3, "n_px", "n_px"), dtype="float32"), "pupil (0 or 1), ``gradient_weights`` x, y"
+    ],
+    flux: Annotated[
+        In, Array(("n_sub", "n_sub"), dtype="float32"), "light of each sub-aperture, 1 = fully lit"
+    ],
+    wfs: Annotated[
+        Out, Array(("n_px", "n_px"), dtype="uint16"), "camera frame: one count per electron, and bias"
+    ],
+    wavefront: Annotated[
+        Out, Array(("n_px", "n_px"), dtype="float32"), "behind the mirror, µm; 0 outside the pupil"
+    ],
+    residual: Annotated[
+        Out, Array((3,), dtype="float32"), "rms nm, Strehl ratio, rms nm of the turbulence alone"
+    ],
+    rows: Annotated[State, Array(("n_act", "n_px"), dtype="float32"), "work space of the mirror"],
+    spot: Annotated[State, Array((2, "n_px"), dtype="float64"), "work space of the spots"],
+    light: Annotated[State, Array(("n_px", "n_px"), dtype="float32"), "photons expected in each pixel"],
+    position: Annotated[
+        State, Array(("n_layers", 2), dtype="float64"), "where in its screen each layer is seen"
+    ],
+    random: Annotated[State, Array((2,), dtype="uint64"), "of the noise"],
     *,
     rate_hz: Annotated[float, Range(0.001, 1e6), "frames per second of simulated time"] = 1000.0,
     turbulence: Annotated[float, Range(0.0, 100.0), "factor on the turbulence; 0 for calibration"] = 1.0,
@@ -54,28 +72,13 @@ def shack_hartmann_camera(
     """One frame of a Shack-Hartmann camera, and the truth about the wavefront that it saw.
 
     Time advances by 1 / ``rate_hz`` per frame, whatever the clock says, so the same seeds give the same
-    frames. The mirror's commands are used as they stand: trigger the unit by a delay of the same rate.
-    ``Bench`` makes all inputs but ``dm``.
+    frames. The mirror is used as it stands: trigger the unit by a delay of the same rate. ``Bench`` makes
+    all inputs but ``dm``, of which values beyond the stroke are clipped and NaN counts as 0.
 
-    Args:
-        dm: commands, µm of wavefront at the actuator; clipped to the stroke, NaN counts as 0.
-        screens: periodic wavefronts of the turbulent layers, µm.
-        wind: (x, y) motion of each layer, pixels per second.
-        profiles: ``actuator_profiles`` of the mirror.
-        optics: pupil (1 where light passes), then the weights whose product with the wavefront, summed over
-            a sub-aperture, is its mean rise along x, then y, across one sub-aperture (``gradient_weights``).
-        flux: light of each sub-aperture, 1 = fully lit.
-        wfs: counts, one per electron plus the bias, 0 to 65535. A sub-aperture is n_px // n_sub pixels on a
-            side; with an even wavefront its spot is centred. A rise of one wavelength across it moves the spot by
-            ``spot_px``. Light that leaves the sub-aperture is lost, as with a field stop.
-        wavefront: what is left after the mirror, µm, piston removed, 0 outside the pupil.
-        residual: rms of ``wavefront`` in nm; its Strehl ratio at ``science_um`` by Maréchal's
-            approximation, exp(-(2π rms / λ)²); rms of the turbulence alone in nm.
-        rows: work space of the mirror.
-        spot: work space of the spots.
-        light: photons expected in each pixel.
-        position: how far each screen has moved, pixels.
-        random: state of the noise.
+    A sub-aperture is n_px // n_sub pixels on a side; with an even wavefront its spot is in the middle, and a
+    rise of one wavelength across it moves the spot by ``spot_px``. Light that leaves the sub-aperture is
+    lost, as with a field stop. The Strehl ratio at ``science_um`` is Maréchal's approximation,
+    exp(-(2π rms / λ)²); piston counts nowhere.
     """
     wavefront[:] = np.float32(0.0)
     for layer in range(wind.shape[0]):
@@ -120,7 +123,14 @@ def remove_piston(wavefront: Any, pupil: Any) -> float:
 
 
 def draw_spots(
-    wavefront: Any, optics: Any, flux: Any, spot_px: float, px_per_um: float, photons: float, spot: Any, light: Any
+    wavefront: Any,
+    optics: Any,
+    flux: Any,
+    spot_px: float,
+    px_per_um: float,
+    photons: float,
+    spot: Any,
+    light: Any,
 ) -> None:
     """Fill ``light`` with the spot of each sub-aperture, within its own pixels.
 

@@ -66,7 +66,7 @@ class Bench:
     subaperture_m: float = 0.2
     obscuration: float = 0.2
     r0_m: float = 0.15
-    outer_scale_m: float = 20.0
+    outer_scale_m: float = 25.0
     layers: tuple[Layer, ...] = TWO_LAYERS
     coupling: float = 0.3
     min_flux: float = 0.5
@@ -75,7 +75,7 @@ class Bench:
     def __post_init__(self) -> None:
         if self.n_sub < 1 or self.pixels < 4:
             raise UsageError(
-                f"n_sub = {self.n_sub}, pixels = {self.pixels}: use at least 1 sub-aperture across, of at least 4 pixels"
+                f"n_sub = {self.n_sub}, pixels = {self.pixels}: use at least 1 sub-aperture of at least 4 pixels"
             )
         if not 0.0 <= self.obscuration < 1.0:
             raise UsageError(f"obscuration = {self.obscuration} must be at least 0 and below 1")
@@ -109,18 +109,20 @@ class Bench:
         """1 where light passes: (n_px, n_px) float32."""
         axis = np.arange(self.n_px) - 0.5 * (self.n_px - 1)
         radius = np.hypot(axis[:, None], axis[None, :]) / (0.5 * self.n_px)
-        return ((radius <= 1.0) & (radius >= self.obscuration)).astype(np.float32)
+        lit: Floats = ((radius <= 1.0) & (radius >= self.obscuration)).astype(np.float32)
+        return lit
 
     @cached_property
     def flux(self) -> Floats:
         """Light of each sub-aperture, 1 = fully lit: (n_sub, n_sub) float32."""
         blocks = self.pupil.reshape(self.n_sub, self.pixels, self.n_sub, self.pixels)
-        return blocks.mean(axis=(1, 3))
+        light: Floats = blocks.mean(axis=(1, 3))
+        return light
 
     @cached_property
     def valid(self) -> npt.NDArray[np.bool_]:
         """Sub-apertures that have enough light: (n_sub, n_sub)."""
-        return self.flux >= self.min_flux
+        return np.asarray(self.flux >= self.min_flux)
 
     @cached_property
     def boxes(self) -> npt.NDArray[np.int32]:

@@ -83,6 +83,7 @@ def mode_powers(size: int, pixel_m: float, r0_m: float, outer_scale_m: float) ->
             power += spectrum(frequency, r0_m, outer_scale_m)
     power *= step**2
     offsets = (np.arange(_CELL_POINTS) - _CELL_POINTS // 2) / _CELL_POINTS
+    centre = 0.0
     for ky in range(1 - _LOW_CELLS, _LOW_CELLS):
         for kx in range(_LOW_CELLS):
             f = step * np.hypot(ky + offsets[:, None], kx + offsets[None, :])
@@ -115,7 +116,8 @@ def periodic_screen(
             raise UsageError(f"{name} = {length} must be positive and finite, in metres")
     noise = np.random.default_rng(seed).standard_normal((size, size), dtype=np.float32)
     amplitude = size * np.sqrt(mode_powers(size, pixel_m, r0_m, outer_scale_m))
-    return np.fft.irfft2(np.fft.rfft2(noise) * amplitude, s=(size, size)).astype(np.float32)
+    screen: Floats = np.fft.irfft2(np.fft.rfft2(noise) * amplitude, s=(size, size)).astype(np.float32)
+    return screen
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,9 @@ class PhaseScreen:
 
     def __post_init__(self) -> None:
         if min(self.shape) < 1 or max(self.shape) > self.size:
-            raise UsageError(f"window {self.shape} does not fit in a screen of {self.size}×{self.size} pixels")
+            raise UsageError(
+                f"window {self.shape} does not fit in a screen of {self.size}×{self.size} pixels"
+            )
         if not (self.wavelength_m > 0 and math.isfinite(self.wavelength_m)):
             raise UsageError(f"wavelength_m = {self.wavelength_m} must be positive and finite")
         if not (math.isfinite(self.wind_speed_m_s) and math.isfinite(self.wind_direction_deg)):
@@ -182,7 +186,8 @@ def total_phase(layers: Sequence[PhaseScreen], t_s: float) -> Floats:
     """
     if len({layer.shape for layer in layers}) != 1:
         raise UsageError("layers must be one or more, all with the same window")
-    return np.sum([layer.at(t_s) for layer in layers], axis=0, dtype=np.float32)
+    total: Floats = np.sum([layer.at(t_s) for layer in layers], axis=0)
+    return total
 
 
 def window(screen: Floats, shape: tuple[int, int], x_px: float, y_px: float) -> Floats:
@@ -193,8 +198,9 @@ def window(screen: Floats, shape: tuple[int, int], x_px: float, y_px: float) -> 
     at_x = (x0 - 1 + np.arange(nx + 3)) % columns
     block = screen[np.ix_(at_y, at_x)]
     wy, wx = cubic_weights(y_px - y0), cubic_weights(x_px - x0)
-    tall = sum(np.float32(w) * block[k : k + ny] for k, w in enumerate(wy))
-    return np.asarray(sum(np.float32(w) * tall[:, k : k + nx] for k, w in enumerate(wx)), dtype=np.float32)
+    tall = np.sum([np.float32(w) * block[k : k + ny] for k, w in enumerate(wy)], axis=0)
+    seen: Floats = np.sum([np.float32(w) * tall[:, k : k + nx] for k, w in enumerate(wx)], axis=0)
+    return seen
 
 
 def cubic_weights(fraction: float) -> tuple[float, float, float, float]:

@@ -1,9 +1,14 @@
 """Units: functions on arrays, declared by their signature, that run in a native loop."""
 
+import sys
+from types import ModuleType
+
 from framebus.unit.arrays import Argument, Array, ArraySpec, In, Out, Role, State
+from framebus.unit.bind import Stage
 from framebus.unit.declare import Declaration, FunctionUnit, Parameter, Range, unit
 from framebus.unit.device import Unit
 from framebus.unit.load import load_unit
+from framebus.unit.loop import Loop, LoopOptions, start
 
 __all__ = [
     "Argument",
@@ -12,12 +17,25 @@ __all__ = [
     "Declaration",
     "FunctionUnit",
     "In",
+    "Loop",
+    "LoopOptions",
     "Out",
     "Parameter",
     "Range",
     "Role",
+    "Stage",
     "State",
     "Unit",
     "load_unit",
+    "start",
     "unit",
 ]
+
+
+class _UnitModule(ModuleType):
+    """``framebus.unit`` is this package and, for ``@fb.unit``, the decorator of that name."""
+
+    __call__ = staticmethod(unit)
+
+
+sys.modules[__name__].__class__ = _UnitModule

@@ -268,12 +268,16 @@ class _Resolver:
         makes = self.names(Role.OUT, Role.STATE)
         for name, value in computed.items():
             if name not in makes:
-                raise BindingError(f"{where} names {name!r}; the unit's outputs and states are {_listed(makes)}")
+                raise BindingError(
+                    f"{where} names {name!r}; the unit's outputs and states are {_listed(makes)}"
+                )
             try:
                 shape, dtype = (value.shape, value.dtype) if isinstance(value, ArraySpec) else value
                 spec = ArraySpec(shape, self.default_dtype(name) if dtype is None else dtype)
             except (TypeError, ValueError) as error:
-                raise self.fail(name, f"the shapes function gave {value!r}, expected (shape, dtype): {error}") from None
+                raise self.fail(
+                    name, f"the shapes function gave {value!r}, expected (shape, dtype): {error}"
+                ) from None
             self.agree(name, spec)
             self.accept(name, spec)
 
@@ -294,7 +298,12 @@ class _Resolver:
         """Outputs and states that nobody has spoken of; one may name a size that another needs."""
         pending = [name for name in self.names(Role.OUT, Role.STATE) if name not in self.found]
         for name in self.names(Role.OUT):
-            if name in self.found and not computed and self.arguments[name].constraint is None and self.trigger:
+            if (
+                name in self.found
+                and not computed
+                and self.arguments[name].constraint is None
+                and self.trigger
+            ):
                 # Such a unit counts on an output as large as its trigger; another one would be overrun.
                 self.agree(name, ArraySpec(self.trigger.shape, self.found[name].dtype))
         while pending:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import inspect
 import math
-import operator
 import os
 import re
-import struct
 import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -23,10 +21,12 @@ from typing import Annotated, Any, Literal, TypeAlias, overload
 import numpy as np
 
 from framebus.errors import ParameterError, UsageError
+from framebus.params.cells import Value, decode, encode
 from framebus.unit.arrays import Argument, Array, ArraySpec, Role, ShapesFunction, resolve
 
-ParameterType: TypeAlias = Literal["float64", "float32", "int64", "int32", "uint64", "uint32", "onoff", "string"]
-Value: TypeAlias = float | int | bool | str
+ParameterType: TypeAlias = Literal[
+    "float64", "float32", "int64", "int32", "uint64", "uint32", "onoff", "string"
+]
 FastMath: TypeAlias = bool | frozenset[str]
 
 _PARAMETER_TYPES: dict[Any, ParameterType] = {
@@ -41,15 +41,6 @@ _PARAMETER_TYPES: dict[Any, ParameterType] = {
     np.uint64: "uint64",
     np.uint32: "uint32",
     np.bool_: "onoff",
-}
-_CELLS: dict[str, str] = {
-    "float64": "<d",
-    "float32": "<f4x",
-    "int64": "<q",
-    "int32": "<i4x",
-    "uint64": "<Q",
-    "uint32": "<I4x",
-    "onoff": "<q",
 }
 _FASTMATH = frozenset({"nnan", "ninf", "nsz", "arcp", "contract", "afn", "reassoc", "fast"})
 FILE_MODULE_PREFIX = "_framebus_file_"
@@ -94,56 +85,29 @@ class Parameter:
     description: str = ""
 
     def check(self, value: Any) -> Value:
-        """``value`` as this parameter's Python type.
+        """``value`` as this parameter's type holds it.
 
         Raises:
             ParameterError: it has another type, does not fit in it, or is outside the range.
         """
-        found = self._convert(value)
-        if found is None:
-            raise ParameterError(f"parameter {self.name!r}: {value!r} is no {self.type}")
-        if self.range is not None and not isinstance(found, str) and found not in self.range:
-            raise ParameterError(f"parameter {self.name!r}: {value!r} is outside {self.range}")
-        return found
-
-    def _convert(self, value: Any) -> Value | None:
-        logical = isinstance(value, bool | np.bool_)
-        if self.type == "onoff":
-            return bool(value) if logical else None
-        if self.type == "string":
-            return value if isinstance(value, str) else None
-        if logical:
-            return None
-        if self.type in ("float64", "float32"):
-            return self._convert_float(value)
-        try:
-            number = operator.index(value)
-        except TypeError:
-            return None
-        limits = np.iinfo(self.type)
-        return number if limits.min <= number <= limits.max else None
-
-    def _convert_float(self, value: Any) -> float | None:
-        if not isinstance(value, int | float | np.integer | np.floating):
-            return None
-        try:
-            number = float(value)
-            if self.type == "float32" and math.isfinite(number):
-                number = float(struct.unpack("<f", struct.pack("<f", number))[0])
-        except OverflowError:
-            return None
-        return number
+        return decode(self.type, *self._encode(value))
 
     def pack(self, value: Any) -> int:
         """The signed 64-bit cell that a compiled unit reads ``value`` from: 4-byte types in its low half.
 
         Raises:
-            ParameterError: the value does not fit, or the parameter is a string.
+            ParameterError: it has another type, does not fit in it, or is outside the range.
         """
-        if self.type == "string":
-            raise ParameterError(f"parameter {self.name!r} is a string; compiled units have no string parameters")
-        cell = struct.pack(_CELLS[self.type], self.check(value))
-        return int(struct.unpack("<q", cell)[0])
+        return self._encode(value)[0]
+
+    def _encode(self, value: Any) -> tuple[int, str]:
+        try:
+            cell = encode(self.type, value)
+        except ParameterError as error:
+            raise ParameterError(f"parameter {self.name!r} {error}") from None
+        if self.range is not None and value not in self.range:
+            raise ParameterError(f"parameter {self.name!r} = {value!r} is outside {self.range}")
+        return cell
 
 
 class Declaration:
@@ -158,7 +122,13 @@ class Declaration:
     """
 
     def __init__(
-        self, function: Callable[..., Any], name: str | None, *, method: bool, use: str, localns: Mapping[str, Any]
+        self,
+        function: Callable[..., Any],
+        name: str | None,
+        *,
+        method: bool,
+        use: str,
+        localns: Mapping[str, Any],
     ) -> None:
         self.name = _checked_name(name if name is not None else function.__name__)
         self.use = use
@@ -199,17 +169,22 @@ class Declaration:
         Raises:
             UsageError: it takes something that is no input of the unit.
         """
-        self._shapes_inputs = self._check_shapes(function)
+        self._shapes_inputs = self.check_shapes(function)
         self._shapes = function
         return function
 
-    def _check_shapes(self, function: ShapesFunction) -> tuple[str, ...]:
+    def check_shapes(self, function: ShapesFunction) -> tuple[str, ...]:
+        """Names of the inputs that a shapes function takes.
+
+        Raises:
+            UsageError: it takes something that is no input of the unit.
+        """
         names = [argument.name for argument in self.inputs()]
         for parameter in inspect.signature(function).parameters.values():
             by_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
             if not by_name or parameter.name not in names:
                 raise UsageError(
-                    f"unit {self.name!r}: its shapes function takes {str(parameter)!r}, but only the unit's inputs "
+                    f"unit {self.name!r}: its shapes function takes {parameter.name!r}, but only the unit's inputs "
                     f"can be asked for: {', '.join(names) or 'it has none'}"
                 )
         return tuple(inspect.signature(function).parameters)
@@ -243,7 +218,7 @@ class FunctionUnit(Declaration):
         fastmath: bool | Iterable[str] = False,
         localns: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        super().__init__(function, name, method=False, use=_use_of(function), localns=localns)
+        super().__init__(function, name, method=False, use=use_of(function), localns=localns)
         self.function = function
         self.compiled = compiled
         self.fastmath = _checked_fastmath(self.name, fastmath)
@@ -308,6 +283,8 @@ def unit(
         UsageError: the signature is not that of a unit; the message says which argument and what to do.
     """
     localns = sys._getframe(1).f_locals
+    if name is not None:
+        _checked_name(name)
 
     def declare(function: Callable[..., Any]) -> FunctionUnit:
         if isinstance(function, type) or not isinstance(function, FunctionType):
@@ -319,7 +296,7 @@ def unit(
     return declare if function is None else declare(function)
 
 
-def _use_of(item: Any) -> str:
+def use_of(item: Any) -> str:
     """Where ``load_unit`` finds a function or class again."""
     module = sys.modules.get(item.__module__)
     name = item.__qualname__
@@ -366,8 +343,9 @@ def _read_signature(
     signature = list(inspect.signature(function).parameters.values())
     for item in signature[1:] if method else signature:
         if item.kind in (item.VAR_POSITIONAL, item.VAR_KEYWORD):
+            stars = "*" if item.kind is item.VAR_POSITIONAL else "**"
             raise UsageError(
-                f"unit {unit!r}, argument {str(item)!r}: a unit has a fixed number of arguments; name each one"
+                f"unit {unit!r}, argument '{stars}{item.name}': a unit has a fixed number of arguments; name each one"
             )
         hint = _resolve_hint(unit, function, item, localns)
         if item.kind is item.KEYWORD_ONLY:
@@ -435,18 +413,24 @@ def _read_parameter(unit: str, item: inspect.Parameter, hint: tuple[Any, tuple[A
     if not isinstance(base, type) or base not in _PARAMETER_TYPES:
         raise UsageError(f"{where}: its type {base!r} is not supported; use float, int, bool or str")
     if item.default is item.empty:
-        raise UsageError(f"{where}: it has no default; give one, such as '{item.name}: {base.__name__} = ...'")
+        raise UsageError(
+            f"{where}: it has no default; give one, such as '{item.name}: {base.__name__} = ...'"
+        )
     limits = [extra for extra in extras if isinstance(extra, Range)]
     kind = _PARAMETER_TYPES[base]
     if len(limits) > 1 or any(extra is Range for extra in extras):
         raise UsageError(f"{where}: give its limits in one Range(minimum, maximum)")
     if limits and kind in ("onoff", "string"):
         raise UsageError(f"{where}: a {base.__name__} has no Range; remove {limits[0]}")
-    draft = Parameter(item.name, kind, item.default, limits[0] if limits else None, _description(where, extras))
+    draft = Parameter(
+        item.name, kind, item.default, limits[0] if limits else None, _description(where, extras)
+    )
     try:
         default = draft.check(item.default)
     except ParameterError as error:
-        raise UsageError(f"unit {unit!r}: the default of {error}; change the default or the declaration") from None
+        raise UsageError(
+            f"unit {unit!r}: the default of {error}; change the default or the declaration"
+        ) from None
     return Parameter(draft.name, draft.type, default, draft.range, draft.description)
 
 

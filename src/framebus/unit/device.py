@@ -6,14 +6,16 @@ interpreter, all from one thread.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from types import FunctionType, MappingProxyType
 from typing import Any, ClassVar
 
 from framebus.errors import UsageError
 from framebus.unit.arrays import ArraySpec, resolve
-from framebus.unit.declare import Declaration, _use_of
+from framebus.unit.declare import Declaration, use_of
 
 
 class Unit:
@@ -41,17 +43,21 @@ class Unit:
 
     def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        step = getattr(cls, "step", None)
+        step = inspect.getattr_static(cls, "step", None)
         if step is None:
             return  # a common base of several devices
-        if not callable(step):
-            raise UsageError(f"unit {cls.__name__!r}: 'step' must be a method")
+        if not isinstance(step, FunctionType):
+            raise UsageError(f"unit {cls.__name__!r}: 'step' must be a method: def step(self, ...)")
         localns = sys._getframe(1).f_locals
-        cls.declaration = Declaration(step, name or cls.__name__, method=True, use=_use_of(cls), localns=localns)
+        cls.declaration = Declaration(
+            step, name or cls.__name__, method=True, use=use_of(cls), localns=localns
+        )
         shapes: Callable[..., Any] | None = getattr(cls, "shapes", None)
         if shapes is not None:
-            bound = shapes.__get__(object(), cls) if "shapes" in _plain_methods(cls) else shapes
-            cls.declaration._check_shapes(bound)
+            # A plain method, which is a function until it is bound, has 'self' before the inputs.
+            bound = functools.partial(shapes, None) if isinstance(shapes, FunctionType) else shapes
+            static = isinstance(inspect.getattr_static(cls, "shapes"), staticmethod)
+            cls.declaration.check_shapes(shapes if static else bound)
 
     def setup(self) -> None:
         """Open the device; an exception here keeps the unit from starting."""
@@ -69,14 +75,5 @@ class Unit:
         """
         declaration = type(self).declaration
         shapes: Callable[..., Any] | None = getattr(self, "shapes", None)
-        names = declaration._check_shapes(shapes) if shapes is not None else ()
+        names = declaration.check_shapes(shapes) if shapes is not None else ()
         return resolve(declaration.name, declaration.arguments, inputs, given_outputs, shapes, names)
-
-
-def _plain_methods(cls: type) -> set[str]:
-    """Names of the attributes that need an instance as first argument."""
-    plain: dict[str, bool] = {}
-    for base in reversed(cls.__mro__):
-        for name, value in vars(base).items():
-            plain[name] = callable(value) and not isinstance(value, staticmethod | classmethod)
-    return {name for name, is_plain in plain.items() if is_plain}

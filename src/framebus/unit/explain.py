@@ -14,22 +14,31 @@ _HEADERS = ("Failed in nopython mode pipeline", "Failed in full_ir mode pipeline
 _DETAIL = re.compile(r"^\s*(?:raised )?(?:\w+Error|\w+Exception): (.+)$")
 
 
-def explain(error: Exception, function: types.FunctionType) -> str:
-    """The reason of a failed compilation of ``function`` and the line of source that it speaks of."""
+_WRITES = (
+    "it writes to an input, but inputs are read-only; make the argument Out or State, or write to a copy"
+)
+
+
+def explain(error: Exception, function: types.FunctionType, writes_input: bool = False) -> str:
+    """The reason of a failed compilation of ``function`` and the line of source that it speaks of.
+
+    Args:
+        error: what Numba raised.
+        function: what it was to compile.
+        writes_input: it is known to compile once its inputs can be written.
+    """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     file, line = _place(text, error, function)
     source = linecache.getline(file, line).strip()
     where = f"{os.path.basename(file)}, line {line}" + (f": {source}" if source else "")
-    return f"{_reason(text, error)}\n  {where}"
+    return f"{_WRITES if writes_input else _reason(text, error)}\n  {where}"
 
 
 def _reason(text: str, error: Exception) -> str:
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith(_HEADERS)]
     if not lines:
-        return f"{type(error).__name__}"
-    if "Cannot modify readonly array" in text:
-        return "it writes to an input, but inputs are read-only; make the argument Out or State, or write to a copy"
+        return type(error).__name__
     call = re.search(r">>> (.+)", text)
     if lines[0].startswith("No implementation of function") and call is not None:
         details = [found[1] for line in lines if (found := _DETAIL.match(line))]

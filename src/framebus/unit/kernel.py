@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import llvmlite
-import numba
+import numba as typed_numba
 import numpy as np
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
@@ -36,6 +36,8 @@ from framebus.unit.declare import FunctionUnit
 from framebus.unit.explain import explain
 from framebus.unit.object_code import ObjectCode
 from framebus.unit.sources import Uncacheable, fingerprint
+
+numba: Any = typed_numba  # its type hints leave out much of what it offers
 
 FAILED = -(2**31)
 """What a kernel returns when the unit raised."""
@@ -92,13 +94,17 @@ def compile_kernel(unit: FunctionUnit, specs: Mapping[str, ArraySpec]) -> Kernel
         address = object_code.load(code)
         if address is None:
             lacking = ", ".join(code.externals)
-            raise BindingError(f"unit {unit.name!r} needs functions that are not in this process, of: {lacking}")
+            raise BindingError(
+                f"unit {unit.name!r} needs functions that are not in this process, of: {lacking}"
+            )
         if key is not None and movable:
             cache.store(key, code)
     return Kernel(address, False, time.perf_counter() - start)
 
 
-def replay_error(unit: FunctionUnit, arrays: Sequence[np.ndarray[Any, Any]], params: Mapping[str, Any]) -> str:
+def replay_error(
+    unit: FunctionUnit, arrays: Sequence[np.ndarray[Any, Any]], params: Mapping[str, Any]
+) -> str:
     """What a compiled unit raises when it is called once more: ``"ValueError: flux is 0 (units.py, line 12: ...)"``.
 
     Args:
@@ -112,7 +118,11 @@ def replay_error(unit: FunctionUnit, arrays: Sequence[np.ndarray[Any, Any]], par
         frame = traceback.extract_tb(error.__traceback__)[-1]
         line = linecache.getline(frame.filename, frame.lineno or 0).strip()
         where = f"{os.path.basename(frame.filename)}, line {frame.lineno}" + (f": {line}" if line else "")
-        return f"{type(error).__name__}: {error} ({where})" if str(error) else f"{type(error).__name__} ({where})"
+        return (
+            f"{type(error).__name__}: {error} ({where})"
+            if str(error)
+            else f"{type(error).__name__} ({where})"
+        )
     return f"it returned {code}" if code else "no error when called again with the same arrays and parameters"
 
 
@@ -132,7 +142,9 @@ def _array_types(unit: FunctionUnit, specs: Mapping[str, ArraySpec]) -> dict[str
                 f"interpreter with @unit(compiled=False)"
             )
         readonly = argument.role is Role.IN
-        found[argument.name] = numba.types.Array(numba.from_dtype(spec.dtype), len(spec.shape), "C", readonly=readonly)
+        found[argument.name] = numba.types.Array(
+            numba.from_dtype(spec.dtype), len(spec.shape), "C", readonly=readonly
+        )
     return found
 
 
@@ -171,23 +183,36 @@ def _compile(unit: FunctionUnit, array_types: Mapping[str, Any]) -> tuple[Object
         function.compile(signature)
         returned = function.overloads[signature].signature.return_type
         callback = types.int32(types.CPointer(types.voidptr), types.CPointer(types.int64), types.voidptr)
-        wrapper = numba.cfunc(callback, error_model="numpy")(_wrapper(unit, array_types, _result(unit, returned)))
+        wrapper = numba.cfunc(callback, error_model="numpy")(
+            _wrapper(unit, array_types, _result(unit, returned))
+        )
     except BindingError:
         raise
-    except Exception as error:
-        raise BindingError(
-            f"unit {unit.name!r} cannot be compiled: {explain(error, unit.function)}\n{_REMEDY}"
-        ) from error
+    except Exception as error:  # Numba raises whatever comes
+        reason = explain(error, unit.function, writes_input=_compiles_when_writable(function, signature))
+        raise BindingError(f"unit {unit.name!r} cannot be compiled: {reason}\n{_REMEDY}") from error
     assembly = wrapper.inspect_llvm()
     forbidden = object_code.interpreter_calls(assembly, wrapper.native_name)
     if forbidden:
         raise BindingError(
-            f"unit {unit.name!r} cannot be compiled: it calls the interpreter (print, objmode or the like needs "
-            f"{forbidden[0]}), for which the loop does not wait.\n{_REMEDY}"
+            f"unit {unit.name!r} cannot be compiled: it calls the interpreter (print, objmode and the like), which "
+            f"the loop must never wait for.\n{_REMEDY}"
         )
     movable = not getattr(wrapper._library, "has_dynamic_globals", True)
     symbol = "framebus_" + "".join(letter if letter.isalnum() else "_" for letter in unit.name)
     return object_code.emit(assembly, wrapper.native_name, symbol), movable
+
+
+def _compiles_when_writable(function: Any, signature: tuple[Any, ...]) -> bool:
+    """Whether all that is wrong is that inputs are read-only: Numba often fails on that in a way of its own."""
+    arrays = [
+        kind.copy(readonly=False) if isinstance(kind, numba.types.Array) else kind for kind in signature
+    ]
+    try:
+        function.compile(tuple(arrays))
+    except Exception:  # noqa: BLE001 - the first error is the one to explain
+        return False
+    return True
 
 
 def _result(unit: FunctionUnit, returned: Any) -> list[str]:
@@ -219,16 +244,24 @@ def _wrapper(unit: FunctionUnit, array_types: Mapping[str, Any], result: list[st
         dtype, step = _CELLS[parameter.type]
         cell = f"carray(params, ({len(unit.parameters) * step},), {dtype})[{index * step}]"
         calls.append(f"{parameter.name}={cell}" + (" != 0" if parameter.type == "onoff" else ""))
-    lines = ["try:", f"    code = function({', '.join(calls)})", "except Exception:", f"    return {FAILED}", *result]
+    lines = [
+        "try:",
+        f"    code = function({', '.join(calls)})",
+        "except Exception:",
+        f"    return {FAILED}",
+        *result,
+    ]
     source = "def kernel(arrays, dims, params):\n" + "".join(f"    {line}\n" for line in lines)
     names = {dtype: getattr(np, dtype) for dtype in ("float32", "float64", "complex64", "complex128")}
-    names |= {f"{sign}int{bits}": getattr(np, f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)}
+    names |= {
+        f"{sign}int{bits}": getattr(np, f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)
+    }
     namespace = {**names, "carray": numba.carray, "reading": _reading, "function": unit.jit}
     exec(source, namespace)  # made of argument names and numbers
     return namespace["kernel"]
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _reading(_context: Any, array: Any) -> Any:
     """The same array, read-only."""
     return array.copy(readonly=True)(array), lambda _context, _builder, _signature, values: values[0]

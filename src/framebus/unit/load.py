@@ -27,7 +27,9 @@ def load_unit(use: str) -> FunctionUnit | type[Unit]:
     """
     place, colon, name = use.rpartition(":")
     if not colon or not place or not name:
-        raise UsageError(f"{use!r} names no unit: expected 'package.module:function' or '/path/file.py:function'")
+        raise UsageError(
+            f"{use!r} names no unit: expected 'package.module:function' or '/path/file.py:function'"
+        )
     if "<" in name:
         raise UsageError(f"{use!r}: a unit inside a function cannot be imported; move it to module level")
     module = _load_file(place, use) if _is_path(place) else _import(place, use)
@@ -56,7 +58,9 @@ def _import(place: str, use: str) -> ModuleType:
             raise NotFoundError(f"{use!r}: there is no module {error.name!r} on the Python path") from None
         raise UsageError(f"{use!r}: module {place!r} failed on import: {error}") from error
     except Exception as error:
-        raise UsageError(f"{use!r}: module {place!r} failed on import: {type(error).__name__}: {error}") from error
+        raise UsageError(
+            f"{use!r}: module {place!r} failed on import: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _load_file(place: str, use: str) -> ModuleType:
@@ -64,8 +68,13 @@ def _load_file(place: str, use: str) -> ModuleType:
     name = FILE_MODULE_PREFIX + hashlib.sha256(path.encode()).hexdigest()[:16]
     if name in sys.modules:
         return sys.modules[name]
+    main = sys.modules["__main__"]
+    if os.path.realpath(getattr(main, "__file__", None) or "") == path:
+        return main  # the script that is running; it must not run a second time
     if not os.path.isfile(path):
         raise NotFoundError(f"{use!r}: there is no file {path}")
+    if os.path.dirname(path) not in sys.path:
+        sys.path.append(os.path.dirname(path))  # a script finds its neighbours, as when Python runs it
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UsageError(f"{use!r}: {path} is no Python source; expected a file that ends in .py")
@@ -81,5 +90,9 @@ def _load_file(place: str, use: str) -> ModuleType:
 
 def _units_of(module: ModuleType) -> str:
     names = [name for name, value in vars(module).items() if isinstance(value, FunctionUnit)]
-    names += [name for name, value in vars(module).items() if isinstance(value, type) and hasattr(value, "declaration")]
+    names += [
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, type) and hasattr(value, "declaration")
+    ]
     return f"the units {', '.join(sorted(names))}" if names else "no units"

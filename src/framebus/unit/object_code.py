@@ -13,7 +13,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 from numba.core.registry import cpu_target
-from numba.core.runtime import rtsys
+from numba.core.runtime.nrt import rtsys
 
 _ENGINES: list[Any] = []
 """Engines own the memory of their code; they are kept, for a loop may run it until the process ends."""

@@ -51,7 +51,11 @@ def is_trusted(module: str | None) -> bool:
 
 def is_helper(value: Any) -> bool:
     """Whether ``value`` is a plain Python function that has to be compiled along."""
-    return isinstance(value, types.FunctionType) and not is_trusted(value.__module__) and not _is_overloaded(value)
+    return (
+        isinstance(value, types.FunctionType)
+        and not is_trusted(value.__module__)
+        and not _is_overloaded(value)
+    )
 
 
 def _is_overloaded(function: types.FunctionType) -> bool:
@@ -74,7 +78,9 @@ def references(function: types.FunctionType) -> list[Reference]:
         name, *attributes = chain
         if in_closure and name not in cells:
             continue  # a local variable of the function that an inner function shares
-        value = cells[name] if in_closure else function.__globals__.get(name, getattr(builtins, name, MISSING))
+        value = (
+            cells[name] if in_closure else function.__globals__.get(name, getattr(builtins, name, MISSING))
+        )
         path = [name]
         for attribute in attributes:
             if not isinstance(value, types.ModuleType):
@@ -174,7 +180,10 @@ class _Describer:
             (np.dtype, lambda value: ("dtype", str(value), value.str)),
             (_PLAIN, lambda value: (type(value).__name__, repr(value))),
             (float, lambda value: ("float", value.hex())),
-            ((slice, range), lambda value: (type(value).__name__, self.value((value.start, value.stop, value.step)))),
+            (
+                (slice, range),
+                lambda value: (type(value).__name__, self.value((value.start, value.stop, value.step))),
+            ),
             (tuple, lambda value: ("tuple", self.tuple_kind(type(value)), tuple(map(self.value, value)))),
             (frozenset, lambda value: ("frozenset", tuple(sorted(map(self.value, value), key=repr)))),
             (type, self.klass),
@@ -183,7 +192,12 @@ class _Describer:
     def array(self, value: np.ndarray[Any, Any]) -> tuple[Any, ...]:
         if value.dtype.hasobject or value.nbytes >= _LARGEST_ARRAY:
             raise Uncacheable(f"it uses a constant array of {value.nbytes} bytes and type {value.dtype}")
-        order = (value.flags.c_contiguous, value.flags.f_contiguous, value.flags.aligned, value.flags.writeable)
+        order = (
+            value.flags.c_contiguous,
+            value.flags.f_contiguous,
+            value.flags.aligned,
+            value.flags.writeable,
+        )
         digest = hashlib.sha256(value.tobytes()).hexdigest()
         return ("array", str(value.dtype), value.dtype.str, value.shape, order, digest)
 
@@ -195,7 +209,11 @@ class _Describer:
         if is_trusted(kind.__module__) or issubclass(kind, BaseException):
             return ("class", *name)
         if issubclass(kind, tuple) and hasattr(kind, "_fields"):
-            return ("class", *self.tuple_kind(kind), self.value(tuple(getattr(kind, "_field_defaults", {}).items())))
+            return (
+                "class",
+                *self.tuple_kind(kind),
+                self.value(tuple(getattr(kind, "_field_defaults", {}).items())),
+            )
         if issubclass(kind, enum.Enum):
             members = tuple((member.name, self.value(member.value)) for member in kind)
             return ("class", *name, tuple(base.__qualname__ for base in kind.__mro__), members)
@@ -218,12 +236,13 @@ class _Describer:
             return ("numba type", str(value))
         if is_helper(value):
             return self.function(value)
-        if isinstance(value, np.ufunc) and getattr(np, value.__name__, None) is value:
-            return ("function of", "numpy", value.__name__)
-        owner: type = type(getattr(value, "__self__", None))
-        module = getattr(value, "__module__", None) or owner.__module__
-        name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
-        if is_trusted(module) and name is not None and callable(value) and not isinstance(value, np.ufunc):
+        name: str | None = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+        module: str | None = getattr(value, "__module__", None)
+        if isinstance(value, np.ufunc):
+            module = "numpy" if name is not None and getattr(np, name, None) is value else None
+        elif module is None:  # a method of a compiled object, such as numpy.random.normal
+            module = type(getattr(value, "__self__", None)).__module__
+        if is_trusted(module) and name is not None and callable(value):
             return ("function of", module, name)
         raise Uncacheable(f"it uses {value!r}")
 

@@ -1,0 +1,192 @@
+"""`kernels`: every AO unit against the time to move its bytes at this machine's bandwidth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from contest import Case, Contestant, Skipped, Target, Times, WrongAnswer, alternate
+from hop_endpoints import importable
+from machine import bandwidth, l2_bytes, two_cpus
+from system import BOX, System
+from units import Call, pinned, time_calls
+
+SHARE = 0.8
+
+
+@dataclass
+class Work:
+    """A unit with arrays, the bytes that it must read and write, and the answer that it must give."""
+
+    label: str
+    unit: Any
+    arrays: dict[str, npt.NDArray[Any]]
+    read: int
+    written: int
+    answer: tuple[str, npt.NDArray[Any]]
+
+    @property
+    def bytes(self) -> int:
+        return self.read + self.written
+
+
+def works(size: int) -> list[Work]:
+    """Every unit with about ``size`` bytes of data."""
+    from framebus import ao
+
+    rng = np.random.default_rng(5)
+    return [*_pixels(ao, rng, size), *_vectors(ao, rng, size), _matrix(ao, rng, size)]
+
+
+def _pixels(ao: Any, rng: np.random.Generator, size: int) -> list[Work]:
+    side = BOX * max(2, round(math.sqrt(size / 14) / BOX))
+    raw = rng.integers(0, 4000, (side, side)).astype(np.uint16)
+    dark = rng.uniform(90, 110, raw.shape).astype(np.float32)
+    gain = rng.uniform(0.9, 1.1, raw.shape).astype(np.float32)
+    calibrate = Work(
+        f"calibrate {side}x{side} uint16",
+        ao.calibrate,
+        {"raw": raw, "dark": dark, "gain": gain},
+        10 * raw.size,
+        4 * raw.size,
+        ("pixels", (raw - dark) * gain),
+    )
+    valid = np.arange(raw.size, dtype=np.int32)
+    reference = rng.uniform(0, 10, raw.size).astype(np.float32)
+    frame = gain * np.float32(1000)
+    intensities = Work(
+        f"intensities {side}x{side} float32",
+        ao.intensities,
+        {"frame": frame, "valid": valid, "reference": reference},
+        12 * raw.size,
+        4 * raw.size,
+        ("measurement", frame.ravel() - reference),
+    )
+    return [calibrate, intensities, _centroids(ao, size)]
+
+
+def _centroids(ao: Any, size: int) -> Work:
+    across = max(2, round(math.sqrt(size / 4) / BOX))
+    s = System(across)
+    light = np.abs(s.frames[0].astype(np.float32) - 100)
+    axis = np.arange(BOX) - (BOX - 1) / 2
+    boxes = light.reshape(across, BOX, across, BOX).transpose(0, 2, 1, 3).astype(np.float64)
+    flux = boxes.sum((2, 3))
+    slopes = [(boxes.sum(2) * axis).sum(-1) / flux, (boxes.sum(3) * axis).sum(-1) / flux]
+    answer = np.concatenate([v.ravel() for v in slopes]) - s.arrays["reference"]
+    arrays = {"pixels": light, "boxes": s.arrays["boxes"], "reference": s.arrays["reference"]}
+    read = sum(v.nbytes for v in arrays.values())
+    return Work(f"centroids {across}x{across} of 8x8 float32", ao.centroids, arrays, read, 4 * s.slopes, ("slopes", answer))
+
+
+def _vectors(ao: Any, rng: np.random.Generator, size: int) -> list[Work]:
+    n = max(16, size // 16)
+    error, gains = (rng.uniform(-1, 1, n).astype(np.float32) for _ in range(2))
+    flat = rng.uniform(-0.3, 0.3, n).astype(np.float32)
+    ones = np.zeros(n, np.float32)
+    return [
+        Work(
+            f"leaky_integrator {n}",
+            ao.leaky_integrator,
+            {"error": error, "command": ones.copy()},
+            8 * n,
+            4 * n,
+            ("command", -np.float32(0.3) * error),
+        ),
+        Work(
+            f"modal_integrator {n}",
+            ao.modal_integrator,
+            {"error": error, "mode_gains": gains, "command": ones.copy()},
+            12 * n,
+            4 * n,
+            ("command", -np.float32(0.3) * gains * error),
+        ),
+        Work(
+            f"dm_command {n}",
+            ao.dm_command,
+            {"command": error, "flat": flat},
+            8 * n,
+            4 * n,
+            ("dm", np.clip(error + flat, -1, 1)),
+        ),
+    ]
+
+
+def _matrix(ao: Any, rng: np.random.Generator, size: int) -> Work:
+    rows = max(8, round(math.sqrt(size / 8)))
+    matrix = rng.standard_normal((rows, 2 * rows)).astype(np.float32)
+    slopes = rng.standard_normal(2 * rows).astype(np.float32)
+    return Work(
+        f"reconstruct {rows}x{2 * rows}",
+        ao.reconstruct,
+        {"slopes": slopes, "control_matrix": matrix},
+        matrix.nbytes + slopes.nbytes,
+        4 * rows,
+        ("modes", matrix.astype(np.float64) @ slopes),
+    )
+
+
+def kernel(work: Work) -> Callable[[int], Times]:
+    """The compiled unit, called by address on one CPU; its first answer is checked."""
+    call: Call | None = None
+
+    def run(trips: int) -> Times:
+        nonlocal call
+        if call is None:
+            call = Call(work.unit, work.arrays)
+            with pinned(two_cpus()[0]):
+                time_calls([call], 1)
+            name, expected = work.answer
+            error = float(np.abs(call.arrays[name] - expected).max())
+            if not error <= 1e-3 * max(1.0, float(np.abs(expected).max())):
+                raise WrongAnswer(f"{work.label}: {name} is off by {error}")
+        with pinned(two_cpus()[0]):
+            return time_calls([call], trips, repeat=max(1, (1 << 18) // work.bytes))
+
+    return run
+
+
+def move(work: Work, seconds: float) -> Callable[[int], Times]:
+    """The time to read and write as many bytes, at the bandwidth of buffers of that size."""
+
+    def run(trips: int) -> Times:
+        del trips
+        total = work.bytes // 64 * 64
+        read_ns = 1e9 / bandwidth("read", [total], seconds=seconds)[total]
+        half = total // 128 * 64
+        copied_ns = 1e9 / bandwidth("copy", [half], seconds=seconds)[half]  # one byte read, one written
+        return np.array([work.written * copied_ns + (work.read - work.written) * read_ns], np.int64)
+
+    return run
+
+
+def run(options: Any, machine: dict[str, Any]) -> list[Case]:
+    """Units in L1/L2 (for information) and beyond L2 (with a target)."""
+    del machine
+    rounds, trips = options.rounds or (3 if options.quick else 10), options.trips or (30 if options.quick else 200)
+    seconds = 0.03 if options.quick else 0.1
+    cases = []
+    for name, size in (("in a quarter of L2", l2_bytes() // 4), ("8 times L2", 8 * l2_bytes())):
+        case = Case(f"kernels, data {name} ({size / 2**20:.3g} MiB)")
+        try:
+            importable("framebus.ao", "pip install -e .")
+            found = works(size)
+        except Skipped as error:
+            case.skipped["all units"] = str(error)
+            cases.append(case)
+            continue
+        contestants = []
+        for w in found:
+            bytes_label = f"bytes of {w.label.split()[0]}"
+            contestants += [
+                Contestant(w.label, kernel(w), bytes_label, "framebus"),
+                Contestant(bytes_label, move(w, seconds), None, "reference"),
+            ]
+            if size > l2_bytes():
+                case.targets.append(Target(w.label, bytes_label, SHARE, kind="share"))
+        cases.append(alternate(case, options.chosen(contestants), rounds=rounds, trips=trips))
+    return cases

@@ -1,0 +1,80 @@
+"""A Shack-Hartmann AO system of any size, made of numbers: arrays, units and the right answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+BOX = 8
+GAIN, LEAK, THRESHOLD, LIMIT = 0.3, 0.99, 20.0, 0.5
+
+
+@dataclass(frozen=True)
+class System:
+    """``across`` x ``across`` sub-apertures of 8 x 8 pixels, and the actuators of a round mirror behind them."""
+
+    across: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return (BOX * self.across, BOX * self.across)
+
+    @property
+    def slopes(self) -> int:
+        return 2 * self.across**2
+
+    @property
+    def actuators(self) -> int:
+        return round(np.pi / 4 * (self.across + 1) ** 2)
+
+    @cached_property
+    def frames(self) -> npt.NDArray[np.uint16]:
+        """Four camera frames: spots off centre by up to a pixel, photon noise, and a background."""
+        rng = np.random.default_rng(self.across)
+        shifts = rng.uniform(-1, 1, (4, 2, self.across, self.across))
+        axis = np.arange(BOX) - (BOX - 1) / 2
+        y, x = np.exp(-0.5 * ((axis - shifts[..., None]) / 1.2) ** 2).swapaxes(0, 1)
+        # (frame, row of boxes, y in box, column of boxes, x in box)
+        spots = y.transpose(0, 1, 3, 2)[..., None] * x[:, :, None, :, :]
+        light = 800 * spots.reshape(4, *self.shape) + 10
+        return rng.poisson(light).astype(np.uint16) + np.uint16(100)
+
+    @cached_property
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Calibration, by the argument names of framebus's AO units."""
+        rng = np.random.default_rng(self.across + 1)
+        corner = np.arange(self.across, dtype=np.int32) * BOX
+        y0, x0 = np.meshgrid(corner, corner, indexing="ij")
+        box = np.full(y0.size, BOX, np.int32)
+        return {
+            "dark": np.full(self.shape, 100, np.float32),
+            "gain": rng.uniform(0.9, 1.1, self.shape).astype(np.float32),
+            "boxes": np.stack([y0.ravel(), x0.ravel(), box, box], axis=1),
+            "reference": rng.uniform(-0.1, 0.1, self.slopes).astype(np.float32),
+            "flat": rng.uniform(-0.1, 0.1, self.actuators).astype(np.float32),
+        }
+
+    @cached_property
+    def control_matrix(self) -> Floats:
+        """Random: only its size matters to the speed."""
+        rng = np.random.default_rng(self.across + 2)
+        return rng.standard_normal((self.actuators, self.slopes), np.float32) / np.float32(self.slopes)
+
+    def answer(self, frame: npt.NDArray[np.uint16], before: Floats) -> tuple[Floats, Floats]:
+        """(integrator, mirror) after one frame, in NumPy: what every loop must give."""
+        a = self.arrays
+        pixels = (frame.astype(np.float32) - a["dark"]) * a["gain"]
+        light = np.maximum(pixels - np.float32(THRESHOLD), 0)
+        light = light.reshape(self.across, BOX, self.across, BOX).transpose(0, 2, 1, 3).astype(np.float64)
+        axis = np.arange(BOX) - (BOX - 1) / 2
+        flux = light.sum((2, 3))
+        slopes_x = (light.sum(2) * axis).sum(-1) / flux
+        slopes_y = (light.sum(3) * axis).sum(-1) / flux
+        slopes = np.concatenate([slopes_x.ravel(), slopes_y.ravel()]) - a["reference"]
+        command = LEAK * before - GAIN * (self.control_matrix @ slopes)
+        return command.astype(np.float32), np.clip(a["flat"] + command, -LIMIT, LIMIT).astype(np.float32)

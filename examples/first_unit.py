@@ -1,0 +1,24 @@
+"""The unit that README.md shows."""
+
+import numpy as np
+
+import framebus as fb
+from framebus.unit import Stage, start
+
+
+@fb.unit
+def leaky_integrator(error: fb.In, command: fb.Out, *, gain: float = 0.3, leak: float = 0.99) -> None:
+    """Leaky integrator: command = leak * command - gain * error."""
+    for i in range(command.size):
+        command[i] = leak * command[i] - gain * error[i]
+
+
+if __name__ == "__main__":
+    sensor = fb.create("error", shape=(97,), dtype="float32")
+    with start(Stage(leaky_integrator, {"error": "error", "command": "command"})) as loop:
+        mirror = fb.open("command")
+        for gain in (0.2, 0.5):
+            loop.params.gain = gain  # while it runs, from here or from any process
+            sensor.write(np.ones(97, dtype="float32"))
+            frame = mirror.read_next(timeout_s=1.0)
+            print(f"frame {frame.count}: {frame.data[:3]}")

@@ -1,0 +1,393 @@
+"""
+Native core of framebus: shared memory, publish, wait, the loop, CPU placement, clocks.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy
+from numpy.typing import NDArray
+
+
+def throw_error(kind: str, message: str) -> None:
+    """Throw the core's error of that name (for tests)."""
+
+def realtime_ns() -> int:
+    """CLOCK_REALTIME in integer nanoseconds: the clock of stream headers."""
+
+def monotonic_ns() -> int:
+    """CLOCK_MONOTONIC in integer nanoseconds."""
+
+def process_alive(pid: int, start_ticks: int = 0) -> bool:
+    """
+    Whether that very process runs: pid and start time (0: any) agree, and it is no zombie.
+    """
+
+def process_start_ticks(pid: int) -> int:
+    """
+    Start time of a process in clock ticks since boot (low 32 bits); 0 if it does not run.
+    """
+
+class LatestView:
+    """A frame in shared memory itself: no copy was made."""
+
+    @property
+    def data(self) -> object: ...
+
+    @property
+    def info(self) -> tuple: ...
+
+    def still_valid(self) -> bool: ...
+
+class StreamHandle:
+    """One handle of one stream; see framebus.stream.Stream."""
+
+    @staticmethod
+    def open(path: str) -> StreamHandle: ...
+
+    def share(self) -> StreamHandle:
+        """Another handle of the same mapping, with a cursor of its own."""
+
+    def close(self) -> None: ...
+
+    def follow(self) -> None: ...
+
+    def retire(self) -> None: ...
+
+    def wake(self) -> None: ...
+
+    @property
+    def closed(self) -> bool: ...
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def inode(self) -> int: ...
+
+    @property
+    def device(self) -> int: ...
+
+    @property
+    def local(self) -> bool: ...
+
+    @property
+    def writable(self) -> bool: ...
+
+    @property
+    def current(self) -> bool: ...
+
+    @property
+    def size(self) -> list[int]: ...
+
+    @property
+    def datatype(self) -> int: ...
+
+    @property
+    def history(self) -> int: ...
+
+    @property
+    def keyword_slots(self) -> int: ...
+
+    @property
+    def semaphores(self) -> int: ...
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def framebus_writes(self) -> bool: ...
+
+    @property
+    def last_writer(self) -> int: ...
+
+    @property
+    def last_writer_alive(self) -> bool: ...
+
+    @property
+    def wake_mode(self) -> str: ...
+
+    @wake_mode.setter
+    def wake_mode(self, arg: str, /) -> None: ...
+
+    def keyword(self, slot: int) -> tuple[str, str, int | float | str, int, str] | None: ...
+
+    def set_keyword(self, slot: int, name: bytes, type: str, value: object | None, comment: bytes) -> None: ...
+
+    def header(self) -> dict: ...
+
+    def trace(self) -> list: ...
+
+    def statistics(self) -> dict: ...
+
+    def read_newest(self, out: object, timeout_ns: int) -> tuple: ...
+
+    def read_next(self, out: object, newest: bool, timeout_ns: int, spin_ns: int) -> tuple: ...
+
+    def read_at(self, count: int, out: object) -> object:
+        """A given frame; None if it is gone or has not come yet."""
+
+    def latest(self) -> LatestView | None: ...
+
+    def wait_newer(self, count: int, timeout_ns: int, spin_ns: int) -> int: ...
+
+    def oldest(self) -> int: ...
+
+    @property
+    def cursor(self) -> int: ...
+
+    @cursor.setter
+    def cursor(self, arg: int, /) -> None: ...
+
+    def write(self, array: object, acquisition_ns: int = 0) -> int:
+        """
+        Returns the count; 0 when the array is not byte for byte a frame of this stream.
+        """
+
+    def begin_write(self) -> object: ...
+
+    def end_write(self, acquisition_ns: int = 0) -> int: ...
+
+    def abandon_write(self) -> None: ...
+
+def create_stream(path: str, name: str, size: Sequence[int], datatype: int, history: int, semaphores: int, keywords: int, mode: int, huge_pages: bool, local: bool, must_be_new: bool) -> StreamHandle: ...
+
+class ParamSpec:
+    """One entry of a parameter set as its file holds it."""
+
+    def __init__(self, name: str, type: int, flags: int, unit: str, description: str, minimum: int, maximum: int, initial: int, initial_text: str) -> None: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def type(self) -> int: ...
+
+    @property
+    def flags(self) -> int: ...
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
+
+    @property
+    def minimum(self) -> int: ...
+
+    @property
+    def maximum(self) -> int: ...
+
+    @property
+    def initial(self) -> int: ...
+
+    @property
+    def initial_text(self) -> str: ...
+
+class ParamSet:
+    """A parameter set in shared memory; framebus.params.Params is its face."""
+
+    never: int = 18446744073709551615
+
+    @staticmethod
+    def create(path: str, name: str, specs: Sequence[ParamSpec], mode: int = 432) -> ParamSet:
+        """A new set, replacing one of that path. Raises ParameterError, OSError."""
+
+    @staticmethod
+    def open(path: str) -> ParamSet:
+        """
+        An existing set, fully checked. Raises StreamFormatError, StreamNotFound, OSError.
+        """
+
+    def values(self) -> tuple[int, list[int], list[int], list[str]]:
+        """
+        Generation, and per entry: cell, change count, text. All of one generation.
+        """
+
+    def update(self, changes: Sequence[tuple[int, int, str]], from_unit: bool = False) -> int:
+        """
+        Apply (entry, cell, text) changes in one generation, or none; returns the generation.
+        """
+
+    def refresh(self, seen: int, cells: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu')]) -> int:
+        """
+        What the native loop does before a frame: if the set changed since the generation `seen`, copy all cells (int64, one per entry) and return the generation they are of; else return `seen`.
+        """
+
+    def claim(self) -> None:
+        """This process runs a unit with the set."""
+
+    def release(self) -> None:
+        """This process no longer does."""
+
+    def retire(self) -> None:
+        """Tell all handles that this file is no longer the set of that name."""
+
+    @property
+    def retired(self) -> bool: ...
+
+    @property
+    def user_pid(self) -> int: ...
+
+    @property
+    def generation(self) -> int: ...
+
+    @property
+    def writable(self) -> bool: ...
+
+    @property
+    def inode(self) -> int: ...
+
+    @property
+    def specs(self) -> list[ParamSpec]: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def creation_ns(self) -> int: ...
+
+    @property
+    def creator_pid(self) -> int: ...
+
+class ProcessRecord:
+    """
+    A process record in shared memory; framebus.process.ProcessRecord is its face.
+    """
+
+    @staticmethod
+    def create(path: str, unit: str, use: str = '', trigger: str = '', cpu: int = -1, priority: int = 0, mode: int = 432) -> ProcessRecord:
+        """The record of a unit in this process."""
+
+    @staticmethod
+    def open(path: str) -> ProcessRecord:
+        """
+        An existing record, fully checked. Raises StreamFormatError, StreamNotFound, OSError.
+        """
+
+    def stamp(self, trigger_count: int, trigger_ns: int, start_ns: int, end_ns: int, missed: int = 0) -> None:
+        """One loop was done. Of the loop's thread only."""
+
+    def set_state(self, state: int) -> None: ...
+
+    def set_thread(self, thread_id: int) -> None: ...
+
+    def set_placement(self, cpu: int, priority: int) -> None: ...
+
+    def set_message(self, message: str, traceback: str = '') -> None: ...
+
+    def fail(self, code: int, message: str, traceback: str = '') -> None:
+        """
+        Counts an error, keeps its message and traceback, sets the state error.
+        """
+
+    def take_step(self) -> bool:
+        """Use up one frame of a step request; False if there is none."""
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def use(self) -> str: ...
+
+    @property
+    def trigger(self) -> str: ...
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def start_ticks(self) -> int: ...
+
+    @property
+    def thread_id(self) -> int: ...
+
+    @property
+    def cpu(self) -> int: ...
+
+    @property
+    def priority(self) -> int: ...
+
+    @property
+    def creation_ns(self) -> int: ...
+
+    @property
+    def alive(self) -> bool: ...
+
+    @property
+    def writable(self) -> bool: ...
+
+    @property
+    def inode(self) -> int: ...
+
+    def request(self, command: int, steps: int = 1) -> None:
+        """0 run, 1 pause, 2 step, 3 stop."""
+
+    @property
+    def control_word(self) -> int: ...
+
+    def wait_control_change(self, seen: int, timeout_ns: int) -> bool:
+        """Sleep while the control word is `seen`; whether it changed."""
+
+    @property
+    def state(self) -> int: ...
+
+    @property
+    def loop_count(self) -> int: ...
+
+    @property
+    def missed(self) -> int: ...
+
+    @property
+    def last_missed(self) -> int: ...
+
+    @property
+    def error_code(self) -> int: ...
+
+    @property
+    def errors(self) -> int: ...
+
+    def texts(self) -> tuple[str, str]:
+        """Message and traceback."""
+
+    def read_timings(self, to: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu')]) -> int:
+        """
+        Fill `to` (uint8, 64 bytes per loop) with the newest loops, oldest first; how many.
+        """
+
+class Loop:
+    """
+    A native thread that runs one unit, or several fused; see framebus.unit.
+    """
+
+    def __init__(self) -> None: ...
+
+    def add_stage(self, kernel: int, callback: object | None, ports: list, dims: Sequence[int], parameters: ParamSet | None, cells: Sequence[int], record: ProcessRecord) -> None: ...
+
+    def configure(self, trigger: str, period_ns: int, every_frame: bool, spin_ns: int, cpu: int, priority: int, name: str) -> None: ...
+
+    def start(self) -> None: ...
+
+    def request_stop(self) -> None: ...
+
+    def wait_end(self, timeout_ns: int) -> bool: ...
+
+    def join(self) -> None: ...
+
+    @property
+    def loops(self) -> int: ...
+
+    @property
+    def refusals(self) -> list[str]: ...
+
+    @property
+    def failure(self) -> tuple[int, int, str] | None: ...

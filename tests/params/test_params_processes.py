@@ -1,0 +1,158 @@
+"""Parameter sets between real processes: consistent for readers, and unharmed by writers that are killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import pytest
+
+from framebus.params import Params
+from support.processes import Spawner
+
+KILLS = 300
+TEXT = "{:.<250}"
+
+
+@pytest.fixture
+def pair() -> Iterator[Params]:
+    """Two numbers and two texts that always say the same, with many bytes between them."""
+    specs: dict[str, object] = {"first": 0, "text": TEXT.format(0)}
+    specs |= {f"filler{i}": "x" * 250 for i in range(40)}
+    specs |= {"second": 0.0, "last": TEXT.format(0)}
+    with Params.create("pair", specs) as made:
+        yield made
+
+
+def _consistent(values: Mapping[str, object]) -> bool:
+    first = values["first"]
+    return values["second"] == first and values["text"] == values["last"] == TEXT.format(first)
+
+
+def _write_for_ever(params: Params) -> None:
+    number = 0
+    while True:
+        number += 1
+        text = TEXT.format(number)
+        params.update(first=number, second=number, text=text, last=text)
+
+
+def _fork(work: Callable[[], None]) -> int:
+    """A child that does ``work`` and nothing else of ours."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        finally:
+            os._exit(1)
+    return pid
+
+
+def _end(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def test_a_reader_sees_only_whole_updates(pair: Params, spawn: Spawner) -> None:
+    writer = spawn("""
+        from framebus.params import Params
+        p = Params.open("pair")
+        print("ready")
+        input()
+        for number in range(1, 20_001):
+            text = f"{number:.<250}"
+            p.update(first=number, second=number, text=text, last=text)
+        print("done")
+    """)
+    writer.expect("ready")
+    writer.send()
+    seen = set()
+    while pair.generation < 20_000:
+        values = pair.snapshot()
+        assert _consistent(values)
+        seen.add(values["first"])
+    assert len(seen) > 10, "the reader must have met the writer at work"
+    assert writer.wait() == 0
+    assert pair["first"] == 20_000
+
+
+def test_a_writer_killed_at_any_point_leaves_a_usable_set(pair: Params) -> None:
+    chance = random.Random(20261120)
+    for kill in range(KILLS):
+        start = pair.generation
+        child = _fork(lambda: _write_for_ever(pair))
+        try:
+            wanted = start + chance.randrange(1, 40)
+            while pair.generation < wanted:
+                assert _consistent(pair.snapshot())
+            for _ in range(chance.randrange(3000)):
+                pass  # somewhere within the next update
+        finally:
+            _end(child)
+        assert _consistent(pair.snapshot()), f"after kill {kill}"
+        # Waits at most 1 s for the lock, or raises WaitTimeout: a dead holder must not count.
+        pair.update(first=kill, second=kill, text=TEXT.format(kill), last=TEXT.format(kill))
+        with Params.open("pair") as other:
+            assert other["first"] == kill
+
+
+def test_a_loop_sees_only_whole_updates(pair: Params) -> None:
+    names = list(pair)
+    first, second = names.index("first"), names.index("second")
+    cells = np.empty(len(names), np.int64)
+    core = pair.core
+    seen = core.never
+    child = _fork(lambda: _write_for_ever(pair))
+    try:
+        changes = 0
+        while changes < 1000:
+            before, seen = seen, core.refresh(seen, cells)
+            changes += seen != before
+            assert cells[first] == cells[second : second + 1].view(np.float64)[0]
+    finally:
+        _end(child)
+
+
+def test_writers_in_several_processes_lose_no_update() -> None:
+    with Params.create("counters", {f"n{i}": 0 for i in range(4)}) as params:
+
+        def count(name: str) -> None:
+            for number in range(1, 501):
+                params.update({name: number})
+            os._exit(0)
+
+        children = [_fork(lambda name=name: count(name)) for name in params]  # type: ignore[misc]
+        assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 4
+        assert set(params.values()) == {500}
+        assert set(params.changes.values()) == {500}
+        assert params.generation == 2000
+
+
+def test_threads_of_one_process_share_a_handle() -> None:
+    with Params.create("threads", {"a": 0, "b": 0, "done": 0}) as params:
+        errors: list[object] = []
+
+        def write() -> None:
+            for number in range(500):
+                params.update(a=number, b=number)
+
+        def read() -> None:
+            while not params["done"]:
+                values = params.snapshot()
+                if values["a"] != values["b"]:
+                    errors.append(values)
+
+        reader = threading.Thread(target=read)
+        writers = [threading.Thread(target=write) for _ in range(3)]
+        for thread in [reader, *writers]:
+            thread.start()
+        for thread in writers:
+            thread.join()
+        params["done"] = 1
+        reader.join()
+        assert errors == []
+        assert params.changes["a"] == 1500
