@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,7 @@ class Contestant:
         reference: label of the contestant that it is compared with, or ``None``.
         group: ``"reference"``, ``"framebus"``, ``"peer"`` or ``"context"`` (a helpful figure without a target).
         trips: a share of the trips of a full round, for slow contestants.
+        rounds: it takes part in that many rounds only, when it is very slow; 0 means in all.
     """
 
     label: str
@@ -45,6 +46,7 @@ class Contestant:
     reference: str | None = None
     group: str = "context"
     trips: float = 1.0
+    rounds: int = 0
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,13 @@ class Case:
             "why": why,
         }
 
+    def derive(self, label: str, parts: Mapping[str, float]) -> None:
+        """A row of its own: per round the sum of other contestants' p50, each so many times."""
+        if all(part in self.times for part in parts):
+            whole = np.array([self.per_round(part, "p50") * factor for part, factor in parts.items()]).sum(0)
+            self.times[label] = [{"p50": float(p50)} for p50 in whole]
+            self.groups[label], self.references[label] = "reference", None
+
     def to_json(self) -> dict[str, Any]:
         """All figures: merged, per round, ratios, verdicts (us)."""
         rows = {}
@@ -186,6 +195,8 @@ def alternate(case: Case, contestants: Sequence[Contestant], *, rounds: int, tri
         started = time.perf_counter()
         shift = r % max(len(alive), 1)
         for c in alive[shift:] + alive[:shift]:
+            if c.rounds and r >= c.rounds:
+                continue
             try:
                 result = c.run(max(2, int(trips * c.trips)))
             except Skipped as error:

@@ -15,6 +15,7 @@ from pairs import python_worker, run_group, scratch_directory
 
 SHAPES = ((64, 64), (512, 512))
 READERS = 8
+BY_HAND = "mp shared array + Semaphore"
 PEERS = {
     "pyshmem": "pyshmem",
     "pyshmem polling": "pyshmem-polling",
@@ -22,10 +23,10 @@ PEERS = {
     "iceoryx2": "iceoryx2",
     "multiprocessing Pipe": "mp-pipe",
     "multiprocessing Queue": "mp-queue",
-    "mp shared array + Semaphore": "mp-shm-semaphore",
+    BY_HAND: "mp-shm-semaphore",
 }
 SPINNING_PEERS = {"iceoryx2, spinning": "iceoryx2"}
-FANOUT_PEERS = {"pyshmem": "pyshmem", "pyzmq pub/sub": "zmq", "iceoryx2": "iceoryx2"}
+FANOUT_PEERS = {"pyshmem": "pyshmem", "pyzmq pub/sub": "zmq", "iceoryx2": "iceoryx2", BY_HAND: "mp-shm-semaphore"}
 FIVE_TIMES = ("pyshmem", "pyzmq ipc", "multiprocessing Pipe", "multiprocessing Queue")
 
 
@@ -62,30 +63,67 @@ def one_way(path: Path, readers: int) -> Times:
     return times // 2 if readers == 1 else times
 
 
+def session_config(kind: str, shape: tuple[int, ...], trips: int, out: Path, spin: bool, readers: int) -> dict[str, Any]:
+    """What every Python end of a round is told; see ``hop_endpoints.Session``."""
+    return {
+        "kind": kind,
+        "task": "pingpong" if readers == 1 else "fanout",
+        "shape": shape,
+        "trips": trips,
+        "warmup": warmup(trips),
+        "gap_ns": gap_ns(shape),
+        "cpus": two_cpus(),
+        "spin": spin,
+        "readers": readers,
+        "result": str(out),
+        "name": f"hop{os.getpid()}",
+    }
+
+
 def python_hop(kind: str, shape: tuple[int, ...], spin: bool = False, readers: int = 1) -> Callable[[int], Times]:
     """Two (or 1 + readers) Python processes over the transport ``kind``."""
 
     def run(trips: int) -> Times:
         with scratch_directory() as scratch:
             out = scratch / "times"
-            config: dict[str, Any] = {
-                "kind": kind,
-                "task": "pingpong" if readers == 1 else "fanout",
-                "shape": shape,
-                "trips": trips,
-                "warmup": warmup(trips),
-                "gap_ns": gap_ns(shape),
-                "cpus": two_cpus(),
-                "spin": spin,
-                "readers": readers,
-                "result": str(out),
-                "name": f"hop{os.getpid()}",
-            }
+            config = session_config(kind, shape, trips, out, spin, readers)
             commands = [python_worker("hop_worker", role="a", **config)]
             if not kind.startswith("mp-"):  # those fork their other side themselves
                 commands += [python_worker("hop_worker", role="b", index=i, **config) for i in range(readers)]
             run_group(commands, scratch)
             return one_way(out, readers)
+
+    return run
+
+
+def unit_hop(shape: tuple[int, ...], ends: str, echo: str, spin: bool) -> Callable[[int], Times]:
+    """A frame there through a stream, and back through another: ``ends`` and ``echo`` say who copies.
+
+    ``ends``: ``unit`` (a compiled unit that keeps the time), ``c`` (a C program that writes and reads streams by
+    their layout) or ``python``. ``echo``: ``unit`` or ``c``. Each way is one hop: copied in, and copied out.
+    """
+
+    def run(trips: int) -> Times:
+        a, b = two_cpus()
+        with scratch_directory() as scratch:
+            out, name = scratch / "times", f"unit{os.getpid()}"
+            there, back = (str(scratch / f"{name}_{x}.im.shm") for x in ("there", "back"))
+            warm, mode = warmup(trips), "spin" if spin else "sem"
+            session = session_config("framebus", shape, trips, out, spin, 1) | {"name": name}
+            config: dict[str, Any] = {"cpu": b, "unit": "copy" if echo == "unit" else "", "make": ends == "c"}
+            middle = python_worker("hop_unit_worker", **session | config)
+            if ends == "unit":
+                first = python_worker("hop_unit_worker", **session | {"cpu": a, "unit": "ping", "make": True})
+                commands = [first, middle]
+            elif ends == "c":
+                numbers = [str(x) for x in (trips, warm, gap_ns(shape), a)]
+                commands = [middle, [str(native("isio")), "ping", mode, there, back, *numbers, str(out)]]
+            else:
+                commands = [python_worker("hop_worker", role="a", **session), middle]
+            if echo == "c":
+                commands += [[str(native("isio")), "echo", mode, there, back, str(trips + warm), str(b)]]
+            run_group(commands, scratch)
+            return one_way(out, 1)
 
     return run
 
@@ -96,6 +134,14 @@ def contestants(shape: tuple[int, ...]) -> list[Contestant]:
         Contestant("C spinning", c_reference(shape, True), None, "reference"),
         Contestant("framebus", python_hop("framebus", shape), "C sem_t", "framebus"),
         Contestant("framebus, spinning", python_hop("framebus", shape, True), "C spinning", "framebus"),
+        Contestant("unit to unit", unit_hop(shape, "unit", "unit", False), "C sem_t", "framebus"),
+        Contestant("unit to unit, spinning", unit_hop(shape, "unit", "unit", True), "C spinning", "framebus"),
+        Contestant("unit between foreign C", unit_hop(shape, "c", "unit", False), "C sem_t"),
+        Contestant("unit between foreign C, spinning", unit_hop(shape, "c", "unit", True), "C spinning"),
+        Contestant("unit between Python", unit_hop(shape, "python", "unit", False), "C sem_t"),
+        Contestant("unit between Python, spinning", unit_hop(shape, "python", "unit", True), "C spinning"),
+        Contestant("C on streams", unit_hop(shape, "c", "c", False), "C sem_t"),
+        Contestant("C on streams, spinning", unit_hop(shape, "c", "c", True), "C spinning"),
     ]
     found += [Contestant(x, python_hop(k, shape), "C sem_t", "peer", 0.5) for x, k in PEERS.items()]
     found += [Contestant(x, python_hop(k, shape, True), "C spinning", "peer", 0.5) for x, k in SPINNING_PEERS.items()]
@@ -124,6 +170,17 @@ def wake_share(machine: dict[str, Any], reference: str, peer: str) -> Callable[[
     return why
 
 
+def interpreter_share(case: Case) -> str:
+    """Why many Python readers on one CPU are slow: each in turn has to bring its interpreter into the caches."""
+    if BY_HAND not in case.times:
+        return ""
+    c, by_hand = case.summary("C sem_t")["p50"], case.summary(BY_HAND)["p50"]
+    return (
+        f"the {READERS} readers share one CPU; Python readers that only acquire a semaphore and copy take "
+        f"{by_hand:.0f} us where C takes {c:.0f}: the difference is {READERS} interpreters, one after another"
+    )
+
+
 def run(options: Any, machine: dict[str, Any]) -> list[Case]:
     """All cases of `hop`."""
     rounds, cases = options.rounds or (3 if options.quick else 10), []
@@ -135,6 +192,8 @@ def run(options: Any, machine: dict[str, Any]) -> list[Case]:
         one.targets = [
             Target("framebus", "C sem_t", 1.3),
             Target("framebus, spinning", "C spinning", 1.3),
+            Target("unit to unit", "C sem_t", 1.1),
+            Target("unit to unit, spinning", "C spinning", 1.1),
         ]
         for p in FIVE_TIMES:
             one.targets += [
@@ -143,7 +202,7 @@ def run(options: Any, machine: dict[str, Any]) -> list[Case]:
             ]
         cases.append(alternate(one, options.chosen(contestants(shape)), rounds=rounds, trips=trips))
         many = Case(f"hop {size}, {READERS} readers, until the last one has it")
-        many.targets = [Target("framebus", "C sem_t", 1.3)]
+        many.targets = [Target("framebus", "C sem_t", 1.3, why=interpreter_share)]
         many.notes = [f"spinning is left out: {READERS} spinning readers need {READERS + 1} CPUs"]
         cases.append(alternate(many, options.chosen(fanout_contestants(shape)), rounds=rounds, trips=trips))
     return cases

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,9 +44,9 @@ class Session:
 
 
 class Endpoint:
-    """Copies frames in and out. ``other`` is the other end, when only a fork can carry it there."""
+    """Copies frames in and out. ``others`` are the other ends, when only a fork can carry them there."""
 
-    other: Endpoint | None = None
+    others: Sequence[Endpoint] = ()
 
     def send(self, frame: Frame) -> None:
         raise TypeError("this end only receives")

@@ -144,7 +144,7 @@ class MpPipe(Endpoint):
         self.connection = connection
         if connection is None:
             self.connection, there = mp.Pipe()
-            self.other = MpPipe(s, there)
+            self.others = [MpPipe(s, there)]
 
     def send(self, frame: Frame) -> None:
         self.connection.send_bytes(frame)
@@ -160,7 +160,7 @@ class MpQueue(Endpoint):
     def __init__(self, s: Session, queues: Any = None) -> None:
         if queues is None:
             self.to, self.source = context = mp.Queue(), mp.Queue()
-            self.other = MpQueue(s, context)
+            self.others = [MpQueue(s, context)]
         else:
             self.source, self.to = queues
 
@@ -177,24 +177,25 @@ class MpQueue(Endpoint):
 
 
 class MpShmSemaphore(Endpoint):
-    """What one writes by hand: anonymous shared memory from multiprocessing and two of its semaphores."""
+    """What one writes by hand: anonymous shared memory and semaphores of multiprocessing."""
 
     def __init__(self, s: Session, parts: Any = None) -> None:
         if parts is None:
             arrays = [np.frombuffer(mp.RawArray("b", s.bytes), np.float32).reshape(s.shape) for _ in range(2)]
-            semaphores = [mp.Semaphore(0), mp.Semaphore(0)]
-            self.to, self.source = zip(arrays, semaphores, strict=True)
-            self.other = MpShmSemaphore(s, (self.source, self.to))
+            wakes, back = [mp.Semaphore(0) for _ in range(s.readers)], mp.Semaphore(0)
+            self.to, self.wakes, self.source, self.woken = arrays[0], wakes, arrays[1], back
+            self.others = [MpShmSemaphore(s, (arrays[1], [back], arrays[0], wake)) for wake in wakes]
         else:
-            self.to, self.source = parts
+            self.to, self.wakes, self.source, self.woken = parts
 
     def send(self, frame: Frame) -> None:
-        np.copyto(self.to[0], frame)
-        self.to[1].release()
+        np.copyto(self.to, frame)
+        for wake in self.wakes:
+            wake.release()
 
     def receive(self, out: Frame) -> Frame:
-        self.source[1].acquire()
-        np.copyto(out, self.source[0])
+        self.woken.acquire()
+        np.copyto(out, self.source)
         return out
 
 

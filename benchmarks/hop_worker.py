@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -103,7 +104,7 @@ TASKS: dict[tuple[str, str], Callable[[Endpoint, Session], int]] = {
 
 
 def fork_other_side(end: Endpoint, s: Session) -> int:
-    """Run role b in a child, for transports whose handles only pass through fork; returns its pid."""
+    """Run role b in a child, for transports whose handles only pass through a fork; returns its pid."""
     pid = os.fork()
     if pid == 0:
         os.sched_setaffinity(0, {s.cpus[1]})
@@ -127,12 +128,11 @@ def main() -> None:
     except Skipped as error:
         print(f"skipped {error}", flush=True)
         return
-    child = fork_other_side(end.other, s) if end.other is not None else None
+    children = [fork_other_side(other, replace(s, index=i)) for i, other in enumerate(end.others)]
     print("made", flush=True)
     expect("go")
     wrong = TASKS[s.task, s.role](end, s)
-    if child is not None:
-        wrong += os.waitpid(child, 0)[1]
+    wrong += sum(os.waitpid(child, 0)[1] for child in children)
     print(f"wrong {wrong} elements" if wrong else "done", flush=True)
     sys.stdin.readline()  # stay until told or ended: the other side may still be reading the last frame
     end.close()

@@ -65,16 +65,15 @@ class System:
         rng = np.random.default_rng(self.across + 2)
         return rng.standard_normal((self.actuators, self.slopes), np.float32) / np.float32(self.slopes)
 
-    def answer(self, frame: npt.NDArray[np.uint16], before: Floats) -> tuple[Floats, Floats]:
-        """(integrator, mirror) after one frame, in NumPy: what every loop must give."""
+    @cached_property
+    def errors(self) -> npt.NDArray[np.float64]:
+        """What the reconstructor must give for each frame, in NumPy: (frame, actuator)."""
         a = self.arrays
-        pixels = (frame.astype(np.float32) - a["dark"]) * a["gain"]
-        light = np.maximum(pixels - np.float32(THRESHOLD), 0)
-        light = light.reshape(self.across, BOX, self.across, BOX).transpose(0, 2, 1, 3).astype(np.float64)
+        pixels = (self.frames.astype(np.float32) - a["dark"]) * a["gain"]
+        light = np.maximum(pixels - np.float32(THRESHOLD), 0).astype(np.float64)
+        boxes = light.reshape(-1, self.across, BOX, self.across, BOX)  # frame, row, y, column, x
         axis = np.arange(BOX) - (BOX - 1) / 2
-        flux = light.sum((2, 3))
-        slopes_x = (light.sum(2) * axis).sum(-1) / flux
-        slopes_y = (light.sum(3) * axis).sum(-1) / flux
-        slopes = np.concatenate([slopes_x.ravel(), slopes_y.ravel()]) - a["reference"]
-        command = LEAK * before - GAIN * (self.control_matrix @ slopes)
-        return command.astype(np.float32), np.clip(a["flat"] + command, -LIMIT, LIMIT).astype(np.float32)
+        flux = boxes.sum((2, 4))
+        x, y = (boxes.sum(2) * axis).sum(-1) / flux, (boxes.sum(4) * axis[:, None]).sum(2) / flux
+        slopes = np.concatenate([x.reshape(len(x), -1), y.reshape(len(y), -1)], axis=1) - a["reference"]
+        return slopes @ self.control_matrix.T.astype(np.float64)

@@ -59,15 +59,14 @@ class Call:
         self._params = np.array(cells or [0], np.int64)
         self.kernel = compile_kernel(self.unit, specs)
 
+    def with_array(self, name: str, array: Array) -> Call:
+        """The same code on another array of the same shape and dtype."""
+        return Call(self.unit, {**self.arrays, name: array}, self.params)
+
     def step(self) -> _Step:
         return _Step(
             self.kernel.address, ctypes.addressof(self._pointers), self._dims.ctypes.data, self._params.ctypes.data
         )
-
-    def reference(self) -> None:
-        """The same step in Numba's ordinary way, to fill the outputs for a check of values."""
-        ordered = [self.arrays[a.name] for a in self.unit.arguments]
-        self.unit.jit(*ordered, **dict(self.params))
 
 
 class Feeder:

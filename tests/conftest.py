@@ -26,7 +26,7 @@ _numbers = itertools.count()
 _failed = pytest.StashKey[bool]()
 
 
-def pytest_sessionstart() -> None:
+def pytest_configure() -> None:
     """Let libraries start their pools of threads now, so that no test is blamed for them."""
     for name in ("numpy.linalg", "scipy.linalg"):
         try:
@@ -37,7 +37,7 @@ def pytest_sessionstart() -> None:
 
 
 def _remove_scratch_of_the_dead() -> None:
-    """A session that was killed could not clean up."""
+    """A run that was killed could not clean up."""
     for path in SHARED_MEMORY.glob(f"{SCRATCH_PREFIX}*"):
         pid = path.name.removeprefix(SCRATCH_PREFIX).partition("-")[0]
         if not Path("/proc", pid).exists():
@@ -64,8 +64,8 @@ def _make_scratch(fallback: Path) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def session_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Kernels are compiled once a session; streams made outside a test's own time have a scratch directory too."""
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Kernels are compiled once a run; streams made outside a test's own time have a scratch directory too."""
     scratch = _make_scratch(tmp_path_factory.getbasetemp())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FRAMEBUS_CACHE_DIR", str(tmp_path_factory.mktemp("kernels")))
@@ -78,7 +78,7 @@ def session_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 @pytest.fixture(autouse=True)
 def shm_dir(
     request: pytest.FixtureRequest,
-    session_environment: None,
+    environment: None,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Path]:

@@ -12,7 +12,11 @@ struct Timespec {
   std::int64_t nanoseconds;
 };
 
-inline std::int64_t to_ns(const Timespec& t) noexcept { return t.seconds * 1'000'000'000 + t.nanoseconds; }
+// In unsigned arithmetic: the numbers come from shared memory and may be anything.
+inline std::int64_t to_ns(const Timespec& t) noexcept {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(t.seconds) * 1'000'000'000U +
+                                   static_cast<std::uint64_t>(t.nanoseconds));
+}
 inline Timespec to_timespec(std::int64_t ns) noexcept { return {ns / 1'000'000'000, ns % 1'000'000'000}; }
 
 // Members named fb_* lie in bytes that no field of the format covers and that other writers leave zero:

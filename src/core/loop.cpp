@@ -33,11 +33,13 @@ void Loop::add_stage(StagePlan plan) {
   if ((plan.kernel == nullptr) == !plan.callback) throw_usage("a stage needs either a kernel or a callback");
   if (!plan.record) throw_usage("a stage needs a process record");
   Stage stage;
-  bool has_state = false;
+  std::size_t state_bytes = 0;
+  std::size_t trigger_bytes = 0;
   for (std::size_t i = 0; i < plan.ports.size(); ++i) {
     const Port& port = plan.ports[i];
     stage.arrays.push_back(port.buffer);
-    has_state = has_state || port.kind == PortKind::state;
+    if (port.kind == PortKind::state) state_bytes += port.bytes;
+    if (port.kind == PortKind::trigger) trigger_bytes = port.bytes;
     if (port.stream && port.bytes != port.stream->layout().frame_bytes)
       throw_usage(port.stream->file().path() + ": the array bound to it has another size");
     if (port.kind == PortKind::trigger) {
@@ -50,8 +52,10 @@ void Loop::add_stage(StagePlan plan) {
       stage.outputs.push_back(Output{Writer(port.stream), port.buffer});
     }
   }
-  // In place means computing before it is known that the frame lay still. Outputs can be taken back, a state cannot.
-  stage.may_read_in_place = plan.kernel != nullptr && !has_state;
+  // In place means computing before it is known that the frame lay still, and taking it back if not: outputs from their
+  // streams, states from a copy made before. Worth it where that copy is much smaller than the frame.
+  stage.may_read_in_place = plan.kernel != nullptr && trigger_bytes >= copy_below && state_bytes * 8 <= trigger_bytes;
+  if (stage.may_read_in_place) stage.states_before.resize(state_bytes);
   stage.plan = std::move(plan);
   stages_.push_back(std::move(stage));
 }
@@ -210,8 +214,7 @@ bool Loop::take_trigger(bool any) noexcept {
   Stage& first = stages_[0];
   Reader& reader = trigger.reader;
   first.arrays[trigger.argument] = trigger.buffer;
-  const bool in_place = first.may_read_in_place && !settings_.every_frame && !any && !std::exchange(copy_next_, false) &&
-                        reader.map()->layout().frame_bytes >= copy_below;
+  const bool in_place = first.may_read_in_place && !settings_.every_frame && !any && !std::exchange(copy_next_, false);
   if (in_place) {
     const FrameView view = reader.view_newest();
     // Only where a change during the computation is certain to be noticed.
@@ -279,7 +282,7 @@ Loop::Turn Loop::await_clock() {
 
 // ---- computing ---------------------------------------------------------------------------------------------------
 
-bool Loop::renew_inputs(Stage& stage) noexcept {
+void Loop::renew_inputs(Stage& stage) noexcept {
   for (Input& input : stage.inputs) {
     const std::uint64_t count = input.reader.map()->count();
     if (count == input.seen) continue;
@@ -287,7 +290,24 @@ bool Loop::renew_inputs(Stage& stage) noexcept {
     // `busy` keeps the copy that we have: whole, if old. The next frame tries again.
     if (input.reader.newest(input.buffer, info) == ReadStatus::ok) input.seen = info.count;
   }
-  return true;
+}
+
+void Loop::keep_states(Stage& stage) noexcept {
+  std::byte* to = stage.states_before.data();
+  for (const Port& port : stage.plan.ports) {
+    if (port.kind != PortKind::state) continue;
+    std::memcpy(to, port.buffer, port.bytes);
+    to += port.bytes;
+  }
+}
+
+void Loop::restore_states(Stage& stage) noexcept {
+  const std::byte* from = stage.states_before.data();
+  for (const Port& port : stage.plan.ports) {
+    if (port.kind != PortKind::state) continue;
+    std::memcpy(port.buffer, from, port.bytes);
+    from += port.bytes;
+  }
 }
 
 std::int32_t Loop::call(Stage& stage) noexcept {
@@ -321,13 +341,18 @@ bool Loop::compute(std::size_t index) {
   if (stage.plan.parameters) stage.plan.parameters->refresh(stage.parameters_seen, stage.plan.cells.data());
   renew_inputs(stage);
   if (index > 0) stage.start_ns = stages_[index - 1].end_ns;
+  const bool in_place = index == 0 && in_place_;
+  if (in_place) keep_states(stage);
   const std::int32_t code = call(stage);
   stage.end_ns = realtime_ns();
   if (index == 0 && !trigger_lay_still()) {
     restore_outputs(stage);
+    restore_states(stage);
     return false;
   }
   if (code != 0) {
+    // Whoever reports the failure finds the frame that caused it in the unit's own array.
+    if (in_place) std::memcpy(trigger_->buffer, in_place_.data, trigger_->reader.map()->layout().frame_bytes);
     restore_outputs(stage);
     fail(index, code, "");
     return false;

@@ -33,8 +33,7 @@ struct Port {
   PortKind kind = PortKind::state;
   std::byte* buffer = nullptr;  // outlives the loop
   std::size_t bytes = 0;
-  StreamMapPtr stream;        // of trigger, input and output
-  std::size_t from_stage = 0;  // of linked: whose output it is
+  StreamMapPtr stream;  // of trigger, input and output
 };
 
 struct StagePlan {
@@ -108,6 +107,7 @@ class Loop {
     std::vector<Output> outputs;
     std::uint64_t parameters_seen = ParamSet::never;
     bool may_read_in_place = false;
+    std::vector<std::byte> states_before;  // of the frame that is read in place, to take its effect back
     // Of the current frame:
     std::uint64_t trigger_inode = 0;
     std::uint64_t trigger_count = 0;
@@ -131,7 +131,9 @@ class Loop {
   bool compute(std::size_t index);
   std::int32_t call(Stage& stage) noexcept;
   bool trigger_lay_still() noexcept;
-  bool renew_inputs(Stage& stage) noexcept;
+  void renew_inputs(Stage& stage) noexcept;
+  void keep_states(Stage& stage) noexcept;
+  void restore_states(Stage& stage) noexcept;
   void restore_outputs(Stage& stage) noexcept;
   void publish(std::size_t done) noexcept;
   void note_lineage(std::size_t index) noexcept;

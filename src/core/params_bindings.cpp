@@ -77,7 +77,7 @@ void register_params(nb::module_& module) {
   nb::class_<ParamSet> set(module, "ParamSet", "A parameter set in shared memory; framebus.params.Params is its face.");
   set.attr("never") = nb::int_(ParamSet::never);  // a generation that refresh() has never seen
   set.def_static("create", &ParamSet::create, nb::arg("path"), nb::arg("name"), nb::arg("specs"),
-                  nb::arg("mode") = 0660, "A new set, replacing one of that path. Raises ParameterError, OSError.")
+                 nb::arg("mode") = 0660, "A new set, replacing one of that path. Raises ParameterError, OSError.")
       .def_static("open", &ParamSet::open, nb::arg("path"),
                   "An existing set, fully checked. Raises StreamFormatError, StreamNotFound, OSError.")
       .def("values", &python_values, nb::sig("def values(self) -> tuple[int, list[int], list[int], list[str]]"),

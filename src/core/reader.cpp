@@ -206,6 +206,18 @@ bool Reader::at(std::uint64_t count, void* pixels, FrameInfo& info) noexcept {
   return view && copy(view, pixels, info);
 }
 
+std::vector<FrameInfo> Reader::times(std::uint64_t after) {
+  std::vector<FrameInfo> all;
+  const std::uint64_t newest = map_->count();
+  for (std::uint64_t count = std::max(oldest(), after + 1); count != 0 && count <= newest; ++count) {
+    const FrameView view = locate(count, newest);
+    if (!view) continue;
+    const FrameInfo info = info_of(view);
+    if (valid(view)) all.push_back(info);
+  }
+  return all;
+}
+
 FrameView Reader::view_newest() noexcept {
   const std::uint64_t count = map_->count();
   return count == 0 ? FrameView{} : locate(count, count);

@@ -57,6 +57,9 @@ class Reader {
   // The oldest count that the history can give now; the newest count when there is no usable history.
   std::uint64_t oldest() noexcept;
 
+  // Counts and times of the frames after `after` that the history holds, the oldest first; no pixels are read.
+  std::vector<FrameInfo> times(std::uint64_t after);
+
   // The newest frame in place. Use it, then ask valid(): false means that it changed meanwhile.
   FrameView view_newest() noexcept;
   bool valid(const FrameView& view) noexcept;

@@ -2,9 +2,11 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <cstring>
+#include <tuple>
 
 #include "core/buffer.hpp"
 #include "core/errors.hpp"
@@ -267,6 +269,14 @@ void register_reading(nb::class_<StreamHandle>& type) {
              return reader.valid(view) ? nb::cast(LatestView{map, view, info}) : nb::none();
            },
            nb::sig("def latest(self) -> LatestView | None"))
+      .def("times",
+           [](StreamHandle& self, std::uint64_t after) {
+             std::vector<std::tuple<std::uint64_t, std::int64_t, std::int64_t>> rows;
+             Reader reader(self.map());
+             for (const FrameInfo& info : reader.times(after)) rows.emplace_back(info.count, info.acquisition_ns, info.write_ns);
+             return rows;
+           },
+           "after"_a)
       .def("wait_newer", &StreamHandle::wait_newer, "count"_a, "timeout_ns"_a, "spin_ns"_a)
       .def("oldest",
            [](StreamHandle& self) {

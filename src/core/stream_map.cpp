@@ -53,7 +53,10 @@ void fill_header(const StreamMap& map, const StreamMap::Request& request) {
   header.NBkw = request.keywords;
   header.CBsize = request.history;
   header.imdatamemsize = layout.frame_bytes;
-  for (std::size_t i = 0; i < layout.keywords; ++i) map.keyword(i).type = 'N';
+  for (std::size_t i = 0; i < layout.keywords; ++i) {
+    map.keyword(i).type = 'N';
+    if (i < request.initial_keywords.size()) map.keyword(i) = request.initial_keywords[i];
+  }
   for (std::size_t i = 0; i < layout.semaphores; ++i) {
     sem_init(map.semaphore(i), 1, 0);
     map.reader_pid(i) = -1;
@@ -64,6 +67,23 @@ void fill_header(const StreamMap& map, const StreamMap::Request& request) {
   // Last: a reader that sees the version sees everything above it.
   std::atomic_thread_fence(std::memory_order_release);
   std::memcpy(header.version, layout_version, sizeof layout_version);
+}
+
+// glibc ends the process when a semaphore's word for 'shared or private' holds anything but its two values (the kernel
+// then refuses the futex operation made of it). So damaged ones are found before anybody touches them.
+void check_semaphores(const StreamMap& map) {
+  constexpr std::size_t private_word_at = 8;
+  constexpr std::uint32_t shared_value = 128;
+  static_assert(sizeof(sem_t) == semaphore_bytes);
+  const auto check = [&](const sem_t* semaphore, const std::string& which) {
+    std::uint32_t word = 0;
+    std::memcpy(&word, reinterpret_cast<const std::byte*>(semaphore) + private_word_at, sizeof word);
+    if (word != 0 && word != shared_value)
+      throw_format(map.file().path(), "semaphores",
+                   map.file().path() + ": " + which + " is not a semaphore of this system's C library; corrupt?");
+  };
+  for (std::size_t i = 0; i < map.layout().semaphores; ++i) check(map.semaphore(i), "semaphore " + std::to_string(i));
+  check(map.log_semaphore(), "the log semaphore");
 }
 
 StreamMapPtr open_quietly(const std::string& path) noexcept {
@@ -93,7 +113,23 @@ StreamMapPtr StreamMap::create(const Request& request) {
 StreamMapPtr StreamMap::open(const std::string& path) {
   SharedFile file = SharedFile::open(path);
   const Layout layout = read_layout(file.data(), file.size(), path);
-  return std::make_shared<StreamMap>(std::move(file), layout);
+  auto map = std::make_shared<StreamMap>(std::move(file), layout);
+  check_semaphores(*map);
+  return map;
+}
+
+bool StreamMap::framebus_writes(std::uint64_t count) const noexcept {
+  constexpr int looks = 16;
+  for (int look = 0; look < looks; ++look) {
+    if (count == 0) return header().fb_layout != 0;
+    // The writer stores fb_count just before cnt0, hence the two values.
+    const std::uint32_t ahead = shared(header().fb_count).load(std::memory_order_acquire) - static_cast<std::uint32_t>(count);
+    if (ahead <= 1) return true;
+    const std::uint64_t now = this->count();
+    if (now == count) return false;
+    count = now;  // the writer was faster than our two looks
+  }
+  return false;
 }
 
 void post_semaphore(sem_t* semaphore) noexcept {
@@ -112,8 +148,21 @@ void StreamMap::retire() const noexcept {
   wake_everyone();
 }
 
+void StreamMap::retire_for(StreamMapPtr next) const {
+  {
+    const std::scoped_lock guard(local_lock_);
+    local_successor_ = std::move(next);
+  }
+  retire();
+}
+
+StreamMapPtr StreamMap::local_successor() const {
+  const std::scoped_lock guard(local_lock_);
+  return local_successor_;
+}
+
 StreamMap::Standing StreamMap::standing() const noexcept {
-  if (file_.local()) return retired() ? Standing::gone : Standing::current;
+  if (file_.local()) return !retired() ? Standing::current : local_successor() ? Standing::replaced : Standing::gone;
   const SharedFile::Identity now = file_identity(file_.path());
   if (now.inode == 0) return Standing::gone;
   return now == file_.identity() ? Standing::current : Standing::replaced;
@@ -132,10 +181,10 @@ bool StreamMap::last_writer_alive() const noexcept {
 
 StreamMapPtr successor(const StreamMap& map) {
   if (map.standing() != StreamMap::Standing::replaced) return nullptr;
-  StreamMapPtr next;
+  StreamMapPtr next = map.local_successor();
   try {
-    next = StreamMap::open(map.file().path());
-  } catch (const Error&) {
+    if (!next) next = StreamMap::open(map.file().path());
+  } catch (const std::exception&) {
     return nullptr;  // a C writer makes its file step by step; it is looked at again in a moment
   }
   if (!next->layout().same_frames(map.layout()))

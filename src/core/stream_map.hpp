@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,7 @@ class StreamMap {
     bool huge_pages = false;
     bool local = false;
     bool must_be_new = false;
+    std::vector<Keyword> initial_keywords;  // fill the first of the `keywords` slots
   };
 
   // A new stream, ready and visible when this returns. What had that name is replaced and its users are told.
@@ -68,19 +70,17 @@ class StreamMap {
     return reinterpret_cast<const std::atomic<std::uint32_t>*>(&header().cnt0);
   }
   bool retired() const noexcept { return shared(header().fb_retired).load(std::memory_order_acquire) != 0; }
-  // Whether the newest frame came from a framebus writer: then `write` is kept and sleepers on cnt0 are woken. The
-  // writer stores fb_count just before cnt0, hence the two values.
-  bool framebus_writes(std::uint64_t count) const noexcept {
-    const auto low = static_cast<std::uint32_t>(count);
-    const std::uint32_t marked = shared(header().fb_count).load(std::memory_order_relaxed);
-    if (count == 0) return header().fb_layout != 0;
-    return marked == low || marked == low + 1;
-  }
+  // Whether the newest frame (`count`, or those that came since it was asked for) came from a framebus writer: then
+  // `write` is kept and sleepers on cnt0 are woken.
+  bool framebus_writes(std::uint64_t count) const noexcept;
 
   // Every way to wake whoever waits here, whether or not a frame came.
   void wake_everyone() const noexcept;
   // Marks the file as no longer the one of its name, and wakes its users.
   void retire() const noexcept;
+  // The same for a process-local stream, which has no name that a successor could be found by.
+  void retire_for(std::shared_ptr<StreamMap> next) const;
+  std::shared_ptr<StreamMap> local_successor() const;
   enum class Standing { current, replaced, gone };
   // Whether the file's name still is this file's.
   Standing standing() const noexcept;
@@ -96,6 +96,8 @@ class StreamMap {
 
   SharedFile file_;
   Layout layout_;
+  mutable std::mutex local_lock_;
+  mutable std::shared_ptr<StreamMap> local_successor_;
 };
 
 using StreamMapPtr = std::shared_ptr<StreamMap>;

@@ -1,18 +1,25 @@
 #include "core/waiter.hpp"
 
+#include <pthread.h>
 #include <time.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <exception>
 #include <mutex>
 #include <set>
 #include <tuple>
+#include <utility>
 
 namespace framebus {
 
 namespace {
 
 constexpr std::int64_t poll_ns = 500'000;
+constexpr std::int64_t late_ns = 5'000'000;  // a wake-up that is this late does not come any more
+constexpr int silent_sleeps = 3;             // in a row: nobody wakes us this way
+constexpr int polls = 1000;                  // before a way that was silent is tried again
+constexpr int stale_posts = 1024;            // more than any writer leaves behind
 
 // Semaphores that handles of this process hold. The file only says which process holds one.
 using Claim = std::tuple<std::uint64_t, std::uint64_t, int>;
@@ -24,7 +31,12 @@ struct Claims {
 };
 
 Claims& claims() {
-  static Claims all;
+  static Claims& all = *[] {
+    static Claims made;
+    // A child must not inherit a lock that a thread of its parent held.
+    pthread_atfork([] { claims().lock.lock(); }, [] { claims().lock.unlock(); }, [] { claims().lock.unlock(); });
+    return &made;
+  }();
   return all;
 }
 
@@ -32,12 +44,17 @@ Claim claim_key(const StreamMap& map, int index) {
   return {map.file().identity().device, map.file().identity().inode, index};
 }
 
+void nap(std::int64_t sleep_ns) noexcept {
+  const timespec time{static_cast<time_t>(sleep_ns / 1'000'000'000), static_cast<long>(sleep_ns % 1'000'000'000)};
+  clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
+}
+
 }  // namespace
 
 bool Waiter::claim(const StreamMapPtr& map) noexcept {
   if (claimed_map_ == map && claimed_generation_ == fork_generation()) return true;
   release();
-  if (!map->file().writable() || map->layout().semaphores == 0) return false;
+  if (!map->file().writable()) return false;
   Claims& all = claims();
   const std::scoped_lock guard(all.lock);
   if (all.generation != fork_generation()) {  // a child inherits the list, but none of the claims
@@ -45,14 +62,20 @@ bool Waiter::claim(const StreamMapPtr& map) noexcept {
     all.generation = fork_generation();
   }
   const std::int32_t self = process_id();
-  // From the top: simple C readers wait on semaphore 0 without claiming it.
-  for (int i = static_cast<int>(map->layout().semaphores) - 1; i >= 0; --i) {
+  const auto semaphores = static_cast<int>(map->layout().semaphores);
+  // From the top, and not the first of several: simple C readers wait on semaphore 0 without claiming it.
+  for (int i = semaphores - 1; i >= (semaphores > 1 ? 1 : 0); --i) {
     auto owner = shared(map->reader_pid(static_cast<std::size_t>(i)));
     std::int32_t holder = owner.load(std::memory_order_relaxed);
     const bool free = holder <= 0 || (holder == self ? all.held.count(claim_key(*map, i)) == 0 : !process_alive(holder, 0));
     // Nothing is published by the claim itself; the counter orders the frames.
     if (!free || !owner.compare_exchange_strong(holder, self, std::memory_order_relaxed)) continue;
-    all.held.insert(claim_key(*map, i));
+    try {
+      all.held.insert(claim_key(*map, i));
+    } catch (const std::exception&) {  // no memory: this handle polls
+      owner.store(-1, std::memory_order_relaxed);
+      return false;
+    }
     claimed_map_ = map;
     claimed_ = i;
     claimed_generation_ = fork_generation();
@@ -82,54 +105,67 @@ WaitMode Waiter::choose(const StreamMapPtr& map, std::uint64_t count) noexcept {
     case WaitMode::automatic: break;
   }
   if (!may_register) return WaitMode::poll;
-  if (map->framebus_writes(count) && !futex_silent_ && count > 0) {
+  const auto usable = [](Trust& trust) { return trust.polls_left == 0 || --trust.polls_left == 0; };
+  if (count > 0 && map->framebus_writes(count) && usable(futex_)) {
     release();  // leave the semaphore to a reader that needs one
     return WaitMode::futex;
   }
   // Before the first frame nobody knows who will write: a semaphore is posted by every writer.
-  if (!semaphore_silent_ && claim(map)) return WaitMode::semaphore;
-  return count == 0 && !futex_silent_ ? WaitMode::futex : WaitMode::poll;
+  if (usable(semaphore_) && claim(map)) return WaitMode::semaphore;
+  return WaitMode::poll;
+}
+
+// A sleep that the clock ended although a frame had come: was nobody going to wake us, or were we only slow to get up?
+void Waiter::judge(const StreamMap& map, Trust& trust, std::uint64_t seen, bool timed_out, std::int64_t deadline_ns) noexcept {
+  if (!timed_out) {
+    trust.silent = 0;
+    return;
+  }
+  if (map.count() == seen) return;
+  const std::int64_t overslept = monotonic_ns() - deadline_ns;
+  const std::int64_t age = realtime_ns() - to_ns(map.header().writetime);
+  if (++trust.silent < silent_sleeps && age - overslept < late_ns) return;
+  ++unannounced_;
+  trust = {0, polls};
 }
 
 void Waiter::sleep_on_count(const StreamMap& map, std::uint64_t seen, std::int64_t sleep_ns) noexcept {
   const auto low = static_cast<std::uint32_t>(seen);
   if (map.file().writable()) {
     auto waiting = shared(map.header().fb_waiting);
-    std::uint32_t registered = waiting.load(std::memory_order_relaxed);
-    // Newest wins, so that a late sleeper at an old count cannot hide one at a newer count. A count far ahead is left
-    // over from before a reset of the counter.
+    // Acquire: whoever registered a newer count had seen it in cnt0, so now we see it there too, and need no sleep.
+    std::uint32_t registered = waiting.load(std::memory_order_acquire);
     while (registered != low) {
-      const auto ahead = static_cast<std::int32_t>(registered - low);
-      if (ahead > 0 && ahead < 1024) break;
+      if (map.count() != seen) return;
       // Sequentially consistent with the writer's store of cnt0 and load of fb_waiting, see Writer::wake.
       if (waiting.compare_exchange_weak(registered, low, std::memory_order_seq_cst)) break;
     }
+    // For the case that somebody else had registered this count: our look at cnt0 comes after theirs at fb_waiting.
     std::atomic_thread_fence(std::memory_order_seq_cst);
   }
   if (shared(map.header().cnt0).load(std::memory_order_seq_cst) != seen) return;
+  const std::int64_t deadline_ns = monotonic_ns() + sleep_ns;
   const FutexResult result = futex_wait(map.count_word(), low, sleep_ns);
-  if (result == FutexResult::timed_out && current_ == WaitMode::futex && map.count() != seen) {
-    ++unannounced_;
-    futex_silent_ = true;
-  }
+  if (current_ == WaitMode::futex) judge(map, futex_, seen, result == FutexResult::timed_out, deadline_ns);
+  // A kernel that cannot wait on this mapping (read-only ones, in old kernels) must not make us spin.
+  if (result == FutexResult::value_changed && map.count() == seen) nap(std::min(sleep_ns, poll_ns));
 }
 
 void Waiter::sleep_on_semaphore(const StreamMap& map, std::uint64_t seen, std::int64_t sleep_ns) noexcept {
   sem_t* const semaphore = map.semaphore(static_cast<std::size_t>(claimed_));
   // Posts of frames already seen would only wake us for nothing. A frame that comes after the look at cnt0 posts anew.
-  while (sem_trywait(semaphore) == 0) {
+  for (int i = 0; i < stale_posts && sem_trywait(semaphore) == 0; ++i) {
   }
   if (map.count() != seen || map.retired()) return;
-  timespec deadline{};
-  clock_gettime(CLOCK_MONOTONIC, &deadline);
-  const std::int64_t at = deadline.tv_nsec + sleep_ns;
-  deadline.tv_sec += static_cast<time_t>(at / 1'000'000'000);
-  deadline.tv_nsec = static_cast<long>(at % 1'000'000'000);
+  const std::int64_t deadline_ns = monotonic_ns() + sleep_ns;
+  const timespec deadline{static_cast<time_t>(deadline_ns / 1'000'000'000), static_cast<long>(deadline_ns % 1'000'000'000)};
   const int error = sem_clockwait(semaphore, CLOCK_MONOTONIC, &deadline) == 0 ? 0 : errno;
-  if (error == ETIMEDOUT && map.count() != seen) {
-    ++unannounced_;
-    semaphore_silent_ = true;
-  }
+  judge(map, semaphore_, seen, error == ETIMEDOUT, deadline_ns);
+}
+
+void Waiter::wait_retired(const StreamMap& map, std::int64_t sleep_ns) noexcept {
+  if (std::exchange(retired_inode_, map.file().identity().inode) == map.file().identity().inode)
+    nap(std::min(sleep_ns, poll_ns));
 }
 
 bool Waiter::wait(const StreamMapPtr& map, std::uint64_t count, std::int64_t spin_ns, std::int64_t sleep_ns) noexcept {
@@ -143,7 +179,11 @@ bool Waiter::wait(const StreamMapPtr& map, std::uint64_t count, std::int64_t spi
       }
     } while (monotonic_ns() < until && !map->retired());
   }
-  if (sleep_ns <= 0 || map->retired()) return map->count() > count;
+  if (map->retired()) {
+    wait_retired(*map, std::max(spin_ns, sleep_ns));
+    return map->count() > count;
+  }
+  if (sleep_ns <= 0) return map->count() > count;
   const std::uint64_t seen = map->count();
   if (seen > count) return true;
   current_ = choose(map, seen);

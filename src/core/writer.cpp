@@ -7,7 +7,7 @@ namespace framebus {
 
 void Writer::begin() noexcept {
   shared(map_->header().write).store(1, std::memory_order_relaxed);
-  // The mark must be visible before the first new pixel. Pairs with the acquire fence in FrameView::valid.
+  // The mark must be visible before the first new pixel. Pairs with the acquire fence in Reader::valid.
   std::atomic_thread_fence(std::memory_order_release);
 }
 
@@ -61,9 +61,10 @@ void Writer::store_trace(std::int64_t now_ns, const Ancestry* ancestry) noexcept
 
 void Writer::wake(std::uint64_t previous) noexcept {
   // cnt0 was stored before this load, both sequentially consistent; a sleeper stores fb_waiting before it looks at cnt0
-  // for the last time. So either it sees the new count, or we see that it sleeps.
-  if (shared(map_->header().fb_waiting).load(std::memory_order_seq_cst) == static_cast<std::uint32_t>(previous))
-    futex_wake_all(map_->count_word());
+  // for the last time. So either it sees the new count, or we see that it sleeps. A faster reader may have seen the new
+  // count already and gone to sleep on it, which hides those who sleep on the previous one: hence the two values.
+  const std::uint32_t waiting = shared(map_->header().fb_waiting).load(std::memory_order_seq_cst);
+  if (waiting - static_cast<std::uint32_t>(previous) <= 1) futex_wake_all(map_->count_word());
   const std::int32_t pid = process_id();
   for (std::size_t i = 0; i < map_->layout().semaphores; ++i) {
     post_semaphore(map_->semaphore(i));

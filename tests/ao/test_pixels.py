@@ -51,9 +51,10 @@ def measure(
 ) -> NDArray[np.float32]:
     measurement = np.full(len(valid), 7.0, "float32")
     parameters = {"normalise": False, "min_flux": 0.0} | parameters
-    (intensities.jit if compiled else intensities)(
-        frame, np.array(valid, "int32"), np.array(reference, "float32"), measurement, **parameters
-    )
+    with np.errstate(invalid="ignore"):  # pixels that are not finite, in the interpreter
+        (intensities.jit if compiled else intensities)(
+            frame, np.array(valid, "int32"), np.array(reference, "float32"), measurement, **parameters
+        )
     return measurement
 
 

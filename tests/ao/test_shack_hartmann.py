@@ -35,7 +35,8 @@ def measure(
     columns = np.full((4, width), GUARD)
     columns[1:3] = 0
     run = centroids.jit if compiled else centroids
-    run(pixels, places, zero, slopes[10:-10], columns[1:3], threshold=threshold, min_flux=min_flux)
+    with np.errstate(invalid="ignore"):  # infinite pixels, in the interpreter
+        run(pixels, places, zero, slopes[10:-10], columns[1:3], threshold=threshold, min_flux=min_flux)
     assert (slopes[:10] == GUARD).all()
     assert (slopes[-10:] == GUARD).all()
     assert (columns[[0, 3]] == GUARD).all()
@@ -68,7 +69,7 @@ def test_x_comes_first_and_the_middle_of_a_box_is_zero() -> None:
     np.testing.assert_array_equal(measure(pixels, [0, 0, 8, 8]), [0.0, 0.0])
     pixels[:] = 0
     pixels[1, 6] = 3.0
-    np.testing.assert_array_equal(measure(pixels, [0, 0, 8, 8]), [2.5, -2.5])
+    np.testing.assert_allclose(measure(pixels, [0, 0, 8, 8]), [2.5, -2.5], atol=1e-6)
 
 
 @pytest.mark.parametrize("compiled", [True, False])
@@ -112,13 +113,13 @@ def test_a_box_without_light_reads_zero(compiled: bool) -> None:
     pixels[2, 25] = np.nan
     boxes = regular_grid((1, 4), 8)
     measured = measure(pixels, boxes, np.full(8, 0.25), min_flux=10.0, compiled=compiled)
-    np.testing.assert_array_equal(measured, [0.0, -2.75, 0.0, 0.0, 0.0, -1.75, 0.0, 0.0])
+    np.testing.assert_allclose(measured, [0.0, -2.75, 0.0, 0.0, 0.0, -1.75, 0.0, 0.0], atol=1e-6)
 
 
 def test_nan_pixels_count_as_dark() -> None:
     pixels = np.full((8, 8), np.nan, "float32")
     pixels[2:4, 5] = 1.0
-    np.testing.assert_array_equal(measure(pixels, [0, 0, 8, 8]), [1.5, -1.0])
+    np.testing.assert_allclose(measure(pixels, [0, 0, 8, 8]), [1.5, -1.0], atol=1e-6)
 
 
 def test_the_order_and_the_neighbours_of_boxes_do_not_matter() -> None:

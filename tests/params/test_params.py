@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -416,3 +417,10 @@ def test_the_core_checks_what_python_did_not(params: Params) -> None:
     ]:
         with pytest.raises(ParameterError, match=words):
             _core.ParamSet.create("/nowhere/x", "x", [entry])
+
+
+def test_the_tutorials_code_runs(spawn: Spawner) -> None:
+    example = Path(__file__).resolve().parents[2] / "examples" / "parameters.py"
+    process = spawn(command=[sys.executable, "-W", "error", str(example)])
+    assert process.wait() == 0, process.errors
+    assert "parameter set 'loop': gain = 3 is outside its limits [0, 1] (float64)" in process.lines

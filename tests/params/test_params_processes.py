@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -100,21 +102,55 @@ def test_a_writer_killed_at_any_point_leaves_a_usable_set(pair: Params) -> None:
             assert other["first"] == kill
 
 
-def test_a_loop_sees_only_whole_updates(pair: Params) -> None:
-    names = list(pair)
-    first, second = names.index("first"), names.index("second")
-    cells = np.empty(len(names), np.int64)
-    core = pair.core
-    seen = core.never
-    child = _fork(lambda: _write_for_ever(pair))
+@contextmanager
+def _sharing_a_cpu() -> Iterator[None]:
+    """This process and its children on one CPU: each is interrupted by the other, at any instruction."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
     try:
-        changes = 0
-        while changes < 1000:
-            before, seen = seen, core.refresh(seen, cells)
-            changes += seen != before
-            assert cells[first] == cells[second : second + 1].view(np.float64)[0]
+        yield
     finally:
-        _end(child)
+        os.sched_setaffinity(0, before)
+
+
+def _interruptions() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+@pytest.mark.parametrize("way", ["loop", "snapshot"])
+def test_a_reader_that_is_interrupted_while_it_copies_sees_only_whole_updates(way: str) -> None:
+    # Large, so that most interruptions come in the middle of a copy.
+    specs = (
+        {"first": 0} | {f"n{i}": 0 for i in range(700)} | {f"t{i}": "x" for i in range(300)} | {"second": 0}
+    )
+    with Params.create("large", specs) as params, _sharing_a_cpu():
+        core = params.core
+        cells = np.zeros(len(params), np.int64)
+
+        def read_as_the_loop_does() -> None:
+            core.refresh(core.never, cells)
+            assert cells[0] == cells[-1]
+
+        def read_a_snapshot() -> None:
+            values = core.values()[1]
+            assert values[0] == values[-1]
+
+        def write() -> None:
+            number = 0
+            while True:
+                number += 1
+                params.update(first=number, second=number)
+
+        read = read_as_the_loop_does if way == "loop" else read_a_snapshot
+        child = _fork(write)
+        try:
+            enough = _interruptions() + 200
+            while _interruptions() < enough:
+                for _ in range(100):
+                    read()
+        finally:
+            _end(child)
+        assert params.generation > 100, "the writer must have been at work"
 
 
 def test_writers_in_several_processes_lose_no_update() -> None:

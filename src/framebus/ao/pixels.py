@@ -97,7 +97,9 @@ def intensities(
         index = _unsigned(valid[i])
         light = np.float32(source[index]) if index < size else zero
         value = light * scale - reference[i]
-        measurement[i] = value if np.isfinite(value) else zero
+        # Infinity and NaN times 0 are NaN. Not isfinite(), which is value - value == 0 to Numba: where sums may be
+        # reordered that is always true.
+        measurement[i] = value if value * zero == zero else zero
 
 
 def _unsigned(index: Any) -> Any:

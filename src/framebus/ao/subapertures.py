@@ -33,8 +33,8 @@ class Subapertures:
         centres: float64 (n, 2): y, x of every spot in pixels; (0, 0) is the middle of the first pixel.
         flux: float64 (n,): light of every spot above the background, in the frame's units.
         pitch: distance between neighbouring spots, pixels.
-        background: level between the spots, dark subtracted, in the frame's units.
-        noise: standard deviation of the background, in the frame's units.
+        background: median of the frame, dark subtracted: the level between spots that are not too dense.
+        noise: standard deviation about it, from the median absolute deviation.
         doubtful: those that a person should look at.
     """
 

@@ -63,7 +63,7 @@ class Pipeline:
         streams: Mapping[str, str],
         parameters: Mapping[str, Any] | None = None,
         name: str = "",
-        history: int = 0,
+        history: int | Mapping[str, int] = 0,
         options: LoopOptions | None = None,
         process: str | None = None,
         fuse: str | None = None,
@@ -75,7 +75,7 @@ class Pipeline:
             streams: stream name for every input and output.
             parameters: values that differ from the declared defaults.
             name: under which it runs; its own name by default. Unique in the pipeline.
-            history: how many past frames its output streams keep.
+            history: how many past frames its output streams keep: a number for all, or one by argument name.
             options: trigger, CPU, priority, spinning.
             process: process that it runs in: its own by default, ``""`` for the one that starts the pipeline.
             fuse: loop that it shares; its own by default.
@@ -196,5 +196,5 @@ def _stage_plan(stage: Stage) -> dict[str, Any]:
         "streams": dict(stage.streams),
         "parameters": dict(stage.parameters),
         "name": stage.name,
-        "history": stage.history,
+        "history": dict(stage.history) if isinstance(stage.history, Mapping) else stage.history,
     }

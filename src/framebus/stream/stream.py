@@ -291,6 +291,14 @@ class Stream:
                 frames.append(Frame(data if self._slices is None else self._slices.apply(data), *info))
         return frames
 
+    def times(self, after: int = 0) -> npt.NDArray[np.int64]:
+        """When the frames after count ``after`` that the history holds were acquired and published. Reads no pixels.
+
+        Returns:
+            int64 (n, 3), the oldest first: count, acquisition time and publication time in ns since the epoch.
+        """
+        return np.array(self._handle.times(after), np.int64).reshape(-1, 3)
+
     def wait_newer(self, count: int | None = None, timeout_s: float | None = DEFAULT_TIMEOUT_S, spin_us: float = 0.0) -> int:
         """Wait until the frame counter is beyond ``count`` (default: its value now); returns it.
 

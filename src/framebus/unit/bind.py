@@ -32,14 +32,15 @@ class Stage:
         streams: stream names by argument name, for every ``In`` and ``Out``.
         parameters: initial values that differ from the declared defaults.
         name: names the parameter set and the process record; the unit's own name by default.
-        history: how many past frames output streams keep when they are made here.
+        history: how many past frames output streams keep when they are made here: a number for all of them, or one
+            by argument name.
     """
 
     unit: AnyUnit
     streams: Mapping[str, str]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
-    history: int = 0
+    history: int | Mapping[str, int] = 0
 
     @property
     def declaration(self) -> Declaration:
@@ -50,6 +51,10 @@ class Stage:
     def label(self) -> str:
         """The name under which it runs."""
         return self.name or self.declaration.name
+
+    def history_of(self, argument: str) -> int:
+        """The history of one output."""
+        return self.history.get(argument, 0) if isinstance(self.history, Mapping) else self.history
 
 
 @dataclass
@@ -288,8 +293,8 @@ def _output(stage: Stage, argument: str, spec: ArraySpec) -> Stream:
             f"unit '{stage.label}', argument '{argument}': a unit writes whole streams, '{name}' is a slice"
         )
     if name.startswith("@"):
-        return create(name, shape=spec.shape, dtype=spec.dtype, history=stage.history)
-    return connect(name, shape=spec.shape, dtype=spec.dtype, history=stage.history)
+        return create(name, shape=spec.shape, dtype=spec.dtype, history=stage.history_of(argument))
+    return connect(name, shape=spec.shape, dtype=spec.dtype, history=stage.history_of(argument))
 
 
 def _array(spec: ArraySpec) -> np.ndarray[Any, Any]:

@@ -34,13 +34,15 @@ from framebus.unit import cache, object_code
 from framebus.unit.arrays import ArraySpec, Role
 from framebus.unit.declare import FunctionUnit
 from framebus.unit.explain import explain
-from framebus.unit.object_code import ObjectCode
 from framebus.unit.sources import Uncacheable, fingerprint
 
 numba: Any = typed_numba  # its type hints leave out much of what it offers
 
 FAILED = -(2**31)
 """What a kernel returns when the unit raised."""
+
+_WRAPPERS: list[Any] = []
+"""Numba's callbacks whose code a loop may run until the process ends."""
 
 _LARGEST_CODE = 2**31 - 1
 # How a parameter is read from its cell: dtype of the view of all cells, and items per cell.
@@ -90,14 +92,14 @@ def compile_kernel(unit: FunctionUnit, specs: Mapping[str, ArraySpec]) -> Kernel
         address = object_code.load(code) if code is not None else None
         if address is not None:
             return Kernel(address, True, time.perf_counter() - start)
-        code, movable = _compile(unit, array_types)
+        wrapper = _compile(unit, array_types)
+        code = object_code.emit(wrapper.inspect_llvm(), wrapper.native_name, _symbol(unit))
         address = object_code.load(code)
-        if address is None:
-            lacking = ", ".join(code.externals)
-            raise BindingError(
-                f"unit {unit.name!r} needs functions that are not in this process, of: {lacking}"
-            )
-        if key is not None and movable:
+        if address is None:  # functions that call one another may need what only Numba's own engine holds
+            _WRAPPERS.append(wrapper)
+            address = int(wrapper.address)
+        # Addresses of this process in the code, such as those of large arrays, mean nothing to another one.
+        elif key is not None and not wrapper._library.has_dynamic_globals:
             cache.store(key, code)
     return Kernel(address, False, time.perf_counter() - start)
 
@@ -173,8 +175,13 @@ def _pipeline() -> str:
     return hashlib.sha256(b"".join(content)).hexdigest()
 
 
-def _compile(unit: FunctionUnit, array_types: Mapping[str, Any]) -> tuple[ObjectCode, bool]:
-    """Object code of the unit, and whether it means the same in another process."""
+def _symbol(unit: FunctionUnit) -> str:
+    """The name under which debuggers and profilers see the kernel."""
+    return "framebus_" + "".join(letter if letter.isalnum() else "_" for letter in unit.name)
+
+
+def _compile(unit: FunctionUnit, array_types: Mapping[str, Any]) -> Any:
+    """The unit behind the kernel's C signature, as one of Numba's callbacks."""
     kinds = [numba.boolean if p.type == "onoff" else getattr(numba, p.type) for p in unit.parameters]
     signature = (*array_types.values(), *kinds)
     types = numba.types
@@ -191,16 +198,12 @@ def _compile(unit: FunctionUnit, array_types: Mapping[str, Any]) -> tuple[Object
     except Exception as error:  # Numba raises whatever comes
         reason = explain(error, unit.function, writes_input=_compiles_when_writable(function, signature))
         raise BindingError(f"unit {unit.name!r} cannot be compiled: {reason}\n{_REMEDY}") from error
-    assembly = wrapper.inspect_llvm()
-    forbidden = object_code.interpreter_calls(assembly, wrapper.native_name)
-    if forbidden:
+    if object_code.interpreter_calls(wrapper.inspect_llvm(), wrapper.native_name):
         raise BindingError(
             f"unit {unit.name!r} cannot be compiled: it calls the interpreter (print, objmode and the like), which "
             f"the loop must never wait for.\n{_REMEDY}"
         )
-    movable = not getattr(wrapper._library, "has_dynamic_globals", True)
-    symbol = "framebus_" + "".join(letter if letter.isalnum() else "_" for letter in unit.name)
-    return object_code.emit(assembly, wrapper.native_name, symbol), movable
+    return wrapper
 
 
 def _compiles_when_writable(function: Any, signature: tuple[Any, ...]) -> bool:
@@ -235,15 +238,16 @@ def _result(unit: FunctionUnit, returned: Any) -> list[str]:
 def _wrapper(unit: FunctionUnit, array_types: Mapping[str, Any], result: list[str]) -> Any:
     """A function that finds the unit's arguments behind three pointers and calls it; Numba inlines it all."""
     calls, axis = [], 0
-    for index, (name, kind) in enumerate(array_types.items()):
+    # By position: Numba cannot compile a call with very many named arguments.
+    for index, kind in enumerate(array_types.values()):
         sizes = "".join(f"dims[{axis + offset}], " for offset in range(kind.ndim))
         array = f"carray(arrays[{index}], ({sizes}), {kind.dtype})"
-        calls.append(f"{name}=reading({array})" if not kind.mutable else f"{name}={array}")
+        calls.append(array if kind.mutable else f"reading({array})")
         axis += kind.ndim
     for index, parameter in enumerate(unit.parameters):
         dtype, step = _CELLS[parameter.type]
         cell = f"carray(params, ({len(unit.parameters) * step},), {dtype})[{index * step}]"
-        calls.append(f"{parameter.name}={cell}" + (" != 0" if parameter.type == "onoff" else ""))
+        calls.append(cell + (" != 0" if parameter.type == "onoff" else ""))
     lines = [
         "try:",
         f"    code = function({', '.join(calls)})",

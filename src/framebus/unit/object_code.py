@@ -8,6 +8,7 @@ its own. A kernel out of the cache and one just compiled are loaded the same way
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +19,8 @@ from numba.core.runtime.nrt import rtsys
 _ENGINES: list[Any] = []
 """Engines own the memory of their code; they are kept, for a loop may run it until the process ends."""
 
-# Compiled math and linear algebra that Numba binds through SciPy; its module has to be there on the first frame.
-_BLAS = ("numba_xx", "numba_ez", "numba_raw", "numba_gcc")
+# Linear algebra that Numba finds in SciPy when it is first called; the import has to be over by the first frame.
+_BLAS = ("numba_xx", "numba_xgesv", "numba_ez", "numba_raw")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class ObjectCode:
     entry: str
     externals: tuple[str, ...]
     data: bytes
+
+
+# A function that calls itself, directly or by way of others, is called through such a variable, which Numba's own
+# engine fills in.
+_RECURSIVE = re.compile(r'^(@"?\.numba\.unresolved\$([^"\s]+)"?) = external .*$', re.MULTILINE)
 
 
 def processor() -> tuple[str, str, str]:
@@ -45,7 +51,7 @@ def _machine() -> Any:
 
 def emit(assembly: str, entry: str, symbol: str) -> ObjectCode:
     """Object code of an optimised LLVM module, its function ``entry`` renamed to ``symbol``."""
-    module = llvm.parse_assembly(assembly)
+    module = llvm.parse_assembly(_resolve_recursion(assembly))
     for item in (*module.functions, *module.global_variables):
         if item.name == entry:
             item.name = symbol
@@ -60,10 +66,21 @@ def emit(assembly: str, entry: str, symbol: str) -> ObjectCode:
     return ObjectCode(symbol, externals, machine.emit_object(module))
 
 
+def _resolve_recursion(assembly: str) -> str:
+    """Let functions that call themselves do so directly; those that Numba put elsewhere stay external."""
+    here = set(re.findall(r'^define .*?@"?([^"\s(]+)"?\(', assembly, re.MULTILINE))
+
+    def resolve(found: re.Match[str]) -> str:
+        return f'{found[1]} = internal constant ptr @"{found[2]}"' if found[2] in here else found[0]
+
+    return _RECURSIVE.sub(resolve, assembly)
+
+
 def interpreter_calls(assembly: str, entry: str) -> list[str]:
     """Functions of the Python interpreter that ``entry`` may call, directly or through others."""
     functions = {function.name: function for function in llvm.parse_assembly(assembly).functions}
-    reached, pending = {entry}, [entry]
+    pending = [entry, *(name for _, name in _RECURSIVE.findall(assembly) if name in functions)]
+    reached = set(pending)
     while pending:
         for block in functions[pending.pop()].blocks:
             for instruction in block.instructions:
@@ -78,7 +95,7 @@ def interpreter_calls(assembly: str, entry: str) -> list[str]:
 
 
 def load(code: ObjectCode) -> int | None:
-    """Address of the kernel, valid until the process ends; ``None`` when a symbol it needs is not here."""
+    """Address of the kernel, valid until the process ends; ``None`` when a symbol that it needs is not here."""
     context = cpu_target.target_context  # makes Numba's C functions known to LLVM
     if any(name.startswith("NRT_") for name in code.externals):
         rtsys.initialize(context)  # those for memory; once, and only for a unit that allocates or raises

@@ -12,12 +12,18 @@ import builtins
 import dis
 import enum
 import hashlib
+import sys
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba.core.dispatcher import Dispatcher
+from numba.core.types import Type
+from numba.core.typing.templates import builtin_registry
+
+from framebus.unit.declare import FunctionUnit
 
 TRUSTED = frozenset({"builtins", "math", "cmath", "operator", "_operator", "numpy", "numba"})
 """Packages whose code is described by their version, or Python's, which are part of every cache key."""
@@ -60,8 +66,6 @@ def is_helper(value: Any) -> bool:
 
 def _is_overloaded(function: types.FunctionType) -> bool:
     """Whether somebody has taught Numba to compile calls of ``function`` as something else."""
-    from numba.core.typing.templates import builtin_registry
-
     return any(known is function for known, _ in builtin_registry.globals)
 
 
@@ -149,7 +153,7 @@ class _Describer:
             if isinstance(step.argval, types.CodeType):
                 operand = self.code(step.argval)
             elif step.opcode in dis.hasconst:
-                operand = self.value(step.argval)
+                operand = self.value(code.co_consts[step.arg or 0])
             elif isinstance(step.argval, str):
                 operand = (step.arg, step.argval)
             steps.append((step.opname, operand))
@@ -221,11 +225,6 @@ class _Describer:
 
     def special(self, value: Any) -> tuple[Any, ...]:
         """Functions of every kind, and objects of the trusted packages."""
-        from numba.core.dispatcher import Dispatcher
-        from numba.core.types import Type
-
-        from framebus.unit.declare import FunctionUnit
-
         if isinstance(value, FunctionUnit):
             fastmath = value.fastmath if isinstance(value.fastmath, bool) else sorted(value.fastmath)
             return ("unit", str(fastmath), self.function(value.function))
@@ -236,14 +235,12 @@ class _Describer:
             return ("numba type", str(value))
         if is_helper(value):
             return self.function(value)
-        name: str | None = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
-        module: str | None = getattr(value, "__module__", None)
-        if isinstance(value, np.ufunc):
-            module = "numpy" if name is not None and getattr(np, name, None) is value else None
-        elif module is None:  # a method of a compiled object, such as numpy.random.normal
-            module = type(getattr(value, "__self__", None)).__module__
-        if is_trusted(module) and name is not None and callable(value):
-            return ("function of", module, name)
+        name = str(getattr(value, "__name__", ""))
+        home = (str(getattr(value, "__module__", "")), str(getattr(value, "__qualname__", name)))
+        # What NumPy gives without a module: ufuncs, and methods of its global random generator.
+        for module, path in (home, ("numpy", name), ("numpy.random", name)):
+            if is_trusted(module) and _look_up(module, path) is value:
+                return ("function of", module, path)
         raise Uncacheable(f"it uses {value!r}")
 
     def option(self, value: Any) -> tuple[Any, ...]:
@@ -255,3 +252,11 @@ class _Describer:
         if type(value).__module__.startswith("numba.core.options"):
             return ("option", repr(vars(value)))
         return self.value(value)
+
+
+def _look_up(module: str, path: str) -> Any:
+    """What ``path`` names in an imported module; ``MISSING`` when it names nothing."""
+    value: Any = sys.modules.get(module, MISSING)
+    for name in path.split("."):
+        value = getattr(value, name, MISSING)
+    return value

@@ -1,0 +1,70 @@
+"""A compiled unit, or nothing, between two streams, in a process of its own; started by ``pairs.run_group``.
+
+Its only argument is a JSON object: ``name`` of the streams, ``shape``, ``make`` (whether it makes both), ``unit``
+(``copy`` from there to back, ``ping`` from back to there, or nothing), ``spin``, ``cpu``, and for ``ping`` ``trips``,
+``warmup``, ``gap_ns`` and ``result``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+from contest import Skipped
+from hop_endpoints import importable
+from hop_worker import expect
+
+
+def collect(fb: Any, config: dict[str, Any], report: str, back: str) -> int:
+    """Send the first frame, wait for the last trip, save the times; returns the number of wrong elements."""
+    reports = fb.open(report)
+    with fb.open(back) as stream:
+        stream.write(np.zeros(config["shape"], np.float32))
+    total = config["warmup"] + config["trips"] + 1  # the first one only starts the clock
+    while reports.count < total:
+        reports.wait_newer(min(total, reports.count + 1000) - 1, timeout_s=60.0)
+    found = [frame.data for frame in reports.history() if config["warmup"] + 1 < frame.count <= total]
+    np.array([data[0] for data in found], np.int64).tofile(config["result"])
+    return int(found[-1][1])
+
+
+def main() -> None:
+    config = json.loads(sys.argv[1])
+    try:
+        fb = importable("framebus", "pip install -e .")
+        importable("framebus.unit.loop", "pip install -e '.[compute]'")
+    except Skipped as error:
+        print(f"skipped {error}", flush=True)
+        return
+    import bench_units
+    from framebus.unit import LoopOptions, Stage, start
+
+    print("loaded", flush=True)
+    expect("make")
+    there, back, report = (f"{config['name']}_{x}" for x in ("there", "back", "report"))
+    with ExitStack() as stack:
+        if config["make"]:
+            for name in (there, back):
+                stack.enter_context(fb.create(name, shape=tuple(config["shape"]), dtype="float32"))
+        options = LoopOptions(spin_us=math.inf if config["spin"] else 0.0, cpu=config["cpu"])
+        if config["unit"] == "copy":
+            stack.enter_context(start(Stage(bench_units.copy, {"source": there, "target": back}), options))
+        elif config["unit"] == "ping":
+            history = config["trips"] + config["warmup"] + 100
+            stack.enter_context(fb.create(report, shape=(2,), dtype="int64", history=history))
+            names = {"source": back, "target": there, "report": report}
+            stage = Stage(bench_units.ping, names, {"gap_ns": config["gap_ns"]})
+            stack.enter_context(start(stage, options))
+        print("made", flush=True)
+        expect("go")
+        wrong = collect(fb, config, report, back) if config["unit"] == "ping" else 0
+        print(f"wrong {wrong} elements" if wrong else "done", flush=True)
+        sys.stdin.readline()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,293 @@
+"""The demonstration from beginning to end: calibrate, show open loop, close the loop, account for every frame."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from framebus import _core
+from framebus.cli.demo import wiring
+from framebus.cli.demo.monitor import Account, EndToEnd, Percentiles, ResidualMonitor, StageMonitor, account_for, percentiles
+from framebus.cli.demo.rig import PREFIX, Rig
+from framebus.params import Params
+from framebus.pipeline import Pipeline
+from framebus.stream import Stream
+from framebus.stream import open as open_stream
+
+REQUIRED_RATIO = 5.0
+"""How many times below open loop the residual must be for the loop to count as closed."""
+
+LOOK_S = 0.2
+SETTLED = 0.3
+"""The first part of the closed loop that does not count: the transient."""
+
+
+class View(Protocol):
+    """What shows the demonstration while it runs."""
+
+    def phase(self, title: str, seconds: float | None = None) -> None:
+        """A new phase begins."""
+
+    def progress(self, done: int, total: int) -> None:
+        """So much of the phase is done."""
+
+    def live(self, demo: Demonstration) -> None:
+        """New data has come."""
+
+
+@dataclass
+class Result:
+    """What the demonstration found.
+
+    Attributes:
+        rig, placement, rate_hz: what ran.
+        calibration_s: seconds that the interaction matrix took.
+        modes, condition_number: of the control matrix.
+        open_nm, closed_nm: mean rms of the wavefront in open and in closed loop, nm.
+        turbulence_nm: mean rms of the turbulence alone while the loop was closed, nm.
+        open_strehl, closed_strehl: mean Strehl ratio.
+        loop_hz: commands per second in closed loop.
+        stages: per unit: wake-up and compute times (p50, p99, max in µs) in closed loop.
+        end_to_end_us: from the camera's frame to the mirror's command (p50, p99, max).
+        accounts: what became of the frames, by unit.
+    """
+
+    rig: str
+    placement: str
+    rate_hz: float
+    science_um: float
+    calibration_s: float = 0.0
+    modes: int = 0
+    condition_number: float = 0.0
+    open_nm: float = 0.0
+    closed_nm: float = 0.0
+    turbulence_nm: float = 0.0
+    open_strehl: float = 0.0
+    closed_strehl: float = 0.0
+    loop_hz: float = 0.0
+    stages: dict[str, dict[str, Percentiles]] = field(default_factory=dict)
+    end_to_end_us: Percentiles = (np.nan, np.nan, np.nan)
+    accounts: dict[str, Account] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def ratio(self) -> float:
+        """Residual in open loop over residual in closed loop."""
+        return self.open_nm / self.closed_nm if self.closed_nm > 0 else 0.0
+
+    @property
+    def unexplained(self) -> int:
+        """Frames that nobody accounts for."""
+        return sum(account.unexplained for account in self.accounts.values())
+
+    @property
+    def missed(self) -> int:
+        """Frames missed, all units together."""
+        return sum(account.missed for account in self.accounts.values())
+
+    def problems(self) -> list[str]:
+        """Why the demonstration did not succeed; empty if it did."""
+        said = []
+        if not self.ratio >= REQUIRED_RATIO:
+            said.append(
+                f"the loop did not close: the residual is {self.ratio:.1f} times below open loop, {REQUIRED_RATIO:g} are required"
+            )
+        if self.unexplained:
+            said.append(f"{self.unexplained} frames are neither processed nor accounted for")
+        return said
+
+
+class Demonstration:
+    """One run. ``run`` does everything; the rest is there to be looked at meanwhile."""
+
+    def __init__(self, rig: Rig, placement: wiring.Placement, duration_s: float, view: View) -> None:
+        self.rig, self.placement, self.duration_s, self.view = rig, placement, duration_s, view
+        self.open_s = min(5.0, max(3.0, 0.4 * duration_s))
+        self.result = Result(rig.title, placement, rig.rate_hz, rig.science_um)
+        self.stages: dict[str, StageMonitor] = {}
+        self.residual: ResidualMonitor | None = None
+        self.end_to_end: EndToEnd | None = None
+        self.closed_at: int | None = None
+        self.pictures: dict[str, npt.NDArray[Any]] = {}
+        self.streams: dict[str, Stream] = {}
+        self._pipelines: list[Pipeline] = []
+
+    def run(self) -> Result:
+        """Do it all; afterwards nothing is left in shared memory.
+
+        Raises:
+            FramebusError: something could not be started, or failed.
+        """
+        began = time.monotonic()
+        wiring.clear_away() if not _live() else None
+        try:
+            self.streams = wiring.make_streams(self.rig)
+            self.calibrate()
+            self.observe()
+            self.account()
+        finally:
+            self._end()
+        self.result.seconds = time.monotonic() - began
+        return self.result
+
+    # ---- phases ----
+
+    def calibrate(self) -> None:
+        """Reference and interaction matrix through the streams, as on the instrument; then their inverse."""
+        from framebus import ao
+
+        rig = self.rig
+        self.view.phase("starting simulator and slopes (compiling on the first run)")
+        self._start(wiring.camera_pipeline(rig, self.placement))
+        sensing = self._start(wiring.sensing_pipeline(rig, self.placement))
+        self.streams |= {name: open_stream(PREFIX + name) for name in ("wfs", "slopes", "residual")}
+        slopes, dm = self.streams["slopes"], self.streams["dm"]
+        self.view.phase("measuring the reference")
+        self.streams["reference"].write(ao.measure_reference(slopes, 50))
+        self.view.phase("measuring the interaction matrix: push and pull every actuator")
+        before = time.monotonic()
+        interaction = ao.measure_interaction_matrix(
+            dm, slopes, rig.active.size, rig.amplitude, averages=2, settle_frames=2, active=rig.active, progress=self.view.progress
+        )
+        self.result.calibration_s = time.monotonic() - before
+        self.view.phase("inverting it")
+        inverse = ao.control_matrix(interaction, condition=rig.condition)
+        self.streams["control_matrix"].write(inverse.matrix)
+        self.result.modes, self.result.condition_number = inverse.n_kept, inverse.condition_number
+        if self.placement == "fused":
+            self._pipelines.remove(sensing)
+            sensing.stop()
+
+    def observe(self) -> None:
+        """Open loop, then closed loop."""
+        self.view.phase("starting reconstructor and controller")
+        self._start(wiring.control_pipeline(self.rig, self.placement))
+        self._watch()
+        with Params.open(wiring.CAMERA) as camera:
+            camera["turbulence"] = 1.0
+        self.view.phase("open loop", self.open_s)
+        start = self._look_for(self.open_s)
+        assert self.residual is not None
+        values = self.residual.since(start)
+        self.result.open_nm, self.result.open_strehl = float(values[:, 0].mean()), float(values[:, 1].mean())
+        self._take_pictures("open")
+        with Params.open(wiring.CONTROLLER) as controller:
+            controller["gain"] = self.rig.gain
+        self.closed_at = len(self.residual.values)
+        for stage in self.stages.values():
+            stage.look()
+        self.view.phase("closed loop", self.duration_s)
+        start = self._look_for(self.duration_s)
+        values = self.residual.since(start)
+        values = values[int(SETTLED * len(values)) :]
+        result = self.result
+        result.closed_nm, result.closed_strehl, result.turbulence_nm = (float(v) for v in values.mean(axis=0))
+        self._take_pictures("closed")
+
+    def account(self) -> None:
+        """Stop the camera, let the loop come to rest, and hold every count against every other."""
+        self.view.phase("accounting for every frame")
+        self.stages[wiring.CAMERA].record.pause()
+        for _, stream in self._triggers().values():
+            if stream is not None:
+                _until_quiet(stream)
+        assert self.end_to_end is not None
+        self.end_to_end.look()
+        for name, (monitor, trigger) in self._triggers().items():
+            self.result.accounts[name] = account_for(monitor, trigger)
+            timings = monitor.all()
+            woken = timings[timings["trigger_ns"] != 0]
+            self.result.stages[name] = {
+                "wake_up_us": percentiles(woken["start_ns"] - woken["trigger_ns"]),
+                "compute_us": percentiles(timings["end_ns"] - timings["start_ns"]),
+            }
+        last = self.stages[wiring.MIRROR].all()
+        if len(last) > 1:
+            self.result.loop_hz = (len(last) - 1) * 1e9 / float(last["start_ns"][-1] - last["start_ns"][0])
+        self.result.end_to_end_us = percentiles(np.array(self.end_to_end.latencies_ns, np.int64))
+
+    # ---- its parts ----
+
+    def _start(self, pipeline: Pipeline) -> Pipeline:
+        self._pipelines.append(pipeline)
+        return pipeline.start()
+
+    def _watch(self) -> None:
+        period_ns = 1e9 / self.rig.rate_hz
+        self.end_to_end = EndToEnd(self.streams["wfs"], self.streams["dm"])
+        self.residual = ResidualMonitor(self.streams["residual"])
+        self.residual.stream.skip_to_newest()
+        for pipeline in self._pipelines:
+            for name, record in pipeline.records().items():
+                self.stages[name] = StageMonitor(record, period_ns)
+
+    def _triggers(self) -> dict[str, tuple[StageMonitor, Stream | None]]:
+        """Every unit's monitor with the stream whose frames start it."""
+        found: dict[str, tuple[StageMonitor, Stream | None]] = {}
+        for name, monitor in self.stages.items():
+            trigger = monitor.record.trigger
+            if trigger not in ("delay", "free", "once") and trigger not in self.streams:
+                self.streams[trigger] = open_stream(trigger)
+            found[name] = (monitor, self.streams.get(trigger))
+        return found
+
+    def _look_for(self, seconds: float) -> int:
+        """Watch for so long; returns the index of the first residual frame of that time."""
+        assert self.residual is not None and self.end_to_end is not None
+        self.residual.look()
+        start = len(self.residual.values)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.residual.stream.wait_newer(timeout_s=10.0)
+            time.sleep(min(LOOK_S, left))
+            self.residual.look()
+            self.end_to_end.look()
+            for stage in self.stages.values():
+                stage.look()
+            for pipeline in self._pipelines:
+                pipeline.check()
+            self.view.progress(round(1000 * (seconds - left) / seconds), 1000)
+            self.view.live(self)
+        return start
+
+    def _take_pictures(self, when: str) -> None:
+        self.pictures[f"wfs {when}"] = self.streams["wfs"].read()
+        self.pictures[f"dm {when}"] = self.streams["dm"].read()
+        if any(argument.name == "wavefront" for argument in self.rig.camera.outputs()):
+            with open_stream(PREFIX + "wavefront") as wavefront:
+                self.pictures[f"wavefront {when}"] = wavefront.read()
+
+    def _end(self) -> None:
+        for stage in self.stages.values():
+            stage.record.close()
+        try:
+            for pipeline in reversed(self._pipelines):
+                pipeline.stop()
+        finally:
+            self._pipelines.clear()
+            for stream in self.streams.values():
+                stream.close()
+            wiring.clear_away()
+
+
+def _live() -> bool:
+    from framebus.stream import streams
+
+    return any(info.state == "live" and info.name == PREFIX + "residual" for info in streams())
+
+
+def _until_quiet(stream: Stream) -> None:
+    """Wait until no frame has come for a while."""
+    from framebus.errors import WaitTimeout
+
+    end = _core.monotonic_ns() + 5_000_000_000
+    while _core.monotonic_ns() < end:
+        try:
+            stream.wait_newer(timeout_s=0.2)
+        except WaitTimeout:
+            return
+
