@@ -10,7 +10,7 @@ from numba import types
 from framebus.unit import Array, In, Out, State, unit
 
 CLOCK_MONOTONIC = 1
-_clock_gettime = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.voidptr))
+_clock_gettime: Any = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.voidptr))
 
 
 @unit
@@ -55,5 +55,5 @@ def ping(
 
 def _now(memory: Any) -> Any:
     """CLOCK_MONOTONIC in ns; scribbles on the last two elements."""
-    _clock_gettime(np.int32(CLOCK_MONOTONIC), memory[1:].ctypes)
+    _clock_gettime(CLOCK_MONOTONIC, memory[1:].ctypes)
     return memory[1] * 1_000_000_000 + memory[2]

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -54,8 +54,8 @@ class Target:
     """What a contestant must reach.
 
     ``statistic`` of ``label`` must be at most ``limit`` times that of ``against`` (``kind="ratio"``), at most
-    ``limit`` microseconds above it (``kind="excess"``), at least ``limit`` times as fast (``kind="share"``), or at most ``limit`` microseconds whatever others take (``kind="absolute"``). ``why`` is printed when
-    it is not met.
+    ``limit`` microseconds above it (``kind="excess"``), at least ``limit`` times as fast (``kind="share"``), or at
+    most ``limit`` microseconds whatever others take (``kind="absolute"``). ``why`` is printed when it is not met.
     """
 
     label: str
@@ -68,10 +68,13 @@ class Target:
 
 @dataclass
 class Case:
-    """One table: contestants of the same task, their times per round, and the targets."""
+    """One table: contestants of the same task, their times per round, and the targets.
+
+    All figures are in us; ``unit`` is what tables and pictures show them in.
+    """
 
     name: str
-    unit: str = "us"
+    unit: Literal["us", "ms"] = "us"
     times: dict[str, list[Round]] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
     references: dict[str, str | None] = field(default_factory=dict)
@@ -79,6 +82,11 @@ class Case:
     failed: dict[str, str] = field(default_factory=dict)
     targets: list[Target] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def scale(self) -> float:
+        """What a figure in us is multiplied by to be shown in ``unit``."""
+        return {"us": 1.0, "ms": 1e-3}[self.unit]
 
     def summary(self, label: str) -> dict[str, float]:
         """p50, p99, p99.9 and max of all rounds together, in us, and the number of trips.
@@ -89,7 +97,10 @@ class Case:
         if whole:
             return summarize(np.concatenate(whole))
         found = {p: float(np.median(self.per_round(label, p))) for p in PERCENTILES}
-        return found | {"max": float(self.per_round(label, "max").max()), "n": sum(map(_count, self.times[label]))}
+        return found | {
+            "max": float(self.per_round(label, "max").max()),
+            "n": sum(map(_count, self.times[label])),
+        }
 
     def per_round(self, label: str, statistic: str) -> npt.NDArray[np.float64]:
         """One statistic of each round in us; NaN where a round does not say."""
@@ -201,7 +212,7 @@ def alternate(case: Case, contestants: Sequence[Contestant], *, rounds: int, tri
                 result = c.run(max(2, int(trips * c.trips)))
             except Skipped as error:
                 case.skipped[c.label] = str(error)
-            except (WrongAnswer, Exception) as error:
+            except Exception as error:  # noqa: BLE001 - a contestant that fails must not end the others' run
                 case.failed[c.label] = f"{type(error).__name__}: {error}"
             else:
                 case.times.setdefault(c.label, []).append(result)

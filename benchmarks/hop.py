@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from contest import Case, Contestant, Target, Times, WrongAnswer, alternate
 from machine import native, two_cpus
 from pairs import python_worker, run_group, scratch_directory
@@ -26,7 +27,12 @@ PEERS = {
     BY_HAND: "mp-shm-semaphore",
 }
 SPINNING_PEERS = {"iceoryx2, spinning": "iceoryx2"}
-FANOUT_PEERS = {"pyshmem": "pyshmem", "pyzmq pub/sub": "zmq", "iceoryx2": "iceoryx2", BY_HAND: "mp-shm-semaphore"}
+FANOUT_PEERS = {
+    "pyshmem": "pyshmem",
+    "pyzmq pub/sub": "zmq",
+    "iceoryx2": "iceoryx2",
+    BY_HAND: "mp-shm-semaphore",
+}
 FIVE_TIMES = ("pyshmem", "pyzmq ipc", "multiprocessing Pipe", "multiprocessing Queue")
 
 
@@ -49,7 +55,7 @@ def c_reference(shape: tuple[int, ...], spin: bool, readers: int = 1) -> Callabl
             last = [str(out)] if readers == 1 else [str(readers), str(out)]
             numbers = (4 * int(np.prod(shape)), trips, warmup(trips), gap_ns(shape), *two_cpus())
             command = [str(native("hop")), *what, "spin" if spin else "sem", *map(str, numbers), *last]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=180)
             if done.returncode != 0:
                 raise WrongAnswer(done.stderr.strip())
             return one_way(out, readers)
@@ -63,7 +69,9 @@ def one_way(path: Path, readers: int) -> Times:
     return times // 2 if readers == 1 else times
 
 
-def session_config(kind: str, shape: tuple[int, ...], trips: int, out: Path, spin: bool, readers: int) -> dict[str, Any]:
+def session_config(
+    kind: str, shape: tuple[int, ...], trips: int, out: Path, spin: bool, readers: int
+) -> dict[str, Any]:
     """What every Python end of a round is told; see ``hop_endpoints.Session``."""
     return {
         "kind": kind,
@@ -80,7 +88,9 @@ def session_config(kind: str, shape: tuple[int, ...], trips: int, out: Path, spi
     }
 
 
-def python_hop(kind: str, shape: tuple[int, ...], spin: bool = False, readers: int = 1) -> Callable[[int], Times]:
+def python_hop(
+    kind: str, shape: tuple[int, ...], spin: bool = False, readers: int = 1
+) -> Callable[[int], Times]:
     """Two (or 1 + readers) Python processes over the transport ``kind``."""
 
     def run(trips: int) -> Times:
@@ -144,7 +154,10 @@ def contestants(shape: tuple[int, ...]) -> list[Contestant]:
         Contestant("C on streams, spinning", unit_hop(shape, "c", "c", True), "C spinning"),
     ]
     found += [Contestant(x, python_hop(k, shape), "C sem_t", "peer", 0.5) for x, k in PEERS.items()]
-    found += [Contestant(x, python_hop(k, shape, True), "C spinning", "peer", 0.5) for x, k in SPINNING_PEERS.items()]
+    found += [
+        Contestant(x, python_hop(k, shape, True), "C spinning", "peer", 0.5)
+        for x, k in SPINNING_PEERS.items()
+    ]
     return found
 
 
@@ -154,7 +167,8 @@ def fanout_contestants(shape: tuple[int, ...]) -> list[Contestant]:
         Contestant("framebus", python_hop("framebus", shape, False, READERS), "C sem_t", "framebus", 0.5),
     ]
     return found + [
-        Contestant(x, python_hop(k, shape, False, READERS), "C sem_t", "peer", 0.25) for x, k in FANOUT_PEERS.items()
+        Contestant(x, python_hop(k, shape, False, READERS), "C sem_t", "peer", 0.25)
+        for x, k in FANOUT_PEERS.items()
     ]
 
 
@@ -164,7 +178,11 @@ def wake_share(machine: dict[str, Any], reference: str, peer: str) -> Callable[[
     def why(case: Case) -> str:
         wake = machine["limits"]["semaphore_wake"]["p50_ns"] / 1e3
         c, theirs = case.summary(reference)["p50"], case.summary(peer)["p50"]
-        cause = f"of which waking the other process takes {wake:.1f} us" if "sem" in reference else "mostly copies"
+        cause = (
+            f"of which waking the other process takes {wake:.1f} us"
+            if "sem" in reference
+            else "mostly copies"
+        )
         return f"{reference} itself takes {c / theirs:.2f} of {peer}'s {theirs:.1f} us: {c:.1f} us, {cause}"
 
     return why

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from contest import Skipped
 
 Frame = npt.NDArray[np.float32]
@@ -112,7 +113,9 @@ def load(kind: str) -> Callable[[Session], Endpoint]:
     import hop_peers
 
     if PEER_MODULES[kind]:
-        importable({"pyzmq": "zmq"}.get(PEER_MODULES[kind], PEER_MODULES[kind]), f"pip install {PEER_MODULES[kind]}")
+        importable(
+            {"pyzmq": "zmq"}.get(PEER_MODULES[kind], PEER_MODULES[kind]), f"pip install {PEER_MODULES[kind]}"
+        )
     return hop_peers.KINDS[kind]
 
 
@@ -120,5 +123,5 @@ def importable(module: str, remedy: str) -> Any:
     """The module, or ``Skipped`` with the reason and the remedy."""
     try:
         return importlib.import_module(module)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a broken installation is one that cannot be used
         raise Skipped(f"cannot import {module} ({type(error).__name__}: {error}); {remedy}") from None

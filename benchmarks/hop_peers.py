@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from hop_endpoints import Endpoint, Frame, Session
 
 # Peers are imported where used: hop_endpoints.load has said before whether they can be.
@@ -105,8 +106,8 @@ class Iceoryx2(Endpoint):
 
     def _services(self, iox2: Any, name: str) -> tuple[Any, Any]:
         service = self.node.service_builder(iox2.ServiceName.new(name))
-        data = service.publish_subscribe(iox2.Slice[ctypes.c_uint8]).max_subscribers(16).max_publishers(16).max_nodes(32)
-        data = data.open_or_create()
+        data = service.publish_subscribe(iox2.Slice[ctypes.c_uint8]).max_subscribers(16).max_publishers(16)
+        data = data.max_nodes(32).open_or_create()
         service = self.node.service_builder(iox2.ServiceName.new(name + "/event"))
         return data, service.event().max_listeners(16).max_notifiers(16).max_nodes(32).open_or_create()
 
@@ -150,17 +151,20 @@ class MpPipe(Endpoint):
         self.connection.send_bytes(frame)
 
     def receive(self, out: Frame) -> Frame:
-        self.connection.recv_bytes_into(memoryview(out).cast("B"))
+        self.connection.recv_bytes_into(out.data.cast("B"))
         return out
 
 
 class MpQueue(Endpoint):
     """multiprocessing.Queue, which pickles the arrays."""
 
+    to: Any
+    source: Any
+
     def __init__(self, s: Session, queues: Any = None) -> None:
         if queues is None:
-            self.to, self.source = context = mp.Queue(), mp.Queue()
-            self.others = [MpQueue(s, context)]
+            self.to, self.source = mp.Queue(), mp.Queue()
+            self.others = [MpQueue(s, (self.to, self.source))]
         else:
             self.source, self.to = queues
 

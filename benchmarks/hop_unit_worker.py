@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
+
 from contest import Skipped
 from hop_endpoints import importable
 from hop_worker import expect

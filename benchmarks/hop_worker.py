@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+
 from contest import Skipped
 from hop_endpoints import Endpoint, Session, load
 
@@ -38,9 +39,9 @@ def ping(end: Endpoint, s: Session) -> int:
         got = end.receive(back)
         last = NOW()
         times[k - 1] = last - start
-        wrong += np.count_nonzero(got != k)
+        wrong += int(np.count_nonzero(got != k))
     times[s.warmup :].tofile(s.result)
-    return int(wrong)
+    return wrong
 
 
 def echo(end: Endpoint, s: Session) -> int:
@@ -90,9 +91,9 @@ def read(end: Endpoint, s: Session) -> int:
         got = end.receive(buffer)
         board[s.index, 1] = NOW()
         look = got if k % WHOLE == 0 else got.ravel()[:: got.size // 16]
-        wrong += np.count_nonzero(look != k)
+        wrong += int(np.count_nonzero(look != k))
         board[s.index, 0] = k
-    return int(wrong)
+    return wrong
 
 
 TASKS: dict[tuple[str, str], Callable[[Endpoint, Session], int]] = {

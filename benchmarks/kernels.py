@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from contest import Case, Contestant, Skipped, Target, Times, WrongAnswer, alternate
 from hop_endpoints import importable
 from machine import bandwidth, l2_bytes, two_cpus
@@ -80,7 +81,8 @@ def _centroids(ao: Any, size: int) -> Work:
     answer = np.concatenate([v.ravel() for v in slopes]) - s.arrays["reference"]
     arrays = {"pixels": light, "boxes": s.arrays["boxes"], "reference": s.arrays["reference"]}
     read = sum(v.nbytes for v in arrays.values())
-    return Work(f"centroids {across}x{across} of 8x8 float32", ao.centroids, arrays, read, 4 * s.slopes, ("slopes", answer))
+    label = f"centroids {across}x{across} of 8x8 float32"
+    return Work(label, ao.centroids, arrays, read, 4 * s.slopes, ("slopes", answer))
 
 
 def _vectors(ao: Any, rng: np.random.Generator, size: int) -> list[Work]:
@@ -167,7 +169,10 @@ def move(work: Work, seconds: float) -> Callable[[int], Times]:
 def run(options: Any, machine: dict[str, Any]) -> list[Case]:
     """Units in L1/L2 (for information) and beyond L2 (with a target)."""
     del machine
-    rounds, trips = options.rounds or (3 if options.quick else 10), options.trips or (30 if options.quick else 200)
+    rounds, trips = (
+        options.rounds or (3 if options.quick else 10),
+        options.trips or (30 if options.quick else 200),
+    )
     seconds = 0.03 if options.quick else 0.1
     cases = []
     for name, size in (("in a quarter of L2", l2_bytes() // 4), ("8 times L2", 8 * l2_bytes())):

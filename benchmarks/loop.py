@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from contest import Case, Contestant, Target, Times, alternate
 from hop import unit_hop
 from hop_endpoints import importable
@@ -67,10 +68,17 @@ def framebus_loop(across: int, placement: str, spin: bool) -> Callable[[int], Ti
         a, b = two_cpus()
         with scratch_directory() as scratch:
             out = scratch / "times"
-            common = {"across": across, "trips": trips, "warmup": max(10, trips // 10), "gap_ns": gap_ns(across)}
+            common = {
+                "across": across,
+                "trips": trips,
+                "warmup": max(10, trips // 10),
+                "gap_ns": gap_ns(across),
+            }
             commands = [python_worker("loop_worker", role="camera", cpu=a, result=str(out), **common)]
             apart = [[name] for name in UNITS]
-            groups = {"fused": [[UNITS]], "threads": [apart], "processes": [[one] for one in apart]}[placement]
+            groups = {"fused": [[UNITS]], "threads": [apart], "processes": [[one] for one in apart]}[
+                placement
+            ]
             for loops in groups:
                 config = {"loops": loops, "cpus": [b] * len(loops), "spin": spin}
                 commands.append(python_worker("loop_worker", role="units", **config, **common))
@@ -111,7 +119,7 @@ def transfer_share(case: Case) -> str:
     )
 
 
-def targets(across: int, hops: str) -> list[Target]:
+def targets(hops: str) -> list[Target]:
     best = "pyrtcao, processes"
     return [
         Target(FUSED, HERE, 2.0, kind="excess", why=transfer_share),
@@ -125,15 +133,17 @@ def targets(across: int, hops: str) -> list[Target]:
 def run(options: Any, machine: dict[str, Any]) -> list[Case]:
     """One case per size of the system."""
     del machine
-    rounds, cases = options.rounds or (3 if options.quick else 10), []
+    rounds, cases = options.rounds or (2 if options.quick else 10), []
     for across in (10, 20, 60):
-        trips = options.trips or ((300 if options.quick else 2000) if across < 60 else (50 if options.quick else 300))
+        trips = options.trips or (
+            (300 if options.quick else 2000) if across < 60 else (50 if options.quick else 300)
+        )
         shape = System(across).shape
         large = f"hop of {shape[0]}x{shape[1]}"
         case = Case(f"loop {across}x{across} ({2 * across**2} slopes, {System(across).actuators} actuators)")
         case = alternate(case, options.chosen(contestants(across, options.quick)), rounds=rounds, trips=trips)
         hops = "kernels + 5 hops"
         case.derive(hops, {HERE: 1, large: 2, "hop of 64x64": 3})
-        case.targets = targets(across, hops)
+        case.targets = targets(hops)
         cases.append(case)
     return cases

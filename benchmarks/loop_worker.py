@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
+
 from contest import Skipped
 from hop_endpoints import importable
 from hop_worker import expect
@@ -70,7 +71,11 @@ class Camera:
             command = LEAK * command - GAIN * errors[k % len(errors)]
             worst = max(worst, float(np.abs(mirror - np.clip(flat + command, -LIMIT, LIMIT)).max()))
         times[c["warmup"] :].tofile(c["result"])
-        return "done" if worst <= 1e-3 * scale else f"wrong mirror commands: off by {worst:.3g}, errors are {scale:.3g}"
+        return (
+            "done"
+            if worst <= 1e-3 * scale
+            else f"wrong mirror commands: off by {worst:.3g}, errors are {scale:.3g}"
+        )
 
 
 def start_units(stack: ExitStack, config: dict[str, Any]) -> None:

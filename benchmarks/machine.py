@@ -61,7 +61,10 @@ def native(name: str, *, library: bool = False) -> Path:
         compiler = os.environ.get("CC", "gcc")
         try:
             run = subprocess.run(
-                [compiler, *FLAGS, *extra, str(source), "-o", str(made), "-lm"], capture_output=True, text=True
+                [compiler, *FLAGS, *extra, str(source), "-o", str(made), "-lm"],
+                check=False,
+                capture_output=True,
+                text=True,
             )
         except FileNotFoundError:
             raise Skipped(f"no C compiler {compiler!r}: install gcc, or set CC") from None
@@ -74,7 +77,7 @@ def native(name: str, *, library: bool = False) -> Path:
 def probe(*arguments: object) -> Any:
     """Run one probe of native/probes.c and return what it printed."""
     command = [str(native("probes")), *map(str, arguments)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
     if run.returncode != 0:
         raise RuntimeError(f"probe {' '.join(map(str, arguments))} failed: {run.stderr.strip()}")
     return json.loads(run.stdout)
@@ -87,8 +90,8 @@ def bandwidth(kind: str, sizes: list[int], *, cores: int = 1, seconds: float = 0
     return {int(size): float(value) for size, value in found.items()}
 
 
-def limits(*, quick: bool) -> dict[str, Any]:
-    """Measure cache-line transfer, wake-up, copy and read bandwidth, loopback TCP and disk."""
+def limits(directory: Path, *, quick: bool) -> dict[str, Any]:
+    """Measure cache-line transfer, wake-up, copy and read bandwidth, loopback TCP, and the disk under a directory."""
     say("machine: measuring its own limits")
     a, b = two_cpus()
     sizes = [16 << 10, 1 << 20, 16 << 20, 128 << 20]
@@ -104,8 +107,7 @@ def limits(*, quick: bool) -> dict[str, Any]:
     for kind in ("copy", "read"):
         for cores in (1, 2):
             found[f"{kind}_{cores}_core"] = bandwidth(kind, sizes, cores=cores, seconds=seconds)
-    (HERE / "results").mkdir(exist_ok=True)
-    found["disk"] = probe("disk", HERE / "results" / "disk.probe", (32 if quick else 256) << 20)
+    found["disk"] = probe("disk", directory / "disk.probe", (32 if quick else 256) << 20)
     return found
 
 

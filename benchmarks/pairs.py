@@ -1,8 +1,8 @@
 """Groups of worker processes that set up in step, run one round, and report.
 
-A worker is any program that speaks four lines: it prints ``loaded``, answers ``make`` with ``made`` and ``go``
-with ``done``, and leaves at ``bye`` (or one line ``skipped <why>`` or ``wrong <what>`` at any time). Making is in order, the first
-worker's first; going is in reverse order, so that those who wait are there before the one who starts.
+A worker is any program that speaks a few lines: it prints ``loaded``, answers ``make`` with ``made`` and ``go`` with
+``done``, and leaves at ``bye``; it may say ``skipped <why>`` or ``wrong <what>`` instead at any time. Making is in
+order, the first worker's first; going is in reverse order, so that those who wait are there before who starts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Worker:
     """One process and the lines exchanged with it."""
 
     def __init__(self, command: list[str], scratch: Path) -> None:
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in end()
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -26,7 +26,12 @@ def draw(name: str, cases: list[Case], path: Path) -> Path | str:
         return f"no picture ({error}; pip install matplotlib)"
     heights = [1.1 + 0.34 * len(c.times) for c in shown]
     figure, axes = plt.subplots(
-        len(shown), 1, figsize=(9.5, sum(heights) + 0.6), height_ratios=heights, squeeze=False, layout="constrained"
+        len(shown),
+        1,
+        figsize=(9.5, sum(heights) + 0.6),
+        height_ratios=heights,
+        squeeze=False,
+        layout="constrained",
     )
     for axis, case in zip(axes[:, 0], shown, strict=True):
         _panel(axis, case)
@@ -40,8 +45,13 @@ def draw(name: str, cases: list[Case], path: Path) -> Path | str:
 def _panel(axis: Any, case: Case) -> None:
     labels = list(case.times)
     for row, label in enumerate(labels):
-        colour, figures = COLOURS[case.groups[label]], case.summary(label)
-        axis.plot([figures["p50"], figures["p99"]], [row, row], color=colour, lw=3, solid_capstyle="round", zorder=3)
+        colour, figures = (
+            COLOURS[case.groups[label]],
+            {k: v * case.scale for k, v in case.summary(label).items()},
+        )
+        axis.plot(
+            [figures["p50"], figures["p99"]], [row, row], color=colour, lw=3, solid_capstyle="round", zorder=3
+        )
         axis.plot([figures["p99"], figures["p99.9"]], [row, row], color=colour, lw=1.2, zorder=2)
         axis.plot(figures["p99.9"], row, "|", color=colour, ms=9, zorder=2)
         axis.plot(figures["max"], row, ".", color=colour, ms=4, alpha=0.5, zorder=2)
@@ -56,8 +66,9 @@ def _panel(axis: Any, case: Case) -> None:
             color=colour,
         )
     for target in case.targets:
-        if target.kind == "ratio" and target.label in case.times and target.against in case.times:
-            limit = target.limit * case.summary(target.against)["p50"]
+        drawn = target.kind == "ratio" and target.statistic == "p50"
+        if drawn and target.label in case.times and target.against in case.times:
+            limit = target.limit * case.summary(target.against)[target.statistic] * case.scale
             row = labels.index(target.label)
             axis.plot([limit, limit], [row - 0.38, row + 0.38], color=LIMIT, lw=2, zorder=1)
     axis.set_xscale("log")
@@ -65,7 +76,7 @@ def _panel(axis: Any, case: Case) -> None:
         which(_plain)
     axis.set_yticks(range(len(labels)), labels, fontsize=9)
     axis.set_ylim(len(labels) - 0.4, -0.7)
-    axis.set_xlabel("microseconds", fontsize=8)
+    axis.set_xlabel({"us": "microseconds", "ms": "milliseconds"}[case.unit], fontsize=8)
     axis.tick_params(axis="x", labelsize=8)
     axis.tick_params(axis="y", length=0)
     axis.set_title(case.name, loc="left", fontsize=10)

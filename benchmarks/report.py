@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contest import PERCENTILES, Case
 
-RESULTS = Path(__file__).resolve().parent / "results"
+from contest import PERCENTILES, Case
 
 
 def table(case: Case) -> str:
@@ -24,9 +23,9 @@ def table(case: Case) -> str:
         merged = case.summary(label)
         cells = ""
         for p in PERCENTILES:
-            rounds = case.per_round(label, p)
+            rounds = case.per_round(label, p) * case.scale
             spread = f"[{short(rounds.min())}..{short(rounds.max())}]"
-            cells += f"{short(merged[p]):>8} {spread:<15}"
+            cells += f"{short(merged[p] * case.scale):>8} {spread:<15}"
         lines.append(f"  {label:<{width}}{cells}  {_ratio(case, label)}")
     lines += [f"  {label:<{width}}skipped: {why}" for label, why in case.skipped.items()]
     lines += [f"  {label:<{width}}FAILED: {why}" for label, why in case.failed.items()]
@@ -51,35 +50,34 @@ def _ratio(case: Case, label: str) -> str:
 
 def verdict_lines(case: Case) -> list[str]:
     """One line per target: met or not, the value, its spread, the limit."""
-    return [_verdict_line(case.name, v) for v in case.verdicts()]
+    return [_verdict_line(case, v) for v in case.verdicts()]
 
 
-def _verdict_line(where: str, v: dict[str, Any]) -> str:
+def _verdict_line(case: Case, v: dict[str, Any]) -> str:
     limit, against = v["limit"], v["against"]
-    what = f"{where}: {v['label']} {v['statistic']}"
+    scale = case.scale if v["kind"] in ("excess", "absolute") else 1.0
+    what = f"{case.name}: {v['label']} {v['statistic']}"
     wanted = {
         "ratio": f"<= {limit:.3g} x {against}",
-        "excess": f"<= {against} + {limit:.4g} us",
+        "excess": f"<= {against} + {limit * scale:.4g} {case.unit}",
         "share": f">= {limit:.3g} x the speed of {against}",
-        "absolute": f"<= {limit:.4g} us",
+        "absolute": f"<= {limit * scale:.4g} {case.unit}",
     }[v["kind"]]
     if v["met"] is None:
         return f"  not run    {what} {wanted}: {v['why']}"
-    unit = {"excess": " us above", "absolute": " us"}.get(v["kind"], "")
-    value = f"{short(v['value'])}{unit} [{short(v['low'])}..{short(v['high'])}]"
+    unit = {"excess": f" {case.unit} above", "absolute": f" {case.unit}"}.get(v["kind"], "")
+    value, low, high = (short(v[key] * scale) for key in ("value", "low", "high"))
+    value += f"{unit} [{low}..{high}]"
     line = f"  {'met    ' if v['met'] else 'NOT MET'}    {what} {wanted}: {value}"
     return line + (f"\n             {v['why']}" if v["why"] else "")
 
 
-def write(name: str, cases: list[Case], machine: dict[str, Any], options: dict[str, Any]) -> Path:
-    """``results/<name>.json`` with everything that was measured; returns the path."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+def write(path: Path, cases: list[Case], machine: dict[str, Any], options: dict[str, Any]) -> None:
+    """Everything that was measured, as JSON."""
     document = {
-        "benchmark": name,
+        "benchmark": path.stem,
         "machine": machine,
         "options": options,
         "cases": [c.to_json() for c in cases],
     }
     path.write_text(json.dumps(document, indent=1) + "\n")
-    return path

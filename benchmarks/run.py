@@ -12,12 +12,14 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import machine
 import plots
 import report
 from contest import Case, Contestant, say
 
+RESULTS = Path(__file__).resolve().parent / "results"
 NAMES = ("hop", "loop", "kernels", "start")
 
 
@@ -30,6 +32,7 @@ class Options(argparse.Namespace):
     rounds: int
     trips: int
     only: str
+    results: Path
 
     def chosen(self, contestants: Sequence[Contestant]) -> list[Contestant]:
         """Those whose label contains ``--only``, and the references."""
@@ -38,12 +41,19 @@ class Options(argparse.Namespace):
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(description="Measure framebus against C programs and peers, in one run.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of: {', '.join(NAMES)} (default: all)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"which of: {', '.join(NAMES)} (default: all)"
+    )
     parser.add_argument("--quick", action="store_true", help="few rounds: a look, not a measurement")
-    parser.add_argument("--json", action="store_true", help="print the JSON on standard output, tables on stderr")
+    parser.add_argument(
+        "--json", action="store_true", help="print the JSON on standard output, tables on stderr"
+    )
     parser.add_argument("--rounds", type=int, default=0, help="rounds per case (default: by benchmark)")
-    parser.add_argument("--trips", type=int, default=0, help="trips per contestant and round (default: by benchmark)")
-    parser.add_argument("--only", default="", metavar="TEXT", help="contestants with TEXT in their label, and references")
+    parser.add_argument(
+        "--trips", type=int, default=0, help="trips per contestant and round (default: by benchmark)"
+    )
+    parser.add_argument("--only", default="", metavar="TEXT", help="contestants labelled so, and references")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="where JSON and PNG go")
     options = parser.parse_args(arguments, namespace=Options())
     unknown = set(options.names) - set(NAMES)
     if unknown:
@@ -54,7 +64,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    where = {**machine.describe(), "limits": machine.limits(quick=options.quick)}
+    options.results.mkdir(parents=True, exist_ok=True)
+    where = {**machine.describe(), "limits": machine.limits(options.results, quick=options.quick)}
     show = say if options.json else print
     show(machine.limits_table(where["limits"]))
     documents, failed = [], False
@@ -66,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         show("\ntargets (median over rounds [lowest..highest])")
         for line in (line for case in cases for line in report.verdict_lines(case)):
             show(line)
-        path = report.write(name, cases, where, {"quick": options.quick, "only": options.only})
+        path = options.results / f"{name}.json"
+        report.write(path, cases, where, {"quick": options.quick, "only": options.only})
         picture = plots.draw(name, cases, path.with_suffix(".png"))
         show(f"\n{name}: {time.perf_counter() - started:.0f} s; wrote {path} and {picture}")
         documents.append(json.loads(path.read_text()))

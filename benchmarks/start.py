@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from contest import Case, Contestant, Skipped, Target, Times, WrongAnswer, alternate
 from machine import HERE
 from pairs import scratch_directory
@@ -20,7 +21,9 @@ NUMPY = 'python -c "import numpy"'
 FIRST_FRAME = HERE / "start_unit.py"
 
 
-def timed(command: list[str], check: Callable[[str], bool] = lambda _: True, **environment: str) -> Callable[[int], Times]:
+def timed(
+    command: list[str], check: Callable[[str], bool] = lambda _: True, **environment: str
+) -> Callable[[int], Times]:
     """Wall time of a command in a process of its own; ``check`` judges what it printed."""
 
     def run(trips: int) -> Times:
@@ -31,11 +34,16 @@ def timed(command: list[str], check: Callable[[str], bool] = lambda _: True, **e
     return run
 
 
-def _once(command: list[str], check: Callable[[str], bool], scratch: Path, environment: dict[str, str]) -> int:
+def _once(
+    command: list[str], check: Callable[[str], bool], scratch: Path, environment: dict[str, str]
+) -> int:
     extra = {k: v.replace("{scratch}", str(scratch)) for k, v in environment.items()}
+    if not Path(command[0]).exists():
+        raise Skipped(f"{command[0]} is not installed; pip install -e .")
     start = time.perf_counter_ns()
     done = subprocess.run(
         command,
+        check=False,
         capture_output=True,
         text=True,
         timeout=120,
@@ -43,10 +51,11 @@ def _once(command: list[str], check: Callable[[str], bool], scratch: Path, envir
         env=os.environ | {"MILK_SHM_DIR": str(scratch)} | extra,
     )
     taken = time.perf_counter_ns() - start
-    if "No module named" in done.stderr:
+    if "No module named 'framebus" in done.stderr:
         raise Skipped(done.stderr.strip().splitlines()[-1])
     if done.returncode != 0 or not check(done.stdout):
-        raise WrongAnswer(f"exit {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}")
+        said = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        raise WrongAnswer(f"exit {done.returncode}: {''.join(said)[:300]}")
     return taken
 
 
@@ -59,7 +68,9 @@ def first_frame(cached: bool) -> Callable[[int], Times]:
     def run(trips: int) -> Times:
         with scratch_directory() as cache_parent:
             cache = cache_parent / "cache"
-            go = timed([sys.executable, str(FIRST_FRAME)], lambda out: "right" in out, FRAMEBUS_CACHE_DIR=str(cache))
+            go = timed(
+                [sys.executable, str(FIRST_FRAME)], lambda out: "right" in out, FRAMEBUS_CACHE_DIR=str(cache)
+            )
             times = []
             if cached:
                 go(1)
@@ -73,14 +84,20 @@ def first_frame(cached: bool) -> Callable[[int], Times]:
 
 
 def contestants() -> list[Contestant]:
-    python, command = sys.executable, [sys.executable, "-m", "framebus"]
+    python, command = sys.executable, [str(Path(sys.executable).with_name("framebus"))]
+    names = (
+        "import framebus as fb; fb.Stream, fb.open, fb.create, fb.streams, fb.unit, fb.In, fb.Out, fb.State"
+    )
     return [
         Contestant(NUMPY, timed([python, "-c", "import numpy"]), None, "reference"),
         Contestant("import framebus", timed([python, "-c", "import framebus"]), NUMPY, "framebus"),
         Contestant("framebus ls", timed([*command, "ls"]), NUMPY, "framebus"),
-        Contestant("framebus --help", timed([*command, "--help"], lambda out: "demo" in out), NUMPY, "framebus"),
+        Contestant(
+            "framebus --help", timed([*command, "--help"], lambda out: "demo" in out), NUMPY, "framebus"
+        ),
         Contestant("first frame, cached unit", first_frame(True), NUMPY, "framebus", 0.4),
         Contestant("first frame, uncached unit", first_frame(False), NUMPY, "framebus", 0.2),
+        Contestant("streams and units in use", timed([python, "-c", names]), NUMPY),
         Contestant("python -c pass", timed([python, "-c", "pass"]), NUMPY, "context"),
     ]
 
@@ -88,12 +105,15 @@ def contestants() -> list[Contestant]:
 def run(options: Any, machine: dict[str, Any]) -> list[Case]:
     """The one case of `start`."""
     del machine
-    case = Case("start, wall time of a fresh process")
+    case = Case("start, wall time of a fresh process", "ms")
     case.targets = [
         Target("import framebus", NUMPY, 80_000, kind="excess"),
         Target("framebus ls", NUMPY, 200_000, kind="excess"),
         Target("framebus --help", NUMPY, 200_000, kind="excess"),
         Target("first frame, cached unit", "", 1_000_000, kind="absolute"),
     ]
-    rounds, trips = options.rounds or (3 if options.quick else 10), options.trips or (2 if options.quick else 5)
+    rounds, trips = (
+        options.rounds or (3 if options.quick else 10),
+        options.trips or (2 if options.quick else 5),
+    )
     return [alternate(case, options.chosen(contestants()), rounds=rounds, trips=trips)]

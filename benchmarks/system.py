@@ -42,7 +42,8 @@ class System:
         # (frame, row of boxes, y in box, column of boxes, x in box)
         spots = y.transpose(0, 1, 3, 2)[..., None] * x[:, :, None, :, :]
         light = 800 * spots.reshape(4, *self.shape) + 10
-        return rng.poisson(light).astype(np.uint16) + np.uint16(100)
+        counts: npt.NDArray[np.uint16] = rng.poisson(light).astype(np.uint16) + np.uint16(100)
+        return counts
 
     @cached_property
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -76,4 +77,5 @@ class System:
         flux = boxes.sum((2, 4))
         x, y = (boxes.sum(2) * axis).sum(-1) / flux, (boxes.sum(4) * axis[:, None]).sum(2) / flux
         slopes = np.concatenate([x.reshape(len(x), -1), y.reshape(len(y), -1)], axis=1) - a["reference"]
-        return slopes @ self.control_matrix.T.astype(np.float64)
+        errors: npt.NDArray[np.float64] = slopes @ self.control_matrix.T.astype(np.float64)
+        return errors

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import mmap
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from contest import Times
 from machine import native
 
@@ -46,7 +47,8 @@ class Call:
         from framebus.unit import ArraySpec
         from framebus.unit.kernel import compile_kernel
 
-        inputs = {a.name: ArraySpec(v.shape, v.dtype) for a in self.unit.inputs() if (v := self.arrays[a.name]) is not None}
+        given = {a.name: self.arrays[a.name] for a in self.unit.inputs()}
+        inputs = {name: ArraySpec(array.shape, array.dtype) for name, array in given.items()}
         specs = self.unit.resolve(inputs)
         for name, spec in specs.items():
             if name not in self.arrays:
@@ -65,29 +67,28 @@ class Call:
 
     def step(self) -> _Step:
         return _Step(
-            self.kernel.address, ctypes.addressof(self._pointers), self._dims.ctypes.data, self._params.ctypes.data
+            self.kernel.address,
+            ctypes.addressof(self._pointers),
+            self._dims.ctypes.data,
+            self._params.ctypes.data,
         )
 
 
 class Feeder:
-    """A process on another CPU that rewrites a frame on request."""
+    """A thread on another CPU, free of the interpreter, that rewrites a frame on request."""
 
     def __init__(self, frame: Array, cpu: int) -> None:
-        self.size = -(-frame.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
-        self.memory = mmap.mmap(-1, mmap.PAGESIZE + self.size)
-        whole = np.frombuffer(self.memory, np.uint8)
-        self.address = whole.ctypes.data
-        self.frame: Array = whole[mmap.PAGESIZE : mmap.PAGESIZE + frame.nbytes].view(frame.dtype).reshape(frame.shape)
-        self.frame[...] = frame
-        timer = _timer()
-        self.pid = os.fork()
-        if self.pid == 0:
-            timer.keep_feeding(self.address, self.address + mmap.PAGESIZE, frame.ctypes.data, frame.nbytes, cpu)
-            os._exit(0)
+        self.frame: Array = frame.copy()
+        self._source = frame
+        self._words = np.zeros(256, np.uint8)  # two cache lines and room to align them
+        self.address = -(-self._words.ctypes.data // 64) * 64
+        places = (self.address, self.frame.ctypes.data, frame.ctypes.data, frame.nbytes, cpu)
+        self._thread = threading.Thread(target=_timer().keep_feeding, args=places)
+        self._thread.start()
 
     def stop(self) -> None:
         _timer().stop_feeding(self.address)
-        os.waitpid(self.pid, 0)
+        self._thread.join()
 
 
 @contextmanager

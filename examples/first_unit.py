@@ -3,7 +3,6 @@
 import numpy as np
 
 import framebus as fb
-from framebus.unit import Stage, start
 
 
 @fb.unit
@@ -15,10 +14,11 @@ def leaky_integrator(error: fb.In, command: fb.Out, *, gain: float = 0.3, leak: 
 
 if __name__ == "__main__":
     sensor = fb.create("error", shape=(97,), dtype="float32")
-    with start(Stage(leaky_integrator, {"error": "error", "command": "command"})) as loop:
-        mirror = fb.open("command")
+    with fb.Pipeline() as pipeline:
+        pipeline.add(leaky_integrator, streams={"error": "error", "command": "command"}).start()
+        mirror, params = fb.open("command"), fb.Params.open("leaky_integrator")
         for gain in (0.2, 0.5):
-            loop.params.gain = gain  # while it runs, from here or from any process
+            params.gain = gain  # while it runs, from any process
             sensor.write(np.ones(97, dtype="float32"))
             frame = mirror.read_next(timeout_s=1.0)
             print(f"frame {frame.count}: {frame.data[:3]}")

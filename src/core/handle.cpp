@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "core/errors.hpp"
 
@@ -11,23 +12,10 @@ namespace framebus {
 
 namespace {
 
-constexpr std::int64_t slice_ns = 20'000'000;         // the longest sleep before looking around
-constexpr std::int64_t look_again_ns = 100'000'000;   // how often a writer checks that its file still has its name
-constexpr std::size_t copy_without_gil = 64 * 1024;   // shorter copies cost less than giving the GIL away
-
-class OneThread {
- public:
-  explicit OneThread(std::atomic_flag& flag) : flag_(flag) {
-    if (flag_.test_and_set(std::memory_order_acquire))
-      throw_usage("this handle is in use by another thread; open one handle of the stream for each thread");
-  }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-  ~OneThread() { flag_.clear(std::memory_order_release); }
-
- private:
-  std::atomic_flag& flag_;
-};
+constexpr std::int64_t slice_ns = 50'000'000;        // the longest sleep before looking around
+constexpr std::int64_t nap_ns = 1'000'000;           // while a writer is in the way: it is gone in a moment, or dead
+constexpr std::int64_t look_again_ns = 100'000'000;  // how often the file is asked whether it still has its name
+constexpr std::size_t copy_without_gil = 64 * 1024;  // shorter copies cost less than giving the GIL away
 
 void check_signals() {
   if (PyErr_CheckSignals() != 0) throw nb::python_error();
@@ -47,16 +35,45 @@ std::string seconds(std::int64_t ns) {
 
 }  // namespace
 
+// Marks the handle as used by this thread.
+class StreamHandle::Use {
+ public:
+  explicit Use(StreamHandle& handle) : handle_(handle) {
+    const std::uint64_t self = fork_generation();
+    std::uint64_t user = handle.user_.load(std::memory_order_relaxed);
+    // Acquire and release: the next user sees all that the one before it did.
+    if (user == self || !handle.user_.compare_exchange_strong(user, self, std::memory_order_acquire))
+      throw_usage("this handle is in use by another thread; open one handle of the stream for each thread");
+  }
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+  ~Use() {
+    if (handle_.closed()) handle_.forget_map();  // closed meanwhile by another thread, which had to leave that to us
+    handle_.user_.store(0, std::memory_order_release);
+  }
+
+ private:
+  StreamHandle& handle_;
+};
+
 const StreamMapPtr& StreamHandle::map() const {
   if (!map_) throw_usage("this stream handle is closed; open the stream again");
   return map_;
 }
 
+void StreamHandle::forget_map() noexcept {
+  waiter_.release();
+  reader_.rebase(nullptr);
+  writer_ = Writer(nullptr);
+}
+
 void StreamHandle::close() noexcept {
-  if (!reading_.test(std::memory_order_acquire)) waiter_.release();
+  if (closed()) return;
+  // A frame that was begun is not going to be completed.
+  if (std::exchange(in_frame_, false)) writer_.abandon();
   map_.reset();
-  if (!reading_.test(std::memory_order_acquire)) reader_.rebase(nullptr);
-  if (!writing_.test(std::memory_order_acquire)) writer_ = Writer(nullptr);
+  // Another thread may be reading or writing without the GIL: its copy of the pointer keeps the memory.
+  if (user_.load(std::memory_order_acquire) != fork_generation()) forget_map();
 }
 
 void StreamHandle::follow() {
@@ -70,9 +87,18 @@ void StreamHandle::follow() {
   ++recreated_;
 }
 
+void StreamHandle::look_for_successor() {
+  // A C writer that makes the stream anew leaves no mark in the old file.
+  const std::int64_t now = coarse_ns();
+  if (!map()->retired() && now - looked_ns_ < look_again_ns) return;
+  looked_ns_ = now;
+  follow();
+}
+
 // ---- writing ---------------------------------------------------------------------------------------------------
 
 void StreamHandle::before_write() {
+  if (in_frame_) throw_usage("a frame is being written in place; leave its 'with' block first");
   if (!map()->file().writable())
     throw_usage(map_->file().path() + ": this process may not write to the stream; check the file's owner and mode");
   const std::int64_t now = coarse_ns();
@@ -84,12 +110,11 @@ void StreamHandle::before_write() {
 }
 
 std::uint64_t StreamHandle::write(const void* pixels, std::int64_t acquisition_ns) {
-  const OneThread guard(writing_);
-  if (in_frame_) throw_usage("a frame is being written in place; leave its 'with' block first");
+  const Use use(*this);
   before_write();
   std::uint64_t count = 0;
   if (map_->layout().frame_bytes > copy_without_gil) {
-    // Safe without the GIL: the guard keeps the writer ours, and the caller holds the buffer.
+    // Safe without the GIL: a writer of its own keeps the map, and the caller holds the buffer.
     Writer writer(map_);
     const nb::gil_scoped_release released;
     count = writer.write(pixels, acquisition_ns, nullptr);
@@ -101,44 +126,47 @@ std::uint64_t StreamHandle::write(const void* pixels, std::int64_t acquisition_n
 }
 
 void StreamHandle::begin_write() {
-  const OneThread guard(writing_);
-  if (in_frame_) throw_usage("a frame is being written in place already; leave its 'with' block first");
+  const Use use(*this);
   before_write();
   writer_.begin();
   in_frame_ = true;
 }
 
 std::uint64_t StreamHandle::end_write(std::int64_t acquisition_ns) {
-  const OneThread guard(writing_);
+  const Use use(*this);
+  if (closed()) throw_usage("the stream was closed while a frame was being written in place; the frame is lost");
   if (!in_frame_) throw_usage("no frame is being written in place");
   in_frame_ = false;
-  if (closed()) throw_usage("the stream was closed while a frame was being written; the frame is lost");
   ++frames_written_;
   return writer_.publish(acquisition_ns, nullptr);
 }
 
 void StreamHandle::abandon_write() {
-  const OneThread guard(writing_);
-  if (!in_frame_) return;
-  in_frame_ = false;
-  if (!closed()) writer_.abandon();
+  const Use use(*this);
+  if (std::exchange(in_frame_, false)) writer_.abandon();
 }
 
 // ---- reading -----------------------------------------------------------------------------------------------------
 
 void StreamHandle::throw_timed_out(const std::string& waited_for, std::int64_t timeout_ns) const {
-  std::string text = map_->file().path() + ": no " + waited_for + " within " + seconds(timeout_ns) + "; ";
-  const std::uint64_t count = map_->count();
+  const StreamMap& stream = *map();
+  std::string text = stream.file().path() + ": no " + waited_for + " within " + seconds(timeout_ns) + "; ";
+  const auto fate = [](std::int32_t pid, bool alive) {
+    return " (pid " + std::to_string(pid) + (alive ? ") is alive" : ") is dead");
+  };
+  const std::uint64_t count = stream.count();
+  const std::int32_t writer = stream.last_writer();
   if (count == 0) {
     text += "no frame was ever published";
+    const std::int32_t maker = stream.header().creatorPID;
+    if (writer <= 0 && maker > 0) text += ", the stream's maker" + fate(maker, process_alive(maker, 0));
   } else {
     text += "the last frame, count " + std::to_string(count) + ", is " +
-            seconds(std::max<std::int64_t>(0, realtime_ns() - to_ns(map_->header().writetime))) + " old";
+            seconds(std::max<std::int64_t>(0, stream.age_ns())) + " old";
   }
-  const std::int32_t pid = map_->last_writer();
-  if (pid > 0) text += std::string(", its writer (pid ") + std::to_string(pid) + (map_->last_writer_alive() ? ") is alive" : ") is dead");
-  if (map_->header().write != 0) text += ", and a frame was begun and not finished";
-  if (map_->standing() == StreamMap::Standing::gone) text += "; the stream was removed";
+  if (writer > 0) text += ", its writer" + fate(writer, stream.last_writer_alive());
+  if (stream.header().write != 0) text += ", and a frame was begun and not finished";
+  if (stream.standing() == StreamMap::Standing::gone) text += "; the stream was removed";
   throw_timeout(text);
 }
 
@@ -147,40 +175,49 @@ bool StreamHandle::sleep(std::uint64_t count, std::int64_t deadline_ns, std::int
   const std::int64_t left = deadline_ns == INT64_MAX ? INT64_MAX : std::max<std::int64_t>(0, deadline_ns - monotonic_ns());
   bool newer = false;
   {
-    // Safe without the GIL: `current` keeps the map, and the reading guard keeps the waiter ours.
+    // Safe without the GIL: `current` keeps the map, and the mark of use keeps the waiter ours.
     const nb::gil_scoped_release released;
     const std::int64_t spin = std::min({spin_ns, slice_ns, left});
     newer = waiter_.wait(current, count, spin, spin_ns > slice_ns ? 0 : std::min(slice_ns, left));
   }
+  if (closed()) throw_usage("the stream was closed while this thread waited for it");
   if (newer) return true;
   check_signals();
-  if (closed()) throw_usage("the stream was closed while this thread waited for it");
   follow();
+  if (map()->file().local() && map_->standing() == StreamMap::Standing::gone)
+    throw_recreated("process-local stream '" + map_->file().path() + "' was removed while this handle waited for it");
   return false;
 }
 
-ReadStatus StreamHandle::attempt(void* pixels, FrameInfo& info, bool newest) {
-  const auto read = [&] { return newest ? reader_.next_newest(pixels, info) : reader_.next(pixels, info); };
+ReadStatus StreamHandle::attempt(void* pixels, FrameInfo& info, Wanted wanted) {
+  const auto read = [&] {
+    switch (wanted) {
+      case Wanted::next: return reader_.next(pixels, info);
+      case Wanted::next_newest: return reader_.next_newest(pixels, info);
+      case Wanted::newest: break;
+    }
+    return reader_.newest(pixels, info);
+  };
   if (map()->layout().frame_bytes <= copy_without_gil) return read();
   const StreamMapPtr keep = map_;
-  // Safe without the GIL: `keep` holds the map, the reading guard keeps the reader ours, the caller holds the buffer.
+  // Safe without the GIL: `keep` holds the map, the mark of use keeps the reader ours, the caller holds the buffer.
   const nb::gil_scoped_release released;
   return read();
 }
 
 FrameInfo StreamHandle::read_next(void* pixels, bool newest, std::int64_t timeout_ns, std::int64_t spin_ns) {
-  const OneThread guard(reading_);
+  const Use use(*this);
+  const Wanted wanted = newest ? Wanted::next_newest : Wanted::next;
   FrameInfo info;
-  ReadStatus status = attempt(pixels, info, newest);
+  ReadStatus status = attempt(pixels, info, wanted);
   if (status != ReadStatus::ok) {
     const std::int64_t deadline = deadline_after(timeout_ns);
     for (;;) {
-      // A writer in the way is gone in a moment, or dead: a nap of a slice is the longest that it may cost.
       if (status == ReadStatus::busy)
-        sleep(map_->count(), std::min(deadline, monotonic_ns() + 1'000'000), 0);
+        sleep(map()->count(), std::min(deadline, monotonic_ns() + nap_ns), 0);
       else
         sleep(reader_.cursor(), deadline, spin_ns);
-      status = attempt(pixels, info, newest);
+      status = attempt(pixels, info, wanted);
       if (status == ReadStatus::ok) break;
       if (monotonic_ns() >= deadline) throw_timed_out("new frame", timeout_ns);
     }
@@ -190,41 +227,95 @@ FrameInfo StreamHandle::read_next(void* pixels, bool newest, std::int64_t timeou
   return info;
 }
 
-FrameInfo StreamHandle::read_newest(void* pixels, std::int64_t timeout_ns) {
-  const OneThread guard(reading_);
-  if (map()->retired()) follow();
+FrameInfo StreamHandle::read_newest(void* pixels, std::int64_t timeout_ns, bool keep_cursor) {
+  const Use use(*this);
+  look_for_successor();
   const std::int64_t deadline = deadline_after(timeout_ns);
+  const std::uint64_t cursor = reader_.cursor();
   FrameInfo info;
   for (;;) {
-    const ReadStatus status = reader_.newest(pixels, info);
+    const ReadStatus status = attempt(pixels, info, Wanted::newest);
     if (status == ReadStatus::ok) break;
     if (monotonic_ns() >= deadline) throw_timed_out("whole frame", timeout_ns);
-    sleep(map_->count(), std::min(deadline, monotonic_ns() + 1'000'000), 0);
+    const std::int64_t nap_end = status == ReadStatus::busy ? monotonic_ns() + nap_ns : INT64_MAX;
+    sleep(map()->count(), std::min(deadline, nap_end), 0);
   }
-  ++frames_read_;
+  if (keep_cursor) {
+    reader_.set_cursor(cursor);
+  } else {
+    ++frames_read_;
+    frames_missed_ += info.missed;
+  }
   return info;
 }
 
+LatestView StreamHandle::latest(std::int64_t timeout_ns) {
+  const Use use(*this);
+  look_for_successor();
+  const std::int64_t deadline = deadline_after(timeout_ns);
+  for (;;) {
+    if (const FrameView view = reader_.view_newest()) {
+      const FrameInfo info = reader_.info_of(view);
+      if (reader_.valid(view)) return {reader_, view, info};
+    }
+    if (monotonic_ns() >= deadline) throw_timed_out("whole frame", timeout_ns);
+    const std::uint64_t count = map()->count();
+    sleep(count, count == 0 ? deadline : std::min(deadline, monotonic_ns() + nap_ns), 0);
+  }
+}
+
 std::uint64_t StreamHandle::wait_newer(std::uint64_t count, std::int64_t timeout_ns, std::int64_t spin_ns) {
-  const OneThread guard(reading_);
+  const Use use(*this);
   if (map()->count() > count) return map_->count();
   const std::int64_t deadline = deadline_after(timeout_ns);
   const std::uint64_t recreated = recreated_;
   for (;;) {
     // In a new file the counts start again: any frame of it is newer.
     const std::uint64_t beyond = recreated_ == recreated ? count : 0;
-    if (sleep(beyond, deadline, spin_ns) || map_->count() > beyond) return map_->count();
+    if (sleep(beyond, deadline, spin_ns) || map()->count() > beyond) return map()->count();
     if (monotonic_ns() >= deadline) throw_timed_out("frame newer than " + std::to_string(count), timeout_ns);
   }
 }
 
 std::optional<FrameInfo> StreamHandle::read_at(std::uint64_t count, void* pixels) {
-  const OneThread guard(reading_);
+  const Use use(*this);
   reader_.set_writer_dead(map()->last_writer() > 0 && !map_->last_writer_alive());
   FrameInfo info;
   const bool read = reader_.at(count, pixels, info);
   reader_.set_writer_dead(false);
   return read ? std::optional<FrameInfo>(info) : std::nullopt;
+}
+
+std::uint64_t StreamHandle::oldest() {
+  const Use use(*this);
+  reader_.set_writer_dead(map()->last_writer() > 0 && !map_->last_writer_alive());
+  const std::uint64_t oldest = reader_.oldest();
+  reader_.set_writer_dead(false);
+  return oldest;
+}
+
+std::vector<FrameInfo> StreamHandle::times(std::uint64_t after) {
+  const Use use(*this);
+  return map(), reader_.times(after);
+}
+
+std::uint64_t StreamHandle::cursor() {
+  const Use use(*this);
+  return map(), reader_.cursor();
+}
+
+void StreamHandle::set_cursor(std::uint64_t count) {
+  const Use use(*this);
+  map(), reader_.set_cursor(count);
+}
+
+std::vector<TraceEntry> StreamHandle::trace() {
+  const Use use(*this);
+  std::vector<TraceEntry> entries(map()->layout().trace_entries);
+  constexpr int attempts = 1000;  // of a writer that is never done, the last look has to do
+  for (int attempt = 0; attempt < attempts; ++attempt)
+    if (reader_.copy_trace(map_->count(), entries) > 0) break;
+  return entries;
 }
 
 }  // namespace framebus

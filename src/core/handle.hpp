@@ -7,12 +7,20 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/reader.hpp"
 #include "core/waiter.hpp"
 #include "core/writer.hpp"
 
 namespace framebus {
+
+// A frame in place, with the means to tell whether it still is what it was.
+struct LatestView {
+  Reader reader;
+  FrameView view;
+  FrameInfo info;
+};
 
 // Not copyable, used by one thread at a time: a second thread gets a UsageError, not a race. Different handles of one
 // stream are independent. Members that move the handle to a successor file run with the GIL held.
@@ -34,14 +42,21 @@ class StreamHandle {
 
   // Each waits as long as needed and throws WaitTimeout, which tells the age of the last frame and its writer's fate.
   // Negative timeout: for ever.
-  FrameInfo read_newest(void* pixels, std::int64_t timeout_ns);
+  // `keep_cursor`: only a look, the frame does not count as read.
+  FrameInfo read_newest(void* pixels, std::int64_t timeout_ns, bool keep_cursor = false);
+  LatestView latest(std::int64_t timeout_ns);
   FrameInfo read_next(void* pixels, bool newest, std::int64_t timeout_ns, std::int64_t spin_ns);
   std::uint64_t wait_newer(std::uint64_t count, std::int64_t timeout_ns, std::int64_t spin_ns);
   std::optional<FrameInfo> read_at(std::uint64_t count, void* pixels);
+  std::uint64_t oldest();
+  std::vector<FrameInfo> times(std::uint64_t after);
+  std::uint64_t cursor();
+  void set_cursor(std::uint64_t count);
+  std::vector<TraceEntry> trace();
   // A successor of the same shape is adopted; throws StreamRecreated for any other.
   void follow();
 
-  Reader& reader() noexcept { return reader_; }
+  const Reader& reader() const noexcept { return reader_; }
   Waiter& waiter() noexcept { return waiter_; }
   std::uint64_t recreated() const noexcept { return recreated_; }
   std::uint64_t frames_read() const noexcept { return frames_read_; }
@@ -49,7 +64,12 @@ class StreamHandle {
   std::uint64_t frames_written() const noexcept { return frames_written_; }
 
  private:
-  ReadStatus attempt(void* pixels, FrameInfo& info, bool newest);
+  class Use;
+  enum class Wanted { next, next_newest, newest };
+
+  ReadStatus attempt(void* pixels, FrameInfo& info, Wanted wanted);
+  void look_for_successor();
+  void forget_map() noexcept;
   bool sleep(std::uint64_t count, std::int64_t deadline_ns, std::int64_t spin_ns);
   [[noreturn]] void throw_timed_out(const std::string& waited_for, std::int64_t timeout_ns) const;
   void before_write();
@@ -58,8 +78,8 @@ class StreamHandle {
   Reader reader_;
   Writer writer_;
   Waiter waiter_;
-  std::atomic_flag reading_ = ATOMIC_FLAG_INIT;
-  std::atomic_flag writing_ = ATOMIC_FLAG_INIT;
+  // The fork_generation() in which a thread is using the handle, 0 if none is: a child of fork() inherits no users.
+  std::atomic<std::uint64_t> user_{0};
   bool in_frame_ = false;
   std::int64_t looked_ns_ = 0;
   std::uint64_t recreated_ = 0;

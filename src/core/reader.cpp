@@ -2,83 +2,171 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace framebus {
 
 namespace {
 constexpr int copy_attempts = 64;
 constexpr int brief_spins = 64;
+constexpr int glances = 8;
+constexpr int sightings = 3;              // of the same offset, at different frames, before it is believed
+constexpr std::int64_t settle_ns = 20'000;  // C writers count a frame some 100 ns after they filled its slot
 }  // namespace
 
 void Reader::rebase(StreamMapPtr map) noexcept {
   map_ = std::move(map);
   cursor_ = 0;
-  history_ = {};
+  ring_ = {};
 }
 
-// ---- is a C writer's history kept? -----------------------------------------------------------------------------------
+// ---- the history of a writer that leaves no marks ----------------------------------------------------------------------
 
-void Reader::watch_counters() noexcept {
+// Both counters at one moment; false while the writer is too quick for that.
+bool Reader::glance(Counters& counters) const noexcept {
   Header& header = map_->header();
   const std::uint64_t history = map_->layout().history;
-  const std::uint64_t before = map_->count();
-  const std::uint64_t slots =
-      shared(header.CBcycle).load(std::memory_order_acquire) * history + shared(header.CBindex).load(std::memory_order_acquire);
-  if (map_->count() != before) return;  // between two frames; what was known stays
-  const std::uint64_t offset = before - slots;
-  if (!history_.seen) {
-    history_ = {true, offset == 0, offset, before, slots};
+  for (int attempt = 0; attempt < glances; ++attempt) {
+    const std::uint64_t count = map_->count();
+    const std::uint64_t cycle = shared(header.CBcycle).load(std::memory_order_acquire);
+    const std::uint64_t index = shared(header.CBindex).load(std::memory_order_acquire);
+    if (shared(header.CBcycle).load(std::memory_order_acquire) != cycle || map_->count() != count) continue;
+    if (index >= history) return false;
+    counters = {count, cycle * history + index};
+    return true;
+  }
+  return false;
+}
+
+// Looks on for a moment. A slot filled before our eyes proves in which order the two counters stand; where nothing
+// changes for so long, or the step seen is that of cnt0 alone, they most likely stand as they do between two frames.
+Reader::Phase Reader::settle(Counters& counters) const noexcept {
+  const std::int64_t until = monotonic_ns() + settle_ns;
+  bool moved = false;
+  do {
+    for (int i = 0; i < 16; ++i) {
+      Counters now;
+      if (!glance(now) || now == counters) {
+        cpu_relax();
+        continue;
+      }
+      const std::uint64_t frames = now.count - counters.count;
+      const std::uint64_t slots = now.slots - counters.slots;
+      if (frames == 0 && slots == map_->layout().history) continue;  // CBcycle was stored, CBindex is about to be
+      if (frames == 0 && slots == 1) return Phase::proven;           // nothing was due when we looked first
+      counters = now;
+      if (frames == 1 && slots == 0) return Phase::still;  // it was due, and now is counted (if the history is kept)
+      moved = true;
+    }
+  } while (monotonic_ns() < until);
+  return moved ? Phase::moving : Phase::still;
+}
+
+void Reader::believe_ring(const Counters& now) noexcept {
+  ring_.trusted = true;
+  ring_.offset = now.count - now.slots;
+  // Where every frame since the stream was made has its slot, all of them are known; else those from now on.
+  ring_.first = ring_.offset == 0 ? 1 : now.count;
+  ring_.last = now.count;
+  ring_.agreed = 0;
+}
+
+void Reader::learn_ring(Counters now) noexcept {
+  const Phase phase = settle(now);
+  const std::uint64_t offset = now.count - now.slots;
+  if (ring_.trusted && offset == ring_.offset) {
+    ring_.last = now.count;
     return;
   }
-  if (before == history_.count) return;
-  if (before > history_.count && slots - history_.slots == before - history_.count) {
-    history_ = {true, true, offset, before, slots};
-  } else if (offset + 1 == history_.offset || offset + history == history_.offset) {
-    return;  // the writer has filled a slot and not yet counted it
-  } else if (offset != history_.offset) {
-    history_ = {true, false, offset, before, slots};
+  if (phase == Phase::proven || (offset == 0 && !ring_.trusted)) return believe_ring(now);
+  if (phase == Phase::moving) return;
+  if (ring_.agreed == 0 || offset != ring_.rival) {
+    ring_.rival = offset;
+    ring_.agreed = 1;
+  } else if (now.count != ring_.agreed_at) {
+    ++ring_.agreed;
   }
+  ring_.agreed_at = now.count;
+  if (ring_.agreed >= sightings) believe_ring(now);
 }
 
-// Slots before `count` + history - 1 were begun only after that many frames were counted, so the counter alone proves
-// that a slot lay still, even when the writer never sets `write`. One slot of the history is lost to that proof.
-bool Reader::counters_agree(std::uint64_t count) const noexcept {
+void Reader::watch_ring() noexcept {
+  const std::uint64_t history = map_->layout().history;
+  if (history < 2) return;
+  Counters now;
+  if (!glance(now)) return;  // what is known holds for the frames up to ring_.last
+  std::uint64_t offset = now.count - now.slots;
+  if (ring_.trusted && offset + history == ring_.offset) offset = ring_.offset;  // CBcycle stored, CBindex about to be
+  if (ring_.trusted && offset == ring_.offset) {
+    ring_.last = now.count;
+    ring_.agreed = 0;
+    return;
+  }
+  // One less: a slot was filled and its frame not yet counted. If that stays so, a writer died at this point. Anything
+  // else: the history is not kept, or the counter was set back.
+  if (ring_.trusted && offset + 1 != ring_.offset) ring_.trusted = false;
+  if (now.slots != ring_.slots || now.count < ring_.slots_at) {
+    ring_.slots = now.slots;
+    ring_.slots_at = now.count;
+  }
+  if (now.count - ring_.slots_at < 2) learn_ring(now);
+}
+
+// Slots of `count` and later were filled again only after count + history - 1 had been counted. So the counter alone
+// proves that a slot lay still, even when the writer never sets `write`; one slot of the history is lost to that proof.
+bool Reader::ring_holds(std::uint64_t count) const noexcept {
   const std::uint64_t newest = map_->count();
-  return history_.trusted && count <= newest && newest - count + 1 + spare_slots_ <= map_->layout().history;
+  return ring_.trusted && count >= ring_.first && count <= ring_.last && count <= newest &&
+         newest - count + 1 + spare_slots_ <= map_->layout().history;
 }
 
-// ---- where a frame lies --------------------------------------------------------------------------------------------
-
-FrameView Reader::locate_marked(std::uint64_t count, std::uint64_t newest) const noexcept {
+void Reader::set_writer_dead(bool dead) noexcept {
+  spare_slots_ = 1;
   const std::size_t history = map_->layout().history;
-  if (newest - count >= history) return {};
+  if (!dead || history == 0 || map_->header().write != 0) return;
+  // A writer that does not set `write` and died in the middle of a frame had begun to change the pixels.
   const std::size_t last = shared(map_->header().CBindex).load(std::memory_order_acquire) % history;
-  const std::size_t back = static_cast<std::size_t>(newest - count);
-  std::size_t slot = (last + history - back) % history;
-  // CBindex may already stand one further than cnt0: the slot before, then.
-  for (int attempt = 0; attempt < 2; ++attempt) {
-    if (shared(map_->slot_metadata(slot).cnt0).load(std::memory_order_acquire) == count)
-      return {FrameView::Place::marked_slot, map_->slot(slot), slot, count, true};
-    slot = (slot + history - 1) % history;
+  if (std::memcmp(map_->pixels(), map_->slot(last), map_->layout().frame_bytes) == 0) spare_slots_ = 0;
+}
+
+// ---- where a frame lies ----------------------------------------------------------------------------------------------
+
+// Whose frame the newest is: a framebus writer's, with marks and flags? Brings what is known of the others up to date.
+bool Reader::look(std::uint64_t newest) noexcept {
+  const bool flagged = map_->framebus_writes(newest);
+  if (!flagged) watch_ring();
+  return flagged;
+}
+
+FrameView Reader::locate_marked(std::uint64_t count) const noexcept {
+  const std::size_t history = map_->layout().history;
+  for (int attempt = 0; attempt < glances; ++attempt) {
+    const std::uint64_t last = shared(map_->header().CBindex).load(std::memory_order_acquire) % history;
+    const std::uint64_t newest = map_->count();
+    if (count > newest || newest - count >= history) return {};
+    std::size_t slot = static_cast<std::size_t>((last + history - (newest - count)) % history);
+    // CBindex may stand one further than cnt0: the slot before, then.
+    for (int back = 0; back < 2; ++back) {
+      if (shared(map_->slot_metadata(slot).cnt0).load(std::memory_order_acquire) == count)
+        return {FrameView::Place::marked_slot, map_->slot(slot), slot, count, true};
+      slot = (slot + history - 1) % history;
+    }
+    // The writer may have gone on between the two looks; if it did not, then the frame is not there.
+    if (map_->count() == newest && shared(map_->header().CBindex).load(std::memory_order_acquire) == last) return {};
   }
   return {};
 }
 
-FrameView Reader::locate(std::uint64_t count, std::uint64_t newest) noexcept {
+FrameView Reader::locate(std::uint64_t count, std::uint64_t newest, bool flagged) const noexcept {
   const std::size_t history = map_->layout().history;
-  const bool flagged = map_->framebus_writes(newest);
-  if (history > 0) {
-    if (flagged) {
-      if (const FrameView view = locate_marked(count, newest)) return view;
-    } else {
-      watch_counters();
-      if (counters_agree(count)) {
-        const auto slot = static_cast<std::size_t>((count - history_.offset) % history);
-        return {FrameView::Place::counted_slot, map_->slot(slot), slot, count, false};
-      }
-    }
+  if (history > 0 && flagged) {
+    if (const FrameView view = locate_marked(count)) return view;
+  } else if (ring_holds(count)) {
+    const auto slot = static_cast<std::size_t>((count - ring_.offset) % history);
+    return {FrameView::Place::counted_slot, map_->slot(slot), slot, count, false};
   }
-  if (count != newest) return {};
+  // While a history is known to be kept it is the better proof: wait for it rather than looking at the pixels.
+  if (count != newest || (!flagged && ring_.trusted)) return {};
   // The flag falls just after the counter moved: wait that moment out rather than reporting a writer in the way.
   for (int spin = 0; spin < brief_spins; ++spin) {
     if (shared(map_->header().write).load(std::memory_order_acquire) == 0)
@@ -97,9 +185,7 @@ bool Reader::valid(const FrameView& view) noexcept {
       return shared(map_->header().write).load(std::memory_order_acquire) == 0 && map_->count() == view.count;
     case FrameView::Place::marked_slot:
       return shared(map_->slot_metadata(view.slot).cnt0).load(std::memory_order_acquire) == view.count;
-    case FrameView::Place::counted_slot:
-      watch_counters();
-      return counters_agree(view.count);
+    case FrameView::Place::counted_slot: return ring_holds(view.count);
     case FrameView::Place::none: break;
   }
   return false;
@@ -108,13 +194,21 @@ bool Reader::valid(const FrameView& view) noexcept {
 FrameInfo Reader::info_of(const FrameView& view) const noexcept {
   FrameInfo info;
   info.count = view.count;
+  const Header& header = map_->header();
   if (view.place == FrameView::Place::marked_slot) {
     const SlotMetadata& metadata = map_->slot_metadata(view.slot);
     info.acquisition_ns = to_ns(metadata.atime);
     info.write_ns = to_ns(metadata.writetime);
   } else if (view.count == map_->count()) {
-    info.acquisition_ns = to_ns(map_->header().atime);
-    info.write_ns = to_ns(map_->header().writetime);
+    info.acquisition_ns = to_ns(header.atime);
+    info.write_ns = to_ns(header.writetime);
+    if (view.place == FrameView::Place::counted_slot) {
+      // The header may hold the next frame's times already: they are stored after its slot was filled.
+      std::atomic_thread_fence(std::memory_order_acquire);
+      Counters now;
+      if (!glance(now) || now.count != view.count || now.count - now.slots != ring_.offset)
+        info.acquisition_ns = info.write_ns = 0;
+    }
   }
   return info;
 }
@@ -124,8 +218,13 @@ bool Reader::copy(const FrameView& view, void* pixels, FrameInfo& info) noexcept
   info = info_of(view);
   std::memcpy(pixels, view.data, bytes);
   bool whole = valid(view);
-  if (whole && view.place == FrameView::Place::pixels && !view.flagged) {
-    // A writer that may not set `write`: if it is storing now, a second look differs from the first.
+  // A writer that may not set `write` nor marks (or that takes over just now, where the slot is the one filled next):
+  // if it is storing at this moment, a second look differs from the first.
+  const bool doubtful = view.place == FrameView::Place::pixels
+                            ? !view.flagged
+                            : view.place == FrameView::Place::marked_slot &&
+                                  map_->count() - view.count + 1 >= map_->layout().history;
+  if (whole && doubtful) {
     std::atomic_thread_fence(std::memory_order_acquire);
     whole = std::memcmp(pixels, view.data, bytes) == 0 && valid(view);
   }
@@ -145,7 +244,7 @@ ReadStatus Reader::newest(void* pixels, FrameInfo& info) noexcept {
   for (int attempt = 0; attempt < copy_attempts; ++attempt) {
     const std::uint64_t count = map_->count();
     if (count == 0) return ReadStatus::nothing_new;
-    const FrameView view = locate(count, count);
+    const FrameView view = locate(count, count, look(count));
     if (view && copy(view, pixels, info)) {
       info.missed = accept(count);
       return ReadStatus::ok;
@@ -161,56 +260,65 @@ ReadStatus Reader::next_newest(void* pixels, FrameInfo& info) noexcept {
   return newest(pixels, info);
 }
 
-std::size_t Reader::depth(std::uint64_t newest) noexcept {
-  const std::size_t history = map_->layout().history;
-  if (history == 0) return 1;
-  if (map_->framebus_writes(newest)) return history;
-  watch_counters();
-  return history_.trusted && history > spare_slots_ ? history - spare_slots_ : 1;
+// How many of the newest frames the history can give.
+std::size_t Reader::depth(std::uint64_t newest, bool flagged) const noexcept {
+  const std::uint64_t history = map_->layout().history;
+  if (flagged) return static_cast<std::size_t>(std::clamp<std::uint64_t>(newest, 1, std::max<std::uint64_t>(history, 1)));
+  if (!ring_.trusted || ring_.first > newest) return 1;
+  return static_cast<std::size_t>(std::max<std::uint64_t>(1, std::min(history - spare_slots_, newest - ring_.first + 1)));
+}
+
+std::uint64_t Reader::oldest(std::uint64_t newest, bool flagged) const noexcept {
+  std::uint64_t count = newest - std::min<std::uint64_t>(depth(newest, flagged), newest) + 1;
+  // Marked slots may hold less than the history's length: a C writer wrote in between, or a writer died.
+  if (map_->layout().history > 0 && flagged)
+    while (count < newest && !locate_marked(count)) ++count;
+  return count;
 }
 
 std::uint64_t Reader::oldest() noexcept {
   const std::uint64_t newest = map_->count();
-  if (newest == 0) return 0;
-  const std::uint64_t back = std::min<std::uint64_t>(depth(newest), newest);
-  std::uint64_t count = newest - back + 1;
-  // Marked slots may hold less than the history's length: the stream is young, or a C writer wrote in between.
-  if (map_->layout().history > 0 && map_->framebus_writes(newest))
-    while (count < newest && !locate_marked(count, newest)) ++count;
-  return count;
+  return newest == 0 ? 0 : oldest(newest, look(newest));
 }
 
 ReadStatus Reader::next(void* pixels, FrameInfo& info) noexcept {
   if (map_->count() < cursor_) cursor_ = 0;
+  int lapped = 0;
   for (int attempt = 0; attempt < copy_attempts; ++attempt) {
     const std::uint64_t newest = map_->count();
-    if (newest == cursor_) return ReadStatus::nothing_new;
-    const std::uint64_t held = std::min<std::uint64_t>(depth(newest), newest);
+    if (newest <= cursor_) return ReadStatus::nothing_new;
+    const bool flagged = look(newest);
     // The oldest at first. A writer that laps us even while we copy is given a wider berth each time.
-    const std::uint64_t back = attempt == 0 ? held : (attempt < 8 ? (held + 1) / 2 : 1);
-    const std::uint64_t wanted = std::max(cursor_ + 1, newest - back + 1);
-    FrameView view = locate(wanted, newest);
-    if (!view && wanted != newest && attempt > 0) view = locate(newest, newest);
-    if (view && copy(view, pixels, info)) {
+    const std::uint64_t back = std::max<std::uint64_t>(1, depth(newest, flagged) >> std::min(lapped, 32));
+    std::uint64_t wanted = std::max(cursor_ + 1, newest - std::min(back, newest) + 1);
+    FrameView view = locate(wanted, newest, flagged);
+    while (!view && wanted < newest) view = locate(++wanted, newest, flagged);
+    if (!view) continue;
+    if (copy(view, pixels, info)) {
       info.missed = accept(info.count);
       return ReadStatus::ok;
     }
+    ++lapped;
   }
   return ReadStatus::busy;
 }
 
 bool Reader::at(std::uint64_t count, void* pixels, FrameInfo& info) noexcept {
-  const std::uint64_t newest = map_->count();
-  if (count == 0 || count > newest) return false;
-  const FrameView view = locate(count, newest);
-  return view && copy(view, pixels, info);
+  for (int attempt = 0; attempt < glances; ++attempt) {
+    const std::uint64_t newest = map_->count();
+    if (count == 0 || count > newest) return false;
+    const FrameView view = locate(count, newest, look(newest));
+    if (view && copy(view, pixels, info)) return true;
+  }
+  return false;
 }
 
 std::vector<FrameInfo> Reader::times(std::uint64_t after) {
   std::vector<FrameInfo> all;
   const std::uint64_t newest = map_->count();
-  for (std::uint64_t count = std::max(oldest(), after + 1); count != 0 && count <= newest; ++count) {
-    const FrameView view = locate(count, newest);
+  const bool flagged = look(newest);
+  for (std::uint64_t count = std::max(oldest(newest, flagged), after + 1); count != 0 && count <= newest; ++count) {
+    const FrameView view = locate(count, newest, flagged);
     if (!view) continue;
     const FrameInfo info = info_of(view);
     if (valid(view)) all.push_back(info);
@@ -220,7 +328,7 @@ std::vector<FrameInfo> Reader::times(std::uint64_t after) {
 
 FrameView Reader::view_newest() noexcept {
   const std::uint64_t count = map_->count();
-  return count == 0 ? FrameView{} : locate(count, count);
+  return count == 0 ? FrameView{} : locate(count, count, look(count));
 }
 
 std::size_t Reader::copy_trace(std::uint64_t count, std::vector<TraceEntry>& entries) const noexcept {

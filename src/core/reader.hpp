@@ -43,8 +43,9 @@ class Reader {
   std::uint64_t cursor() const noexcept { return cursor_; }
   void set_cursor(std::uint64_t count) noexcept { cursor_ = count; }
   std::uint64_t retries() const noexcept { return retries_; }
-  // With the writer known to be dead no slot can change: the whole history may be read, whoever kept it.
-  void set_writer_dead(bool dead) noexcept { spare_slots_ = dead ? 0 : 1; }
+  // With the writer known to be dead no slot can change: the whole history may be read, whoever kept it. Unless it died
+  // in the middle of a frame: then the slot that it was to fill next stays out of bounds.
+  void set_writer_dead(bool dead) noexcept;
 
   // The newest whole frame, whether or not it was read before. `nothing_new` when no frame was ever published.
   ReadStatus newest(void* pixels, FrameInfo& info) noexcept;
@@ -70,26 +71,46 @@ class Reader {
   std::size_t copy_trace(std::uint64_t count, std::vector<TraceEntry>& entries) const noexcept;
 
  private:
-  FrameView locate(std::uint64_t count, std::uint64_t newest) noexcept;
-  FrameView locate_marked(std::uint64_t count, std::uint64_t newest) const noexcept;
+  // cnt0, and how many slots were ever written according to CBcycle and CBindex, both at one moment.
+  struct Counters {
+    std::uint64_t count = 0;
+    std::uint64_t slots = 0;
+    bool operator==(const Counters&) const = default;
+  };
+  enum class Phase { proven, still, moving };
+
+  bool look(std::uint64_t newest) noexcept;
+  FrameView locate(std::uint64_t count, std::uint64_t newest, bool flagged) const noexcept;
+  FrameView locate_marked(std::uint64_t count) const noexcept;
   bool copy(const FrameView& view, void* pixels, FrameInfo& info) noexcept;
-  void watch_counters() noexcept;
-  bool counters_agree(std::uint64_t count) const noexcept;
-  std::size_t depth(std::uint64_t newest) noexcept;
+  bool glance(Counters& counters) const noexcept;
+  Phase settle(Counters& counters) const noexcept;
+  void watch_ring() noexcept;
+  void learn_ring(Counters now) noexcept;
+  void believe_ring(const Counters& now) noexcept;
+  bool ring_holds(std::uint64_t count) const noexcept;
+  std::size_t depth(std::uint64_t newest, bool flagged) const noexcept;
+  std::uint64_t oldest(std::uint64_t newest, bool flagged) const noexcept;
 
   StreamMapPtr map_;
   std::uint64_t cursor_ = 0;
   std::uint64_t retries_ = 0;
   std::uint64_t spare_slots_ = 1;
 
-  // Whether cnt0 and the history's own counters advance together: C writers need not keep a history that they have.
+  // What is known of a history without marks: C writers need not keep a history that they have. One that is kept
+  // advances with cnt0, but a moment before it, so that the same two numbers can mean 'frame n is in slot m' or
+  // 'frame n + 1 is in slot m, and about to be counted'.
   struct {
-    bool seen = false;
     bool trusted = false;
-    std::uint64_t offset = 0;  // cnt0 minus the number of slots ever written
-    std::uint64_t count = 0;
-    std::uint64_t slots = 0;
-  } history_;
+    std::uint64_t offset = 0;  // cnt0 minus the number of slots ever written, between two frames
+    std::uint64_t first = 0;   // counts for which this is known
+    std::uint64_t last = 0;
+    int agreed = 0;             // frames at which another offset was seen, before it is believed
+    std::uint64_t rival = 0;    // that offset
+    std::uint64_t agreed_at = 0;
+    std::uint64_t slots = 0;    // when the history last advanced, and the count then
+    std::uint64_t slots_at = 0;
+  } ring_;
 };
 
 }  // namespace framebus

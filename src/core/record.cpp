@@ -233,25 +233,37 @@ ProcessRecord::Texts ProcessRecord::texts() const {
   return {field_text(copy.message, sizeof copy.message), field_text(copy.traceback, sizeof copy.traceback)};
 }
 
+namespace {
+
+// Copies the entry if it is that of `loop`, whole.
+bool copy_timing(std::byte* to, const Timing& entry, std::uint64_t loop) noexcept {
+  std::uint64_t words[sizeof(Timing) / 8];
+  // acquire pairs with stamp()'s release store: the number is there, so the fields are.
+  if (entry.loop.load(std::memory_order_acquire) != loop) return false;
+  load_words(words, reinterpret_cast<const std::uint64_t*>(&entry), sizeof(Timing) / 8);
+  std::atomic_thread_fence(std::memory_order_acquire);  // pairs with stamp()'s release fence
+  if (entry.loop.load(std::memory_order_relaxed) != loop) return false;
+  words[0] = loop;
+  std::memcpy(to, words, sizeof(Timing));
+  return true;
+}
+
+}  // namespace
+
 std::size_t ProcessRecord::read_timings(std::byte* to, std::size_t count) const noexcept {
-  const std::uint64_t newest = header()->loop_count.load(std::memory_order_acquire);
-  count = std::min<std::uint64_t>({count, timing_ring, newest});
   std::size_t kept = 0;
-  for (std::uint64_t loop = newest - count + 1; count > 0 && loop <= newest; ++loop) {
-    const Timing& entry = ring()[loop % timing_ring];
-    std::uint64_t words[sizeof(Timing) / 8];
-    // acquire pairs with stamp()'s release store: the number is there, so the fields are.
-    const std::uint64_t first = entry.loop.load(std::memory_order_acquire);
-    load_words(words, reinterpret_cast<const std::uint64_t*>(&entry), sizeof(Timing) / 8);
-    std::atomic_thread_fence(std::memory_order_acquire);  // pairs with stamp()'s release fence
-    if (first != loop || entry.loop.load(std::memory_order_relaxed) != loop) {
-      kept = 0;  // overwritten by a newer loop; so are all older ones, soon
-      continue;
+  // Again only if this thread was off its CPU just here for so long that the ring went all the way round.
+  for (int attempt = 0; attempt < 100 && kept == 0; ++attempt) {
+    const std::uint64_t newest = header()->loop_count.load(std::memory_order_acquire);
+    count = std::min<std::uint64_t>({count, timing_ring, newest});
+    // From the newest backwards: what the unit overwrites meanwhile is older than all that were copied.
+    while (kept < count) {
+      const std::uint64_t loop = newest - kept;
+      if (!copy_timing(to + (count - 1 - kept) * sizeof(Timing), ring()[loop % timing_ring], loop)) break;
+      ++kept;
     }
-    words[0] = loop;
-    std::memcpy(to + kept * sizeof(Timing), words, sizeof(Timing));
-    ++kept;
   }
+  std::memmove(to, to + (count - kept) * sizeof(Timing), kept * sizeof(Timing));
   return kept;
 }
 

@@ -20,13 +20,6 @@ namespace framebus {
 
 namespace {
 
-// A frame in place, with the means to tell whether it still is what it was.
-struct LatestView {
-  StreamMapPtr map;
-  FrameView view;
-  FrameInfo info;
-};
-
 std::string field_text(const char* field, std::size_t size) { return {field, strnlen(field, size)}; }
 
 nb::object text_or_bytes(const std::string& text) {
@@ -91,14 +84,13 @@ void fill_text(char* field, std::size_t size, const nb::bytes& text) {
   std::memcpy(field, text.c_str(), std::min(size, text.size()));
 }
 
-void set_keyword(const StreamHandle& handle, std::size_t i, const nb::bytes& name, char type, nb::handle value,
-                 const nb::bytes& comment) {
-  require_keyword(handle, i);
-  if (!handle.map()->file().writable()) throw_usage("this process may not write to the stream, so not to its keywords");
-  Keyword& shared_entry = handle.map()->keyword(i);
+using KeywordFields = std::tuple<nb::bytes, char, nb::object, std::optional<nb::bytes>>;  // name, type, value, comment
+
+Keyword make_keyword(const KeywordFields& fields) {
+  const auto& [name, type, value, comment] = fields;
   Keyword entry{};
   fill_text(entry.name, sizeof entry.name, name);
-  fill_text(entry.comment, sizeof entry.comment, comment);
+  if (comment) fill_text(entry.comment, sizeof entry.comment, *comment);
   entry.type = type;
   if (type == 'L') {
     const auto number = nb::cast<std::int64_t>(value);
@@ -109,7 +101,18 @@ void set_keyword(const StreamHandle& handle, std::size_t i, const nb::bytes& nam
   } else if (type == 'S') {
     fill_text(entry.value, sizeof entry.value, nb::cast<nb::bytes>(value));
   }
-  entry.count = type == 'N' ? 0 : shared_entry.count + 1;
+  entry.count = type == 'N' ? 0 : 1;
+  return entry;
+}
+
+void set_keyword(const StreamHandle& handle, std::size_t i, const KeywordFields& fields) {
+  require_keyword(handle, i);
+  if (!handle.map()->file().writable()) throw_usage("this process may not write to the stream, so not to its keywords");
+  Keyword& shared_entry = handle.map()->keyword(i);
+  Keyword entry = make_keyword(fields);
+  entry.count = entry.type == 'N' ? 0 : shared_entry.count + 1;
+  // Without a new comment the old one stays, as it is: another program may have written it in another encoding.
+  if (!std::get<3>(fields)) std::memcpy(entry.comment, shared_entry.comment, sizeof entry.comment);
   std::memcpy(&shared_entry, &entry, sizeof entry);
 }
 
@@ -170,14 +173,11 @@ nb::dict header(const StreamHandle& handle) {
   return d;
 }
 
-nb::list trace(const StreamHandle& handle) {
+nb::list trace(StreamHandle& handle) {
   nb::list entries;
-  const StreamMap& map = *handle.map();
-  for (std::size_t i = 0; i < map.layout().trace_entries; ++i) {
-    const TraceEntry& e = map.trace(i);
+  for (const TraceEntry& e : handle.trace())
     entries.append(nb::make_tuple(e.trigger_mode, e.pid, e.trigger_inode, to_ns(e.processing_start), to_ns(e.stream_update),
                                   e.trigger_semaphore, e.trigger_status, e.trigger_count));
-  }
   return entries;
 }
 
@@ -213,7 +213,8 @@ nb::dict statistics(StreamHandle& handle) {
 
 std::shared_ptr<StreamHandle> create(const std::string& path, const std::string& name, const std::vector<std::uint32_t>& size,
                                      unsigned datatype, std::uint32_t history, std::uint16_t semaphores, std::uint16_t keywords,
-                                     unsigned mode, bool huge_pages, bool local, bool must_be_new) {
+                                     unsigned mode, bool huge_pages, bool local, bool must_be_new,
+                                     const std::vector<KeywordFields>& initial_keywords) {
   StreamMap::Request request;
   request.path = path;
   request.name = name;
@@ -226,24 +227,25 @@ std::shared_ptr<StreamHandle> create(const std::string& path, const std::string&
   request.huge_pages = huge_pages;
   request.local = local;
   request.must_be_new = must_be_new;
+  for (const KeywordFields& fields : initial_keywords) request.initial_keywords.push_back(make_keyword(fields));
   return std::make_shared<StreamHandle>(StreamMap::create(request));
 }
 
 void register_latest(nb::module_& module) {
   nb::class_<LatestView>(module, "LatestView", "A frame in shared memory itself: no copy was made.")
-      .def_prop_ro("data", [](const LatestView& self) { return frame_array(self.map, self.view.data, false); })
+      .def_prop_ro("data", [](const LatestView& self) { return frame_array(self.reader.map(), self.view.data, false); })
       .def_prop_ro("info", [](const LatestView& self) { return info_tuple(self.info); })
-      .def("still_valid", [](const LatestView& self) { return Reader(self.map).valid(self.view); });
+      .def("still_valid", [](LatestView& self) { return self.reader.valid(self.view); });
 }
 
 void register_reading(nb::class_<StreamHandle>& type) {
   type.def("read_newest",
-           [](StreamHandle& self, nb::handle out, std::int64_t timeout_ns) {
+           [](StreamHandle& self, nb::handle out, std::int64_t timeout_ns, bool keep_cursor) {
              const Buffer buffer(out, true);
              require_frame(self, buffer);
-             return info_tuple(self.read_newest(buffer.data(), timeout_ns));
+             return info_tuple(self.read_newest(buffer.data(), timeout_ns, keep_cursor));
            },
-           "out"_a, "timeout_ns"_a)
+           "out"_a, "timeout_ns"_a, "keep_cursor"_a = false)
       .def("read_next",
            [](StreamHandle& self, nb::handle out, bool newest, std::int64_t timeout_ns, std::int64_t spin_ns) {
              const Buffer buffer(out, true);
@@ -259,35 +261,17 @@ void register_reading(nb::class_<StreamHandle>& type) {
              return info ? nb::object(info_tuple(*info)) : nb::none();
            },
            "count"_a, "out"_a, "A given frame; None if it is gone or has not come yet.")
-      .def("latest",
-           [](StreamHandle& self) -> nb::object {
-             const StreamMapPtr map = self.map();
-             Reader& reader = self.reader();
-             const FrameView view = reader.view_newest();
-             if (!view) return nb::none();
-             const FrameInfo info = reader.info_of(view);
-             return reader.valid(view) ? nb::cast(LatestView{map, view, info}) : nb::none();
-           },
-           nb::sig("def latest(self) -> LatestView | None"))
+      .def("latest", &StreamHandle::latest, "timeout_ns"_a)
       .def("times",
            [](StreamHandle& self, std::uint64_t after) {
              std::vector<std::tuple<std::uint64_t, std::int64_t, std::int64_t>> rows;
-             Reader reader(self.map());
-             for (const FrameInfo& info : reader.times(after)) rows.emplace_back(info.count, info.acquisition_ns, info.write_ns);
+             for (const FrameInfo& info : self.times(after)) rows.emplace_back(info.count, info.acquisition_ns, info.write_ns);
              return rows;
            },
            "after"_a)
       .def("wait_newer", &StreamHandle::wait_newer, "count"_a, "timeout_ns"_a, "spin_ns"_a)
-      .def("oldest",
-           [](StreamHandle& self) {
-             const StreamMap& map = *self.map();
-             self.reader().set_writer_dead(map.last_writer() > 0 && !map.last_writer_alive());
-             const std::uint64_t oldest = self.reader().oldest();
-             self.reader().set_writer_dead(false);
-             return oldest;
-           })
-      .def_prop_rw("cursor", [](StreamHandle& self) { return self.map(), self.reader().cursor(); },
-                   [](StreamHandle& self, std::uint64_t count) { self.reader().set_cursor(count); });
+      .def("oldest", &StreamHandle::oldest)
+      .def_prop_rw("cursor", &StreamHandle::cursor, &StreamHandle::set_cursor);
 }
 
 void register_writing(nb::class_<StreamHandle>& type) {
@@ -319,6 +303,8 @@ void register_stream(nb::module_& module) {
       .def("close", &StreamHandle::close)
       .def("follow", &StreamHandle::follow)
       .def("retire", [](const StreamHandle& self) { if (self.map()->file().writable()) self.map()->retire(); })
+      .def("retire_for", [](const StreamHandle& self, const StreamHandle& next) { self.map()->retire_for(next.map()); },
+           "next"_a, "Of a process-local stream: `next` takes its place.")
       .def("wake", [](const StreamHandle& self) { self.map()->wake_everyone(); })
       .def_prop_ro("closed", &StreamHandle::closed)
       .def_prop_ro("path", [](const StreamHandle& self) { return self.map()->file().path(); })
@@ -343,14 +329,14 @@ void register_stream(nb::module_& module) {
       .def_prop_rw("wake_mode", [](StreamHandle& self) { return std::string(mode_name(self.waiter().preferred())); },
                    [](StreamHandle& self, const std::string& name) { self.waiter().prefer(mode_of(name)); })
       .def("keyword", &keyword, "slot"_a, nb::sig("def keyword(self, slot: int) -> tuple[str, str, int | float | str, int, str] | None"))
-      .def("set_keyword", &set_keyword, "slot"_a, "name"_a, "type"_a, "value"_a.none(), "comment"_a)
+      .def("set_keyword", &set_keyword, "slot"_a, "fields"_a, "Name, type, value, comment (None keeps the one there is).")
       .def("header", &header)
       .def("trace", &trace)
       .def("statistics", &statistics);
   register_reading(type);
   register_writing(type);
   module.def("create_stream", &create, "path"_a, "name"_a, "size"_a, "datatype"_a, "history"_a, "semaphores"_a, "keywords"_a,
-             "mode"_a, "huge_pages"_a, "local"_a, "must_be_new"_a);
+             "mode"_a, "huge_pages"_a, "local"_a, "must_be_new"_a, "initial_keywords"_a);
 }
 
 }  // namespace framebus

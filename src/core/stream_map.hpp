@@ -69,6 +69,11 @@ class StreamMap {
   const std::atomic<std::uint32_t>* count_word() const noexcept {
     return reinterpret_cast<const std::atomic<std::uint32_t>*>(&header().cnt0);
   }
+  // How long ago the newest frame was published, by its writer's clock. Nonsense from shared memory gives nonsense.
+  std::int64_t age_ns() const noexcept {
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(realtime_ns()) -
+                                     static_cast<std::uint64_t>(to_ns(header().writetime)));
+  }
   bool retired() const noexcept { return shared(header().fb_retired).load(std::memory_order_acquire) != 0; }
   // Whether the newest frame (`count`, or those that came since it was asked for) came from a framebus writer: then
   // `write` is kept and sleepers on cnt0 are woken.

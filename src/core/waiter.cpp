@@ -81,6 +81,7 @@ bool Waiter::claim(const StreamMapPtr& map) noexcept {
     claimed_generation_ = fork_generation();
     return true;
   }
+  semaphore_.polls_left = polls;  // looking at all their holders costs more than a poll
   return false;
 }
 
@@ -98,21 +99,21 @@ void Waiter::release() noexcept {
 
 WaitMode Waiter::choose(const StreamMapPtr& map, std::uint64_t count) noexcept {
   const bool may_register = map->file().writable();
+  const auto usable = [](Trust& trust) { return trust.polls_left == 0 || --trust.polls_left == 0; };
   switch (preferred_) {
     case WaitMode::futex: return may_register ? WaitMode::futex : WaitMode::poll;
-    case WaitMode::semaphore: return claim(map) ? WaitMode::semaphore : WaitMode::poll;
+    case WaitMode::semaphore: return usable(semaphore_) && claim(map) ? WaitMode::semaphore : WaitMode::poll;
     case WaitMode::poll: return WaitMode::poll;
     case WaitMode::automatic: break;
   }
   if (!may_register) return WaitMode::poll;
-  const auto usable = [](Trust& trust) { return trust.polls_left == 0 || --trust.polls_left == 0; };
   if (count > 0 && map->framebus_writes(count) && usable(futex_)) {
     release();  // leave the semaphore to a reader that needs one
     return WaitMode::futex;
   }
   // Before the first frame nobody knows who will write: a semaphore is posted by every writer.
   if (usable(semaphore_) && claim(map)) return WaitMode::semaphore;
-  return WaitMode::poll;
+  return count == 0 ? WaitMode::futex : WaitMode::poll;
 }
 
 // A sleep that the clock ended although a frame had come: was nobody going to wake us, or were we only slow to get up?
@@ -123,8 +124,7 @@ void Waiter::judge(const StreamMap& map, Trust& trust, std::uint64_t seen, bool 
   }
   if (map.count() == seen) return;
   const std::int64_t overslept = monotonic_ns() - deadline_ns;
-  const std::int64_t age = realtime_ns() - to_ns(map.header().writetime);
-  if (++trust.silent < silent_sleeps && age - overslept < late_ns) return;
+  if (++trust.silent < silent_sleeps && map.age_ns() < overslept + late_ns) return;
   ++unannounced_;
   trust = {0, polls};
 }

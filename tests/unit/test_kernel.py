@@ -84,21 +84,18 @@ class TestCalling:
             np.testing.assert_allclose(result, 0.5 * matrix @ vector, rtol=1e-5)
         assert calls[0] == 3
 
-    def test_dtypes(self) -> None:
-        kinds = (
-            "uint8 int8 uint16 int16 uint32 int32 uint64 int64 float32 float64 complex64 complex128".split()
-        )
-        namespace: dict[str, Any] = {"In": In, "Out": Out}
-        names = [f"{kind}_in: In, {kind}_out: Out" for kind in kinds]
-        lines = [f"    {kind}_out[0, 1] = {kind}_in[1, 2]" for kind in kinds]
-        exec(f"def copy({', '.join(names)}):\n" + "\n".join(lines), namespace)
-        arrays = []
-        for kind in kinds:
-            image = np.arange(6).reshape(2, 3) * (1 + 2j if kind.startswith("complex") else 1)
-            arrays += [image.astype(kind), np.zeros((2, 2), kind)]
-        assert compiled(unit(namespace["copy"]), *arrays)(*arrays) == 0
-        for image, result in zip(arrays[::2], arrays[1::2], strict=True):
-            np.testing.assert_array_equal(result, [[0, image[1, 2]], [0, 0]])
+    @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint64", "float64", "complex64", "complex128"])
+    def test_dtypes(self, dtype: str) -> None:
+        @unit
+        def copy(image: In, result: Out) -> None:
+            for i in range(image.shape[0]):
+                for j in range(image.shape[1]):
+                    result[i, j] = image[i, j]
+
+        image = (np.arange(6).reshape(2, 3) * (1 + 2j if dtype.startswith("complex") else 1)).astype(dtype)
+        result = np.zeros_like(image)
+        assert compiled(copy, image, result)(image, result) == 0
+        np.testing.assert_array_equal(result, image)
 
     def test_every_parameter_type(self) -> None:
         @unit

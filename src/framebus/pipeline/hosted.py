@@ -66,7 +66,9 @@ class HostedProcess:
             if not line:
                 self._child.wait()
                 raise UnitError(f"process '{self.name}' did not start: {self.said() or 'it said nothing'}")
-        raise UnitError(f"process '{self.name}' was not ready within {timeout_s:g} s: {self.said() or 'it said nothing'}")
+        raise UnitError(
+            f"process '{self.name}' was not ready within {timeout_s:g} s: {self.said() or 'it said nothing'}"
+        )
 
     def said(self) -> str:
         """The end of what it wrote to standard error."""
@@ -90,4 +92,6 @@ class HostedProcess:
         said = self.said()
         self._child.stdout.close()
         self._errors.close()
-        return "" if code == 0 else f"process '{self.name}' ended with code {code}: {said or 'it said nothing'}"
+        return (
+            "" if code == 0 else f"process '{self.name}' ended with code {code}: {said or 'it said nothing'}"
+        )

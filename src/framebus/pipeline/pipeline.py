@@ -86,10 +86,14 @@ class Pipeline:
         loaded = load_unit(unit) if isinstance(unit, str) else unit
         stage = Stage(loaded, dict(streams), dict(parameters or {}), name, history)
         if any(node.stage.label == stage.label for node in self.nodes):
-            raise UsageError(f"pipeline '{self.name}' has a unit '{stage.label}' already; give this one another name")
+            raise UsageError(
+                f"pipeline '{self.name}' has a unit '{stage.label}' already; give this one another name"
+            )
         where = stage.label if process is None else process
         if where and not isinstance(loaded, FunctionUnit | type):
-            raise UsageError(f"unit '{stage.label}' is an object of this process; run it here (process='') or add its class")
+            raise UsageError(
+                f"unit '{stage.label}' is an object of this process; run it here (process='') or add its class"
+            )
         self.nodes.append(Node(stage, options or LoopOptions(), where, stage.label if fuse is None else fuse))
         return self
 
@@ -172,7 +176,9 @@ class Pipeline:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is None:
             self.stop()
         else:

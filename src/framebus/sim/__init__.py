@@ -4,7 +4,7 @@
 """
 
 from framebus.sim.known_instrument import LinearHardware
-from framebus.sim.linear_hardware import linear_hardware
+from framebus.sim.linear_response import linear_hardware
 from framebus.sim.shack_hartmann import shack_hartmann_camera
 from framebus.sim.telescope import Bench, Layer
 from framebus.sim.turbulence import PhaseScreen

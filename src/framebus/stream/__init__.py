@@ -2,7 +2,7 @@
 
 from framebus.stream.frame import Frame, LatestFrame
 from framebus.stream.keywords import Keywords
-from framebus.stream.listing import StreamInfo, purge, streams
+from framebus.stream.listing import StreamInfo, describe, purge, streams
 from framebus.stream.opening import connect, create, open  # noqa: A004
 from framebus.stream.stream import Stream, StreamStatistics
 from framebus.stream.trace import TraceEntry
@@ -17,6 +17,7 @@ __all__ = [
     "TraceEntry",
     "connect",
     "create",
+    "describe",
     "open",
     "purge",
     "streams",

@@ -21,7 +21,7 @@ class Frame(NamedTuple):
     """
 
     data: npt.NDArray[Any]
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody asks of a frame
     acquisition_ns: int
     write_ns: int
     missed: int

@@ -45,7 +45,9 @@ class Keywords(MutableMapping[str, KeywordValue]):
         """
         encoded = _fit(name, NAME_BYTES, "keyword name")
         if not encoded or name != name.strip():
-            raise UsageError(f"keyword name {name!r}: expected a text that is not empty nor begins or ends with blanks")
+            raise UsageError(
+                f"keyword name {name!r}: expected a text that is not empty nor begins or ends with blanks"
+            )
         kind, stored = _encode(name, value)
         slot = self._find(name)
         while True:

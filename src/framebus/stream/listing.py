@@ -30,7 +30,7 @@ class StreamInfo:
             wrote it, or made it, is gone), ``bad`` (not a stream that can be opened; see ``error``).
         shape, dtype: NumPy's; None for a bad one.
         count: frame counter.
-        age_s: seconds since the last frame; None if there was none.
+        age_s: seconds since the last frame; None if there was none, or if its writer did not say when.
         writer_pid: the process that wrote last, or, before the first frame, that made it.
         history: how many past frames it keeps.
         size_bytes: of the file.
@@ -53,7 +53,7 @@ class StreamInfo:
 def streams(directory: str | os.PathLike[str] | None = None) -> list[StreamInfo]:
     """Every stream in the shared-memory directory (or in ``directory``), sorted by name."""
     folder = shm_directory() if directory is None else Path(directory)
-    found = (_describe(path) for path in sorted(folder.glob(f"*{SUFFIX}")) if not path.name.startswith("."))
+    found = (describe(path) for path in sorted(folder.glob(f"*{SUFFIX}")) if not path.name.startswith("."))
     return [info for info in found if info is not None]
 
 
@@ -85,7 +85,8 @@ def _writer(handle: _core.StreamHandle) -> tuple[int, bool]:
     return creator, _core.process_alive(creator)
 
 
-def _describe(path: Path) -> StreamInfo | None:
+def describe(path: Path) -> StreamInfo | None:
+    """How the stream in that file stands; None if there is no such file. A file that cannot be opened is ``bad``."""
     name = path.name.removesuffix(SUFFIX)
     try:
         size = path.stat().st_size
@@ -104,7 +105,7 @@ def _describe(path: Path) -> StreamInfo | None:
 
 def _describe_open(name: str, path: Path, size: int, handle: _core.StreamHandle) -> StreamInfo:
     header = handle.header()
-    count = handle.count
+    count, written_ns = handle.count, header["writetime_ns"]
     pid, alive = _writer(handle)
     state: StreamState = "dead" if not alive else "live" if count else "empty"
     return StreamInfo(
@@ -114,7 +115,7 @@ def _describe_open(name: str, path: Path, size: int, handle: _core.StreamHandle)
         shape=tuple(reversed(handle.size)),
         dtype=DTYPES[handle.datatype],
         count=count,
-        age_s=max(0.0, (_core.realtime_ns() - header["writetime_ns"]) * 1e-9) if count else None,
+        age_s=max(0.0, (_core.realtime_ns() - written_ns) * 1e-9) if count and written_ns else None,
         writer_pid=pid,
         history=handle.history,
         size_bytes=size,

@@ -162,7 +162,9 @@ def _open_local(name: str) -> _core.StreamHandle:
     with _local_lock:
         found = _local_streams.get(name)
         if found is None:
-            raise StreamNotFound(f"no process-local stream '{name}' in this process; @L: streams are seen by it alone")
+            raise StreamNotFound(
+                f"no process-local stream '{name}' in this process; @L: streams are seen by it alone"
+            )
         return found.share()
 
 
@@ -171,7 +173,9 @@ def _load_from_conf(parsed: StreamName) -> _core.StreamHandle:
     if conf is None:
         where = parsed.path or shm_directory()
         looked = "" if parsed.path is not None else f" in {where}, nor ./conf/shmim.{parsed.name}.fits"
-        raise StreamNotFound(f"no stream '{parsed.path or parsed.name}'{looked}; 'framebus ls' lists those that are there")
+        raise StreamNotFound(
+            f"no stream '{parsed.path or parsed.name}'{looked}; 'framebus ls' lists those that are there"
+        )
     data, keywords = load_conf(conf)
     fitting = {key: pair for key, pair in keywords.items() if _fits(key, *pair)}
     if len(fitting) < len(keywords):
@@ -183,7 +187,11 @@ def _load_from_conf(parsed: StreamName) -> _core.StreamHandle:
 
 
 def _fits(key: str, value: KeywordValue, comment: str) -> bool:
-    texts = ((key, NAME_BYTES), (value if isinstance(value, str) else "", TEXT_BYTES), (comment, COMMENT_BYTES))
+    texts = (
+        (key, NAME_BYTES),
+        (value if isinstance(value, str) else "", TEXT_BYTES),
+        (comment, COMMENT_BYTES),
+    )
     return all(len(text.encode()) <= room for text, room in texts)
 
 
@@ -201,7 +209,9 @@ def _dtype(parsed: StreamName, dtype: npt.DTypeLike) -> np.dtype[Any]:
     if parsed.dtype is None:
         return np.dtype(np.float32 if dtype is None else dtype)
     if dtype is not None and np.dtype(dtype) != parsed.dtype:
-        raise UsageError(f"'{parsed}' sets dtype {parsed.dtype}, the argument dtype={np.dtype(dtype)}; give one of them")
+        raise UsageError(
+            f"'{parsed}' sets dtype {parsed.dtype}, the argument dtype={np.dtype(dtype)}; give one of them"
+        )
     return parsed.dtype
 
 

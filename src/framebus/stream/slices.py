@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from framebus.errors import NameFormatError, UsageError
 
-__all__ = ["AxisSlice", "Slices"]
+__all__ = ["AxisSlice", "Slices", "check_storable"]
 
 MAX_AXES = 3
 """A stream has at most three axes."""
@@ -134,7 +134,7 @@ class Slices:
             raise UsageError(
                 f"values of shape {new.shape} for the slice {self}; expected {shape} or one number"
             )
-        _check_storable(new, full_array.dtype)
+        check_storable(new, full_array.dtype)
         if new.shape:
             for axis, run in enumerate(runs):
                 new = new if run.bin == 1 else np.repeat(new, run.bin, axis)
@@ -229,7 +229,8 @@ def _parse_axis(entry: str, wrong: Callable[[str], NameFormatError]) -> AxisSlic
     return AxisSlice(lower, upper if colon else lower, 1 if step is None else int(step), binned is not None)
 
 
-def _check_storable(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> None:
+def check_storable(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> None:
+    """Raise ``UsageError`` unless ``values`` become ``dtype`` without change of kind and no integer overflows."""
     if values.dtype.kind in "iu" and dtype.kind in "iu":
         limits = np.iinfo(dtype)
         low, high = int(values.min()), int(values.max())

@@ -18,7 +18,7 @@ from framebus.stream.datatypes import DTYPES
 from framebus.stream.frame import Frame, LatestFrame
 from framebus.stream.keywords import Keywords
 from framebus.stream.names import SUFFIX
-from framebus.stream.slices import Slices
+from framebus.stream.slices import Slices, check_storable
 from framebus.stream.trace import TraceEntry, read_trace
 
 DEFAULT_TIMEOUT_S = 5.0
@@ -36,7 +36,7 @@ class StreamStatistics:
         cursor: count of the last frame read.
         retries: copies thrown away because the writer changed the frame meanwhile.
         recreated: how often the handle moved to a new file of the same name.
-        unannounced: frames that came without a wake-up and were found all the same.
+        unannounced: sleeps that a frame did not end although it should have; it was found all the same.
         wake: how the handle last slept: futex, semaphore, poll, or auto if it never did.
         semaphore: index of the semaphore it holds, -1 if none.
     """
@@ -52,13 +52,22 @@ class StreamStatistics:
     semaphore: int
 
 
+_LONGEST_NS = 2**62
+
+
 def timeout_ns(timeout_s: float | None) -> int:
     """Seconds to the core's integer nanoseconds; None means for ever (-1)."""
     if timeout_s is None:
         return -1
     if not timeout_s >= 0:
         raise UsageError(f"timeout_s is {timeout_s!r}; expected seconds >= 0, or None to wait for ever")
-    return min(int(timeout_s * 1e9), 2**62)
+    return int(min(timeout_s * 1e9, _LONGEST_NS))
+
+
+def _spin_ns(spin_us: float) -> int:
+    if not spin_us >= 0:
+        raise UsageError(f"spin_us is {spin_us!r}; expected microseconds >= 0, or inf to never sleep")
+    return int(min(spin_us * 1e3, _LONGEST_NS))
 
 
 class Stream:
@@ -145,7 +154,8 @@ class Stream:
         """Publish one frame; returns its count.
 
         Args:
-            array: the stream's shape; its dtype, or one that converts to it without changing kind.
+            array: the stream's shape; its dtype, or one that converts to it: integers that fit, floats to floats of
+                another size, nothing that would lose a fraction or an imaginary part.
             acquisition_ns: when the data was acquired (integer ns since the epoch); 0 means now.
 
         Raises:
@@ -162,11 +172,7 @@ class Stream:
         values = np.asarray(array)
         if values.shape != self._shape:
             raise UsageError(f"{self.path}: a frame has shape {self._shape}, the array has {values.shape}")
-        if not np.can_cast(values.dtype, self._dtype, "same_kind"):
-            raise UsageError(
-                f"{self.path}: the stream's dtype is {self._dtype}, {values.dtype} does not convert to it without loss "
-                "of kind; convert it yourself with .astype()"
-            )
+        check_storable(values, self._dtype)
         if self._slices is None:
             frame = np.ascontiguousarray(values, dtype=self._dtype)
         else:
@@ -177,7 +183,7 @@ class Stream:
     def _whole_frame(self) -> npt.NDArray[Any]:
         frame = np.zeros(self._frame_shape, self._dtype)
         if self._handle.count:
-            self._handle.read_newest(frame, timeout_ns(DEFAULT_TIMEOUT_S))
+            self._handle.read_newest(frame, timeout_ns(DEFAULT_TIMEOUT_S), keep_cursor=True)
         return frame
 
     @contextmanager
@@ -201,8 +207,10 @@ class Stream:
 
     # ---- reading ----
 
-    def read(self, out: npt.NDArray[Any] | None = None, *, timeout_s: float | None = DEFAULT_TIMEOUT_S) -> npt.NDArray[Any]:
-        """A copy of the newest whole frame, whether or not it was read before.
+    def read(
+        self, out: npt.NDArray[Any] | None = None, *, timeout_s: float | None = DEFAULT_TIMEOUT_S
+    ) -> npt.NDArray[Any]:
+        """A copy of the newest whole frame, whether or not it was read before; ``read_next`` goes on behind it.
 
         Args:
             out: where to copy it (the stream's shape and dtype, C-contiguous); a new array without it.
@@ -240,8 +248,7 @@ class Stream:
             StreamRecreated: the stream was made anew with another shape or dtype.
         """
         frame = self._destination(out)
-        spin_ns = 2**62 if spin_us > 4e15 else int(spin_us * 1e3)
-        info = self._handle.read_next(frame, newest, timeout_ns(timeout_s), spin_ns)
+        info = self._handle.read_next(frame, newest, timeout_ns(timeout_s), _spin_ns(spin_us))
         return Frame(frame if self._slices is None else self._slices.apply(frame), *info)
 
     def frames(
@@ -258,30 +265,25 @@ class Stream:
             yield self.read_next(timeout_s=timeout_s, spin_us=spin_us, newest=newest)
             taken += 1
 
-    def latest(self) -> LatestFrame:
-        """The newest frame in place, no copy. Use it, then check ``still_valid()``.
+    def latest(self, *, timeout_s: float | None = DEFAULT_TIMEOUT_S) -> LatestFrame:
+        """The newest frame in place, no copy. Use it, then check ``still_valid()``. Does not move the cursor.
 
         Raises:
-            WaitTimeout: no whole frame is there.
+            WaitTimeout: no whole frame was there within ``timeout_s``.
         """
         self._whole_only("latest()")
-        view = self._handle.latest()
-        if view is None:
-            # The writer is in the middle of a frame: wait it out as a read does, or say why there is none.
-            self._handle.read_newest(np.empty(self._frame_shape, self._dtype), timeout_ns(DEFAULT_TIMEOUT_S))
-            return self.latest()
-        return LatestFrame(view)
+        return LatestFrame(self._handle.latest(timeout_ns(timeout_s)))
 
     def history(self, n: int | None = None) -> list[Frame]:
         """Up to ``n`` newest frames (all that are held if None), the oldest first. Does not move the cursor.
 
         Streams without a history give the newest alone. Frames that the writer overwrites meanwhile are left out.
         """
+        if n is not None and n < 0:
+            raise UsageError(f"history(n): n is {n}, expected 0 or more")
         newest = self._handle.count
         first = self._handle.oldest()
         if n is not None:
-            if n < 0:
-                raise UsageError(f"history(n): n is {n}, expected 0 or more")
             first = max(first, newest - n + 1)
         frames = []
         for count in range(max(first, 1), newest + 1):
@@ -299,14 +301,16 @@ class Stream:
         """
         return np.array(self._handle.times(after), np.int64).reshape(-1, 3)
 
-    def wait_newer(self, count: int | None = None, timeout_s: float | None = DEFAULT_TIMEOUT_S, spin_us: float = 0.0) -> int:
+    def wait_newer(
+        self, count: int | None = None, timeout_s: float | None = DEFAULT_TIMEOUT_S, spin_us: float = 0.0
+    ) -> int:
         """Wait until the frame counter is beyond ``count`` (default: its value now); returns it.
 
         Raises:
             WaitTimeout, StreamRecreated: as ``read_next``.
         """
-        spin_ns = 2**62 if spin_us > 4e15 else int(spin_us * 1e3)
-        return self._handle.wait_newer(self.count if count is None else count, timeout_ns(timeout_s), spin_ns)
+        since = self.count if count is None else count
+        return self._handle.wait_newer(since, timeout_ns(timeout_s), _spin_ns(spin_us))
 
     def skip_to_newest(self) -> int:
         """Move the cursor past every frame published so far; ``read_next`` then gives the next one. Returns the count."""
@@ -321,7 +325,11 @@ class Stream:
         self._handle.close()
 
     def remove(self) -> None:
-        """Remove the stream from shared memory and close this handle. Other handles are woken and told."""
+        """Remove the stream from shared memory and close this handle.
+
+        Whoever writes to it through another handle gets ``StreamRecreated``. Readers keep the last frames, and go on
+        waiting for a new stream of the name; when their time is up they are told that it was removed.
+        """
         from framebus.stream.opening import remove_stream
 
         remove_stream(self._handle)
@@ -330,7 +338,9 @@ class Stream:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -347,4 +357,6 @@ class Stream:
 
     def _whole_only(self, what: str) -> None:
         if self._slices is not None:
-            raise UsageError(f"{what} works on whole frames; {self.name}[{self._slices}] is a slice: use read() and write()")
+            raise UsageError(
+                f"{what} works on whole frames; {self.name}[{self._slices}] is a slice: use read() and write()"
+            )

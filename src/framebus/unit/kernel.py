@@ -27,7 +27,6 @@ import llvmlite
 import numba as typed_numba
 import numpy as np
 from numba.core.compiler_lock import global_compiler_lock
-from numba.extending import intrinsic
 
 from framebus.errors import BindingError
 from framebus.unit import cache, object_code
@@ -35,26 +34,15 @@ from framebus.unit.arrays import ArraySpec, Role
 from framebus.unit.declare import FunctionUnit
 from framebus.unit.explain import explain
 from framebus.unit.sources import Uncacheable, fingerprint
+from framebus.unit.wrapper import FAILED, wrap
+
+__all__ = ["FAILED", "Kernel", "compile_kernel", "replay_error"]
 
 numba: Any = typed_numba  # its type hints leave out much of what it offers
-
-FAILED = -(2**31)
-"""What a kernel returns when the unit raised."""
 
 _WRAPPERS: list[Any] = []
 """Numba's callbacks whose code a loop may run until the process ends."""
 
-_LARGEST_CODE = 2**31 - 1
-# How a parameter is read from its cell: dtype of the view of all cells, and items per cell.
-_CELLS = {
-    "float64": ("float64", 1),
-    "float32": ("float32", 2),
-    "int64": ("int64", 1),
-    "int32": ("int32", 2),
-    "uint64": ("uint64", 1),
-    "uint32": ("uint32", 2),
-    "onoff": ("int64", 1),
-}
 _REMEDY = "Change it, or run the unit in the interpreter with @unit(compiled=False)."
 
 
@@ -171,7 +159,9 @@ def _key(unit: FunctionUnit, array_types: Mapping[str, Any]) -> str | None:
 def _pipeline() -> str:
     """Hash of the modules that make kernels."""
     here = Path(__file__).parent
-    content = [(here / name).read_bytes() for name in ("kernel.py", "helpers.py", "object_code.py")]
+    content = [
+        (here / name).read_bytes() for name in ("kernel.py", "helpers.py", "wrapper.py", "object_code.py")
+    ]
     return hashlib.sha256(b"".join(content)).hexdigest()
 
 
@@ -184,20 +174,20 @@ def _compile(unit: FunctionUnit, array_types: Mapping[str, Any]) -> Any:
     """The unit behind the kernel's C signature, as one of Numba's callbacks."""
     kinds = [numba.boolean if p.type == "onoff" else getattr(numba, p.type) for p in unit.parameters]
     signature = (*array_types.values(), *kinds)
-    types = numba.types
     function = unit.jit
     try:
         function.compile(signature)
-        returned = function.overloads[signature].signature.return_type
-        callback = types.int32(types.CPointer(types.voidptr), types.CPointer(types.int64), types.voidptr)
-        wrapper = numba.cfunc(callback, error_model="numpy")(
-            _wrapper(unit, array_types, _result(unit, returned))
-        )
-    except BindingError:
-        raise
     except Exception as error:  # Numba raises whatever comes
         reason = explain(error, unit.function, writes_input=_compiles_when_writable(function, signature))
         raise BindingError(f"unit {unit.name!r} cannot be compiled: {reason}\n{_REMEDY}") from error
+    returned = function.overloads[signature].signature.return_type
+    kind = returned.type if isinstance(returned, numba.types.Optional) else returned
+    if not isinstance(kind, numba.types.NoneType | numba.types.Integer):
+        raise BindingError(
+            f"unit {unit.name!r} returns {returned}; expected nothing, or an int: 0 to publish, another to report an "
+            f"error. Fill an Out argument with the result."
+        )
+    wrapper = wrap(function, list(array_types.values()), kinds, returned)
     if object_code.interpreter_calls(wrapper.inspect_llvm(), wrapper.native_name):
         raise BindingError(
             f"unit {unit.name!r} cannot be compiled: it calls the interpreter (print, objmode and the like), which "
@@ -216,56 +206,3 @@ def _compiles_when_writable(function: Any, signature: tuple[Any, ...]) -> bool:
     except Exception:  # noqa: BLE001 - the first error is the one to explain
         return False
     return True
-
-
-def _result(unit: FunctionUnit, returned: Any) -> list[str]:
-    """Lines of the wrapper that turn what the unit returned into its code."""
-    optional = isinstance(returned, numba.types.Optional)
-    kind = returned.type if optional else returned
-    if isinstance(kind, numba.types.NoneType):
-        return ["return 0"]
-    if not isinstance(kind, numba.types.Integer):
-        raise BindingError(
-            f"unit {unit.name!r} returns {returned}; expected nothing, or an int: 0 to publish, another to report an "
-            f"error. Fill an Out argument with the result."
-        )
-    none = ["if code is None:", "    return 0"] if optional else []
-    # Beyond 32 bits a code must not become 0 or FAILED.
-    bounds = f"if code > {_LARGEST_CODE} or code < -{_LARGEST_CODE}:"
-    return [*none, bounds, f"    return {_LARGEST_CODE}", "return code"]
-
-
-def _wrapper(unit: FunctionUnit, array_types: Mapping[str, Any], result: list[str]) -> Any:
-    """A function that finds the unit's arguments behind three pointers and calls it; Numba inlines it all."""
-    calls, axis = [], 0
-    # By position: Numba cannot compile a call with very many named arguments.
-    for index, kind in enumerate(array_types.values()):
-        sizes = "".join(f"dims[{axis + offset}], " for offset in range(kind.ndim))
-        array = f"carray(arrays[{index}], ({sizes}), {kind.dtype})"
-        calls.append(array if kind.mutable else f"reading({array})")
-        axis += kind.ndim
-    for index, parameter in enumerate(unit.parameters):
-        dtype, step = _CELLS[parameter.type]
-        cell = f"carray(params, ({len(unit.parameters) * step},), {dtype})[{index * step}]"
-        calls.append(cell + (" != 0" if parameter.type == "onoff" else ""))
-    lines = [
-        "try:",
-        f"    code = function({', '.join(calls)})",
-        "except Exception:",
-        f"    return {FAILED}",
-        *result,
-    ]
-    source = "def kernel(arrays, dims, params):\n" + "".join(f"    {line}\n" for line in lines)
-    names = {dtype: getattr(np, dtype) for dtype in ("float32", "float64", "complex64", "complex128")}
-    names |= {
-        f"{sign}int{bits}": getattr(np, f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)
-    }
-    namespace = {**names, "carray": numba.carray, "reading": _reading, "function": unit.jit}
-    exec(source, namespace)  # made of argument names and numbers
-    return namespace["kernel"]
-
-
-@intrinsic
-def _reading(_context: Any, array: Any) -> Any:
-    """The same array, read-only."""
-    return array.copy(readonly=True)(array), lambda _context, _builder, _signature, values: values[0]

@@ -15,13 +15,53 @@ from framebus.cli.demo.wiring import Placement
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), help="Directory of a measured instrument (respM.fits and, where they exist, wfsref, wfsdark, DMmaskCTRL, WFSmask, influence).")
-@click.option("--placement", type=click.Choice(["processes", "threads", "fused"]), default="processes", show_default=True, help="Every unit in its own process, in its own thread, or all of the loop in one thread.")
-@click.option("--rate", "rate_hz", type=click.FloatRange(1.0, 100_000.0), help="Frames per second of the camera [default: 1000, less for large instruments].")
-@click.option("--duration", "duration_s", type=click.FloatRange(1.0, 3600.0), default=12.0, show_default=True, help="Seconds of closed loop.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file ('-': standard output).")
-@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), default=Path("demo.png"), show_default=True, help="Where to write the picture.")
-def demo(data: Path | None, placement: Placement, rate_hz: float | None, duration_s: float, json_path: Path | None, picture: Path) -> None:
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Directory of a measured instrument (respM.fits and, where they exist, wfsref, wfsdark, DMmaskCTRL, WFSmask, influence).",
+)
+@click.option(
+    "--placement",
+    type=click.Choice(["processes", "threads", "fused"]),
+    default="processes",
+    show_default=True,
+    help="Every unit in its own process, in its own thread, or all of the loop in one thread.",
+)
+@click.option(
+    "--rate",
+    "rate_hz",
+    type=click.FloatRange(1.0, 100_000.0),
+    help="Frames per second of the camera [default: 1000, less for large instruments].",
+)
+@click.option(
+    "--duration",
+    "duration_s",
+    type=click.FloatRange(1.0, 3600.0),
+    default=12.0,
+    show_default=True,
+    help="Seconds of closed loop.",
+)
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the result to this file ('-': standard output).",
+)
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("demo.png"),
+    show_default=True,
+    help="Where to write the picture.",
+)
+def demo(
+    data: Path | None,
+    placement: Placement,
+    rate_hz: float | None,
+    duration_s: float,
+    json_path: Path | None,
+    picture: Path,
+) -> None:
     """Close an adaptive-optics loop in front of your eyes.
 
     Simulator, slopes, reconstructor and controller run as separate processes; the interaction matrix is measured through
@@ -55,7 +95,12 @@ def demo(data: Path | None, placement: Placement, rate_hz: float | None, duratio
 def _plain(value: Any) -> Any:
     """The result as JSON has it: no NaN, the derived figures written out."""
     plain = _without_nan(dataclasses.asdict(value))
-    plain |= {"ratio": value.ratio, "missed": value.missed, "unexplained": value.unexplained, "problems": value.problems()}
+    plain |= {
+        "ratio": value.ratio,
+        "missed": value.missed,
+        "unexplained": value.unexplained,
+        "problems": value.problems(),
+    }
     for name, account in value.accounts.items():
         plain["accounts"][name]["unexplained"] = account.unexplained
     return plain

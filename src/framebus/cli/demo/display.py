@@ -70,7 +70,14 @@ class LiveView:
         parts: list[RenderableType] = [head]
         if self.demo is not None:
             parts += [Text(""), self._residual(self.demo), Text(""), stage_table(self.demo)]
-        return Panel(Group(*parts), title=f"framebus demo · {self.rig.title} · {self.placement}", title_align="left", border_style="blue")
+        return Panel(
+            Group(*parts),
+            title=f"framebus demo · {self.placement} · {self.rig.rate_hz:g} Hz",
+            title_align="left",
+            subtitle=self.rig.title,
+            subtitle_align="left",
+            border_style="blue",
+        )
 
     def _residual(self, demo: Demonstration) -> RenderableType:
         assert demo.residual is not None
@@ -91,7 +98,9 @@ class LiveView:
         side.add_row(f"turbulence {free:4.0f} nm")
         side.add_row(f"Strehl {100 * strehl:8.0f} %")
         side.add_row(Text(f"at {self.rig.science_um:g} µm", style="dim"))
-        side.add_row(Text("loop closed" if closed else "loop open", style="bold green" if closed else "bold red"))
+        side.add_row(
+            Text("loop closed" if closed else "loop open", style="bold green" if closed else "bold red")
+        )
         grid = Table.grid(padding=(0, 2))
         grid.add_row(drawing, side)
         return grid
@@ -99,12 +108,7 @@ class LiveView:
 
 def stage_table(demo: Demonstration) -> Table:
     """Rates and latencies of the last moments, one row per unit."""
-    table = Table(box=None, padding=(0, 1), expand=True)
-    table.add_column("unit", no_wrap=True)
-    table.add_column("Hz", justify="right")
-    table.add_column("wake-up µs p50/p99/max", justify="right", no_wrap=True)
-    table.add_column("compute µs p50/p99/max", justify="right", no_wrap=True)
-    table.add_column("missed", justify="right")
+    table = _table("Hz", expand=True)
     for name, monitor in demo.stages.items():
         rows = monitor.recent()
         span = float(rows["start_ns"][-1] - rows["start_ns"][0]) if len(rows) > 1 else 0.0
@@ -113,13 +117,19 @@ def stage_table(demo: Demonstration) -> Table:
         table.add_row(
             name.removeprefix(PREFIX),
             f"{(len(rows) - 1) * 1e9 / span:.0f}" if span else "–",
+            Text(str(missed), style="yellow" if missed else ""),
             microseconds(percentiles(woken["start_ns"] - woken["trigger_ns"])),
             microseconds(percentiles(rows["end_ns"] - rows["start_ns"])),
-            Text(str(missed), style="yellow" if missed else ""),
         )
     if demo.end_to_end is not None:
         recent = np.array(demo.end_to_end.latencies_ns[-1000:], np.int64)
-        table.add_row(Text("frame → command", style="bold"), "", Text(microseconds(percentiles(recent)), style="bold"), "", "")
+        table.add_row(
+            Text("frame→command", style="bold"),
+            "",
+            "",
+            Text(microseconds(percentiles(recent)), style="bold"),
+            "",
+        )
     return table
 
 
@@ -156,16 +166,27 @@ def make_view(rig: Rig, placement: str, *, to_stderr: bool) -> Iterator[View]:
 def summary(result: Result, picture: Path, *, to_stderr: bool) -> None:
     """What was found, at the end."""
     console = Console(stderr=to_stderr)
-    console.print(Text(f"{result.rig}, {result.placement}, {result.rate_hz:g} Hz", style="bold"), soft_wrap=True)
+    console.print(
+        Text(f"{result.rig}, {result.placement}, {result.rate_hz:g} Hz", style="bold"), soft_wrap=True
+    )
     console.print(_units(result))
     facts = Table.grid(padding=(0, 2))
-    facts.add_row("interaction matrix", f"{result.calibration_s:.1f} s; {result.modes} modes, condition {result.condition_number:.1f}")
-    facts.add_row("open loop", f"{result.open_nm:.0f} nm rms, Strehl ratio {100 * result.open_strehl:.0f} % at {result.science_um:g} µm")
+    facts.add_row(
+        "interaction matrix",
+        f"{result.calibration_s:.1f} s; {result.modes} modes, condition {result.condition_number:.1f}",
+    )
+    facts.add_row(
+        "open loop",
+        f"{result.open_nm:.0f} nm rms, Strehl ratio {100 * result.open_strehl:.0f} % at {result.science_um:g} µm",
+    )
     facts.add_row(
         "closed loop",
         f"{result.closed_nm:.0f} nm rms, Strehl ratio {100 * result.closed_strehl:.0f} %, {result.loop_hz:.0f} commands/s",
     )
-    facts.add_row("", f"{result.ratio:.1f} times below open loop ({REQUIRED_RATIO:g} required)")
+    facts.add_row(
+        "",
+        f"{result.ratio:.1f} times below the {result.turbulence_nm:.0f} nm of open loop in the same frames ({REQUIRED_RATIO:g} required)",
+    )
     facts.add_row("frame → command", f"{microseconds(result.end_to_end_us)} µs (p50 / p99 / max)")
     facts.add_row("frames", f"{result.missed} missed, {result.unexplained} unexplained{_causes(result)}")
     facts.add_row("picture", str(picture))
@@ -173,23 +194,31 @@ def summary(result: Result, picture: Path, *, to_stderr: bool) -> None:
     for problem in result.problems():
         console.print(Text(f"FAILED: {problem}", style="bold red"), soft_wrap=True)
     if not result.problems():
-        console.print(Text(f"The loop closed, every frame accounted for ({result.seconds:.0f} s).", style="bold green"))
+        console.print(
+            Text(f"The loop closed, every frame accounted for ({result.seconds:.0f} s).", style="bold green")
+        )
 
 
 def _units(result: Result) -> Table:
-    table = Table(box=None, padding=(0, 1))
-    for title in ("unit", "frames", "processed", "missed", "wake-up µs p50/p99/max", "compute µs p50/p99/max"):
-        table.add_column(title, justify="left" if title == "unit" else "right", no_wrap=True)
+    table = _table("frames")
     for name, account in result.accounts.items():
         times = result.stages[name]
         table.add_row(
             name.removeprefix(PREFIX),
             str(account.published),
-            str(account.processed),
-            str(account.missed),
+            Text(str(account.missed), style="yellow" if account.missed else ""),
             microseconds(times["wake_up_us"]),
             microseconds(times["compute_us"]),
         )
+    return table
+
+
+def _table(second: str, *, expand: bool = False) -> Table:
+    """Units by row; narrow enough for a terminal of 80 columns."""
+    table = Table(box=None, padding=(0, 1), expand=expand)
+    table.add_column("unit", no_wrap=True)
+    for title in (second, "missed", "wake-up µs\np50 / p99 / max", "compute µs\np50 / p99 / max"):
+        table.add_column(title, justify="right", no_wrap=True, vertical="bottom")
     return table
 
 

@@ -76,7 +76,9 @@ class StageMonitor:
         causes: dict[str, int] = {}
         for i in missed:
             busy = i > 0 and took[i - 1] > self.period_ns
-            cause = "computing" if busy else "woken late" if gap[i] > self.period_ns else "came close together"
+            cause = (
+                "computing" if busy else "woken late" if gap[i] > self.period_ns else "came close together"
+            )
             causes[cause] = causes.get(cause, 0) + int(timings["missed"][i])
         unseen = self.record.missed - self.missed_before - int(timings["missed"].sum())
         return causes | {"not watched": unseen} if unseen and not self.complete() else causes
@@ -106,7 +108,9 @@ class Account:
     @property
     def unexplained(self) -> int:
         """Frames neither processed nor counted, or missed without a cause."""
-        return abs(self.published - self.processed - self.missed) + abs(self.missed - sum(self.causes.values()))
+        return abs(self.published - self.processed - self.missed) + abs(
+            self.missed - sum(self.causes.values())
+        )
 
 
 def account_for(monitor: StageMonitor, trigger: Stream | None) -> Account:

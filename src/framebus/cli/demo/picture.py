@@ -34,7 +34,9 @@ def draw(demo: Demonstration, path: Path) -> None:
         figure.savefig(path, dpi=130)
 
 
-def _smooth(values: np.ndarray[Any, np.dtype[np.float64]], rate_hz: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _smooth(
+    values: np.ndarray[Any, np.dtype[np.float64]], rate_hz: float
+) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Mean over 20 ms."""
     n = max(1, round(0.02 * rate_hz))
     return np.convolve(values, np.full(n, 1 / n), mode="valid")
@@ -47,7 +49,10 @@ def _draw_time(demo: Demonstration, place: Any) -> None:
     split = demo.closed_at or len(values)
     rate = demo.result.rate_hz
     rms, strehl = place.subplots(2, 1, sharex=True, height_ratios=[1.6, 1.0])
-    for part, colour, label in ((slice(0, split), OPEN, "open loop"), (slice(split, None), CLOSED, "closed loop")):
+    for part, colour, label in (
+        (slice(0, split), OPEN, "open loop"),
+        (slice(split, None), CLOSED, "closed loop"),
+    ):
         smooth = _smooth(values[part, 0], rate)
         rms.plot(times[part][: len(smooth)], smooth, color=colour, lw=1.0, label=label)
         smooth = _smooth(values[part, 1], rate)
@@ -58,7 +63,8 @@ def _draw_time(demo: Demonstration, place: Any) -> None:
     rms.set_ylabel("wavefront rms [nm]")
     result = demo.result
     rms.set_title(
-        f"open loop {result.open_nm:.0f} nm, closed loop {result.closed_nm:.0f} nm: {result.ratio:.1f} times below", loc="left"
+        f"open loop {result.open_nm:.0f} nm; closed loop {result.closed_nm:.0f} nm, {result.ratio:.1f} times below the turbulence",
+        loc="left",
     )
     rms.legend(loc="upper right", frameon=False, ncols=3)
     strehl.set_ylim(0, 100)
@@ -70,7 +76,11 @@ def _draw_time(demo: Demonstration, place: Any) -> None:
 
 
 def _draw_frames(demo: Demonstration, place: Any) -> None:
-    rows = [("wavefront", "wavefront behind the mirror [µm]", "RdBu_r"), ("wfs", "sensor frame", "inferno"), ("dm", "mirror", "RdBu_r")]
+    rows = [
+        ("wavefront", "wavefront [µm]", "RdBu_r"),
+        ("wfs", "sensor frame", "inferno"),
+        ("dm", "mirror", "RdBu_r"),
+    ]
     shown = [row for row in rows if f"{row[0]} open" in demo.pictures][:2]
     grid = place.subplots(len(shown), 2, squeeze=False)
     for row, (name, title, colours) in enumerate(shown):
@@ -105,7 +115,12 @@ def _image(frame: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def _draw_latencies(demo: Demonstration, place: Any) -> None:
     axes = place.subplots()
-    series = [("frame → command", np.array(demo.end_to_end.latencies_ns, np.int64) if demo.end_to_end else np.zeros(0, np.int64))]
+    series = [
+        (
+            "frame → command",
+            np.array(demo.end_to_end.latencies_ns, np.int64) if demo.end_to_end else np.zeros(0, np.int64),
+        )
+    ]
     for name, monitor in demo.stages.items():
         timings = monitor.all()
         series.append((name.removeprefix(PREFIX), timings["end_ns"] - timings["start_ns"]))
@@ -118,7 +133,15 @@ def _draw_latencies(demo: Demonstration, place: Any) -> None:
         axes.plot([p50], [row], "o", color=colour)
         axes.plot([p99], [row], "|", color=colour, ms=11, mew=2)
         axes.plot([top], [row], "x", color=colour, ms=5)
-        axes.annotate(f"{p50:.3g} µs", (p50, row), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8, color=colour)
+        axes.annotate(
+            f"{p50:.3g} µs",
+            (p50, row),
+            xytext=(0, 6),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            color=colour,
+        )
     axes.set_yticks(range(len(series)), [name for name, _ in series])
     axes.set_ylim(len(series) - 0.5, -0.7)
     axes.set_xscale("log")

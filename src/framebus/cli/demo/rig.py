@@ -41,6 +41,7 @@ class Rig:
         title: what it is, for people.
         camera: the unit that plays telescope, mirror and sensor.
         camera_parameters: that differ from the defaults.
+        calibration_parameters: the camera's while the loop is calibrated: an internal source instead of the sky.
         camera_inputs: arrays that the camera reads, by argument.
         sensing: units from ``wfs`` to ``slopes``.
         inputs: arrays that the units of ``sensing`` read, by stream.
@@ -59,6 +60,7 @@ class Rig:
     title: str
     camera: FunctionUnit
     camera_parameters: Mapping[str, Any]
+    calibration_parameters: Mapping[str, Any]
     camera_inputs: Arrays
     sensing: tuple[Sensing, ...]
     inputs: Arrays
@@ -84,7 +86,9 @@ def simulated_telescope(rate_hz: float | None = None) -> Rig:
     return Rig(
         title=f"simulated 2 m telescope: Shack-Hartmann {bench.n_sub}×{bench.n_sub}, mirror {bench.n_act}×{bench.n_act}",
         camera=sim.shack_hartmann_camera,
-        camera_parameters={"rate_hz": rate, "science_um": 1.65},
+        camera_parameters={"rate_hz": rate, "science_um": 1.65, "turbulence": 1.0, "photons": 2000.0},
+        # Bright enough that noise does not hide the modes which the sensor hardly sees.
+        calibration_parameters={"turbulence": 0.0, "photons": 100_000.0},
         camera_inputs=bench.streams(),
         sensing=(
             Sensing(ao.calibrate, {"raw": "wfs", "dark": "dark", "gain": "flat", "pixels": "pixels"}, {}),
@@ -105,7 +109,7 @@ def simulated_telescope(rate_hz: float | None = None) -> Rig:
         active=bench.dm_mask.ravel(),
         amplitude=0.1,
         stroke=10.0,
-        condition=30.0,
+        condition=15.0,
         gain=0.5,
         leak=0.995,
         rate_hz=rate,
@@ -127,7 +131,7 @@ def measured_instrument(directory: str | PathLike[str], rate_hz: float | None = 
     active = np.zeros(instrument.n_actuators, np.bool_)
     active[:] = instrument.dm_mask.ravel()[instrument.actuators]
     strength = np.sqrt((instrument.response[active][:, used] ** 2).mean())
-    rate = rate_hz if rate_hz is not None else 1000.0 if instrument.response.size < 200_000 else 150.0
+    rate = rate_hz if rate_hz is not None else 1000.0 if instrument.response.size < 200_000 else 250.0
     noise = 0.02 * float(strength)
     return Rig(
         title=(
@@ -137,10 +141,13 @@ def measured_instrument(directory: str | PathLike[str], rate_hz: float | None = 
         camera=sim.linear_hardware,
         camera_parameters={
             "rate_hz": rate,
-            "vectors_per_s": hardware.vectors_per_s(0.2),
+            # Wind that crosses the mirror in 0.2 s, or, where the camera is slow, in 150 of its frames.
+            "vectors_per_s": hardware.vectors_per_s(max(0.2, 150.0 / rate)),
             "read_noise": noise,
             "science_um": 1.65,
+            "turbulence": 1.0,
         },
+        calibration_parameters={"turbulence": 0.0, "read_noise": 0.1 * noise},
         camera_inputs=hardware.streams(),
         sensing=(
             Sensing(
@@ -155,7 +162,7 @@ def measured_instrument(directory: str | PathLike[str], rate_hz: float | None = 
         active=active,
         amplitude=0.5,
         stroke=10.0,
-        condition=100.0,
+        condition=20.0,
         gain=0.5,
         leak=0.995,
         rate_hz=rate,

@@ -11,7 +11,15 @@ import numpy.typing as npt
 
 from framebus import _core
 from framebus.cli.demo import wiring
-from framebus.cli.demo.monitor import Account, EndToEnd, Percentiles, ResidualMonitor, StageMonitor, account_for, percentiles
+from framebus.cli.demo.monitor import (
+    Account,
+    EndToEnd,
+    Percentiles,
+    ResidualMonitor,
+    StageMonitor,
+    account_for,
+    percentiles,
+)
 from framebus.cli.demo.rig import PREFIX, Rig
 from framebus.params import Params
 from framebus.pipeline import Pipeline
@@ -47,8 +55,9 @@ class Result:
         rig, placement, rate_hz: what ran.
         calibration_s: seconds that the interaction matrix took.
         modes, condition_number: of the control matrix.
-        open_nm, closed_nm: mean rms of the wavefront in open and in closed loop, nm.
-        turbulence_nm: mean rms of the turbulence alone while the loop was closed, nm.
+        open_nm: mean rms of the wavefront while the loop was open, nm.
+        closed_nm: mean rms of the wavefront in closed loop, nm.
+        turbulence_nm: mean rms that the same frames would have had in open loop, nm: the turbulence alone.
         open_strehl, closed_strehl: mean Strehl ratio.
         loop_hz: commands per second in closed loop.
         stages: per unit: wake-up and compute times (p50, p99, max in µs) in closed loop.
@@ -76,8 +85,11 @@ class Result:
 
     @property
     def ratio(self) -> float:
-        """Residual in open loop over residual in closed loop."""
-        return self.open_nm / self.closed_nm if self.closed_nm > 0 else 0.0
+        """Residual that the frames of the closed loop would have had in open loop, over what they had.
+
+        Not against the open loop before it: turbulence waxes and wanes within seconds.
+        """
+        return self.turbulence_nm / self.closed_nm if self.closed_nm > 0 else 0.0
 
     @property
     def unexplained(self) -> int:
@@ -151,7 +163,14 @@ class Demonstration:
         self.view.phase("measuring the interaction matrix: push and pull every actuator")
         before = time.monotonic()
         interaction = ao.measure_interaction_matrix(
-            dm, slopes, rig.active.size, rig.amplitude, averages=2, settle_frames=2, active=rig.active, progress=self.view.progress
+            dm,
+            slopes,
+            rig.active.size,
+            rig.amplitude,
+            averages=2,
+            settle_frames=2,
+            active=rig.active,
+            progress=self.view.progress,
         )
         self.result.calibration_s = time.monotonic() - before
         self.view.phase("inverting it")
@@ -168,7 +187,9 @@ class Demonstration:
         self._start(wiring.control_pipeline(self.rig, self.placement))
         self._watch()
         with Params.open(wiring.CAMERA) as camera:
-            camera["turbulence"] = 1.0
+            camera.update(
+                {name: self.rig.camera_parameters[name] for name in self.rig.calibration_parameters}
+            )
         self.view.phase("open loop", self.open_s)
         start = self._look_for(self.open_s)
         assert self.residual is not None
@@ -290,4 +311,3 @@ def _until_quiet(stream: Stream) -> None:
             stream.wait_newer(timeout_s=0.2)
         except WaitTimeout:
             return
-

@@ -35,8 +35,12 @@ def make_streams(rig: Rig) -> dict[str, Stream]:
     Raises:
         UsageError: another demonstration runs.
     """
-    if any(info.state == "live" and info.name == PREFIX + "residual" and info.writer_pid for info in streams()):
-        raise UsageError("a demonstration runs already on this machine; end it first, or set MILK_SHM_DIR to another directory")
+    if any(
+        info.state == "live" and info.name == PREFIX + "residual" and info.writer_pid for info in streams()
+    ):
+        raise UsageError(
+            "a demonstration runs already on this machine; end it first, or set MILK_SHM_DIR to another directory"
+        )
     n_actuators = int(np.prod(rig.dm_shape))
     arrays = {f"camera_{name}": array for name, array in rig.camera_inputs.items()}
     arrays |= dict(rig.inputs)
@@ -61,7 +65,7 @@ def camera_pipeline(rig: Rig, placement: Placement) -> Pipeline:
         rig.camera,
         name=CAMERA,
         streams=wiring,
-        parameters={**rig.camera_parameters, "turbulence": 0.0},
+        parameters={**rig.camera_parameters, **rig.calibration_parameters},
         history={"wfs": history_for(rig), "residual": history_for(rig)},
         options=LoopOptions(trigger="delay", period_s=1.0 / rig.rate_hz),
         process=CAMERA if placement == "processes" else "",
@@ -85,7 +89,11 @@ def control_pipeline(rig: Rig, placement: Placement) -> Pipeline:
     pipeline.add(
         "framebus.ao:reconstruct",
         name=RECONSTRUCTOR,
-        streams={"slopes": PREFIX + "slopes", "control_matrix": PREFIX + "control_matrix", "modes": PREFIX + "error"},
+        streams={
+            "slopes": PREFIX + "slopes",
+            "control_matrix": PREFIX + "control_matrix",
+            "modes": PREFIX + "error",
+        },
         process=RECONSTRUCTOR if apart else "",
         fuse="rtc" if placement == "fused" else "reconstructor",
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from framebus.errors import BindingError
-from framebus.sim.linear_hardware import linear_hardware
+from framebus.sim.linear_response import linear_hardware
 
 N_ACT, SENSOR, N_VECTORS = 7, (5, 9), 6
 

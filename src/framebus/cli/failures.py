@@ -1,0 +1,81 @@
+"""How a command line ends: one line for an error, and an exit code that a script can use."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from framebus.cli.text import safe
+from framebus.errors import DataError, FramebusError, NotFoundError, UsageError
+
+FAILED, WRONG_USAGE, NOT_FOUND, BAD_DATA = 1, 2, 3, 4
+INTERRUPTED, NO_READER = 130, 141
+"""As a shell reports a program that SIGINT or SIGPIPE ended."""
+
+
+@dataclass
+class Settings:
+    """What holds for a whole command line.
+
+    Attributes:
+        debug: show an error's traceback.
+    """
+
+    debug: bool = False
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code that tells this error's kind."""
+    if isinstance(error, click.ClickException):
+        return error.exit_code
+    kinds = ((UsageError, WRONG_USAGE), (NotFoundError, NOT_FOUND), (DataError, BAD_DATA))
+    return next((code for kind, code in kinds if isinstance(error, kind)), FAILED)
+
+
+def message(error: Exception) -> str:
+    """What to tell about an error, in one line that no terminal chokes on."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, click.UsageError):
+        where = error.ctx.command_path if error.ctx is not None else "framebus"
+        text = f"{error.format_message().rstrip('.')}; '{where} --help' tells what there is"
+    elif isinstance(error, click.ClickException):
+        text = error.format_message()
+    elif isinstance(error, ModuleNotFoundError):
+        text = f"this command needs {error.name}, which is not installed: pip install 'framebus[all]'"
+    return safe(" ".join(line.strip() for line in text.splitlines()))
+
+
+def guarded(run: Callable[[], Any], settings: Settings) -> int:
+    """Call ``run``; returns the exit code: what it returns if that is one, or what its exception means.
+
+    An exception that nobody raised on purpose is let through: it is a bug, and its traceback is what helps.
+    """
+    try:
+        code = run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+        return NO_READER
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except (FramebusError, click.ClickException, ModuleNotFoundError, OSError) as error:
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "framebus":
+            raise
+        if settings.debug and not isinstance(error, click.ClickException):
+            traceback.print_exception(error)
+        click.echo(f"framebus: error: {message(error)}", err=True)
+        return exit_code(error)
+    return code if isinstance(code, int) else 0
+
+
+def _drop_output() -> None:
+    """Nobody reads our output any more: let what is left in the buffer vanish, else the interpreter complains."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -1,0 +1,179 @@
+"""``framebus info``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from framebus.cli import text
+from framebus.cli.inspection import inspect
+from framebus.cli.output import STATE_STYLES, columns, make_console, show, show_json
+from framebus.cli.processes import process_text
+
+_VALUES_WIDTH = 120
+"""Columns for values in an output that is no terminal."""
+_VALUES = 1000
+"""Slices of more elements are shown by their edges."""
+_REST = (
+    "version",
+    "naxis",
+    "nelement",
+    "datatype",
+    "imagetype",
+    "imdatamemsize",
+    "owner_pid",
+    "shared",
+    "location",
+)
+_REST_FLAGS = ("status", "flag", "logflag", "write", "nproctrace", "framebus")
+"""Header fields that no other line tells."""
+
+
+@click.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def info(name: str, as_json: bool) -> None:
+    """Tell everything about the stream NAME: a name, a slice of it, or the path of a stream's file.
+
+    Header, times, semaphores and who waits on them, history, keywords, the frame's ancestry, and min, mean, max of the
+    newest frame. The values themselves are shown of small frames and of slices.
+
+    Example: framebus info 'wfs[0:9,3]'
+    """
+    found, values = inspect(name)
+    if as_json:
+        show_json(found)
+        return
+    console = make_console()
+    parts: list[RenderableType] = [_title(found), _facts(found)]
+    for heading, table in (("keywords", _keywords(found)), ("trace, newest step first", _trace(found))):
+        if table.row_count:
+            parts += ["", Text(heading, "bold"), table]
+    if values is not None:
+        parts += [
+            "",
+            Text(f"values{found['slice'] or ''}", "bold"),
+            _values(values, min(console.width, _VALUES_WIDTH)),
+        ]
+    show(*parts, console=console)
+
+
+def _title(found: dict[str, Any]) -> Text:
+    state = (found["state"], STATE_STYLES[found["state"]])
+    return Text.assemble(
+        (text.safe(found["name"]), "bold"), "  ", state, f"  {text.shape(found['shape'])} {found['dtype']}"
+    )
+
+
+def _facts(found: dict[str, Any]) -> Table:
+    header, history = found["header"], found["history"]
+    counts = f"{found['count']} (cnt1 {header['cnt1']}, cnt2 {header['cnt2']})"
+    ring = f"{history['length']} frames, newest in slot {history['slot']}, wrapped {history['wrapped']} times"
+    facts = {
+        "file": f"{text.safe(found['path'])} ({text.size(found['size_bytes'])}, inode {header['inode']})",
+        "writer": process_text(found["writer"]),
+        "creator": process_text(found["creator"]),
+        "count": counts,
+        **{key: _moment(moment) for key, moment in found["times"].items()},
+        "history": ring if history["length"] else "none",
+        "semaphores": _semaphores(found["semaphores"]),
+        "readers": _readers(found["semaphores"]),
+        "keywords": f"{len(found['keywords']['each'])} in {found['keywords']['slots']} slots",
+        f"frame{found['slice'] or ''}": _frame(found),
+        "header": ", ".join(f"{field} {text.safe(str(header[field]))}" for field in _REST + _REST_FLAGS),
+    }
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, fact in facts.items():
+        grid.add_row(Text(label), Text(fact))
+    return grid
+
+
+def _moment(moment: dict[str, Any] | None) -> str:
+    return "not told" if moment is None else f"{moment['iso']}, {_ago(moment['age_s'])}"
+
+
+def _ago(age_s: float) -> str:
+    return f"{text.duration(age_s)} ago" if age_s >= 0 else f"in {text.duration(-age_s)}"
+
+
+def _semaphores(semaphores: dict[str, Any]) -> str:
+    values = [each["value"] for each in semaphores["each"]]
+    told = f"all at {values[0]}" if len(set(values)) == 1 else "at " + " ".join(map(str, values))
+    return f"{len(values)}, {told}; log semaphore at {semaphores['log']}"
+
+
+def _readers(semaphores: dict[str, Any]) -> str:
+    claimed = [(i, each["reader"]) for i, each in enumerate(semaphores["each"]) if each["reader"] is not None]
+    return (
+        "; ".join(f"semaphore {i}: {process_text(reader)}" for i, reader in claimed)
+        or "no semaphore is claimed"
+    )
+
+
+def _frame(found: dict[str, Any]) -> str:
+    frame = found["frame"]
+    if frame is None:
+        return text.safe(found["frame_error"])
+    what = "magnitude " if found["dtype"].startswith("complex") else ""
+    told = ", ".join(f"{key} {text.figure(frame[key])}" for key in ("min", "mean", "max", "std"))
+    bad = (
+        f"; {frame['not_finite']} of {frame['elements']} values are not finite" if frame["not_finite"] else ""
+    )
+    return f"{what}{told}{bad} (frame {frame['count']})"
+
+
+def _keywords(found: dict[str, Any]) -> Table:
+    table = columns("name", "value", "type", "updates", "comment", right=("updates",), wrapped=("comment",))
+    for name, entry in found["keywords"]["each"].items():
+        value = entry["value"]
+        shown = text.safe(value) if isinstance(value, str) else repr(value)
+        table.add_row(
+            Text(text.safe(name)),
+            Text(shown),
+            entry["type"],
+            str(entry["updates"]),
+            Text(text.safe(entry["comment"])),
+        )
+    return table
+
+
+def _trace(found: dict[str, Any]) -> Table:
+    table = columns(
+        "stream",
+        "process",
+        "triggered by",
+        "took",
+        "published",
+        right=("took",),
+        wrapped=("stream", "triggered by"),
+    )
+    for step in found["trace"]:
+        made = "removed since" if step["stream"] is None else text.safe(step["stream"])
+        started, published = step["started"], step["published"]
+        both = started is not None and published is not None
+        took = text.duration((published["ns"] - started["ns"]) * 1e-9) if both else "-"
+        when = "-" if published is None else _ago(published["age_s"])
+        table.add_row(Text(made), Text(process_text(step["process"])), Text(_trigger(step)), took, when)
+    return table
+
+
+def _trigger(step: dict[str, Any]) -> str:
+    if step["trigger_inode"] == 0:
+        return step["trigger"] if step["trigger"] != "none" else "-"
+    name = step["trigger_stream"]
+    source = f"inode {step['trigger_inode']}, removed" if name is None else text.safe(name)
+    return f"{source}, frame {step['trigger_count']}"
+
+
+def _values(values: npt.NDArray[Any], width: int) -> Text:
+    shown = np.array2string(values, max_line_width=width, threshold=_VALUES, separator=" ")
+    note = "\n(its edges; --json prints them all)" if values.size > _VALUES else ""
+    return Text(shown + note, no_wrap=True, overflow="ignore")

@@ -1,0 +1,174 @@
+"""Everything that can be told about one stream, as plain values."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from framebus import _core, stream
+from framebus.cli.processes import process
+from framebus.cli.text import iso_time
+from framebus.errors import StreamNotFound, WaitTimeout
+from framebus.stream.names import SUFFIX, parse, require
+
+SMALL = 64
+"""Frames of up to so many elements are shown whole; larger ones by their figures, unless a slice was asked for."""
+
+FRAME_TIMEOUT_S = 1.0
+"""How long to wait for a whole frame when the writer is in the middle of one."""
+
+_TRIGGERS = {0: "none", 1: "counter", 3: "semaphore", 4: "delay"}
+_TIMES = {
+    "created": "creation_ns",
+    "accessed": "access_ns",
+    "acquired": "atime_ns",
+    "published": "writetime_ns",
+}
+
+
+def inspect(name: str) -> tuple[dict[str, Any], npt.NDArray[Any] | None]:
+    """Look at a stream: all of it, and the values of its newest frame (or of a slice).
+
+    Args:
+        name: as ``framebus.open`` takes it; only what is in shared memory is looked at, nothing is loaded from ./conf.
+
+    Returns:
+        What the header, the keywords, the trace and the frame say, as plain values; and the frame itself if it is small
+        or a slice was asked for, else None.
+
+    Raises:
+        StreamNotFound, StreamFormatError, NameFormatError: as ``framebus.open``.
+    """
+    parsed = require(parse(name), allowed=["S", "E", "type", "slices", "path"], context="framebus info")
+    with stream.open(str(replace(parsed, modifiers="E"))) as opened:
+        info = stream.describe(opened.path)
+        if info is None:
+            raise StreamNotFound(f"stream '{opened.name}' was removed just now")
+        header, now_ns = opened.header(), _core.realtime_ns()
+        frame, missing = _newest(opened)
+        wanted = frame is not None and (parsed.slices is not None or frame.data.size <= SMALL)
+        values = frame.data if frame is not None and wanted else None
+        found = {
+            "name": info.name,
+            "path": str(info.path),
+            "state": info.state,
+            "shape": None if info.shape is None else list(info.shape),
+            "dtype": opened.dtype.name,
+            "count": info.count,
+            "age_s": info.age_s,
+            "size_bytes": info.size_bytes,
+            "writer": process(info.writer_pid),
+            "creator": process(header["creator_pid"]),
+            "times": {key: _time(header[field], now_ns) for key, field in _TIMES.items()},
+            "history": {"length": header["cbsize"], "slot": header["cbindex"], "wrapped": header["cbcycle"]},
+            "semaphores": _semaphores(header),
+            "keywords": _keywords(opened),
+            "trace": _trace(opened, now_ns),
+            "slice": None if parsed.slices is None else str(parsed.slices),
+            "frame": None if frame is None else {"count": frame.count, **figures(frame.data)},
+            "frame_error": missing,
+            "values": None if values is None else _listed(values),
+            "header": header,
+        }
+    return found, values
+
+
+def figures(data: npt.NDArray[Any]) -> dict[str, Any]:
+    """Shape, min, max, mean and standard deviation (in double precision) of the finite values of an array.
+
+    Of complex values it is their magnitudes'. The figures are None where no value is finite.
+    """
+    values = np.abs(data) if data.dtype.kind == "c" else data
+    finite = values if values.dtype.kind in "iu" else values[np.isfinite(values)]
+    found: dict[str, Any] = {
+        "shape": list(data.shape),
+        "elements": data.size,
+        "not_finite": data.size - finite.size,
+    }
+    if finite.size == 0:
+        return found | dict.fromkeys(("min", "max", "mean", "std"))
+    with np.errstate(all="ignore"):  # the square of a large value may overflow: then its figure is infinite
+        mean, std = finite.mean(dtype=np.float64), finite.std(dtype=np.float64)
+    return found | {
+        "min": finite.min().item(),
+        "max": finite.max().item(),
+        "mean": float(mean),
+        "std": float(std),
+    }
+
+
+def _newest(opened: stream.Stream) -> tuple[stream.Frame | None, str]:
+    if opened.count == 0:
+        return None, "no frame was published yet"
+    opened.handle.cursor = 0  # so that the newest frame counts as one that was not read
+    try:
+        return opened.read_next(newest=True, timeout_s=FRAME_TIMEOUT_S), ""
+    except WaitTimeout as error:
+        return None, str(error)
+
+
+def _time(ns: int, now_ns: int) -> dict[str, Any] | None:
+    return None if ns == 0 else {"ns": ns, "iso": iso_time(ns), "age_s": (now_ns - ns) * 1e-9}
+
+
+def _semaphores(header: dict[str, Any]) -> dict[str, Any]:
+    fields = zip(header["sem_values"], header["sem_read_pid"], header["sem_write_pid"], strict=True)
+    each = [
+        {"value": value, "reader": process(reader), "writer_pid": writer} for value, reader, writer in fields
+    ]
+    return {"log": header["semlog_value"], "each": each}
+
+
+def _keywords(opened: stream.Stream) -> dict[str, Any]:
+    entries = [
+        entry for slot in range(opened.keywords.slots) if (entry := opened.handle.keyword(slot)) is not None
+    ]
+    kinds = {"L": "int", "D": "float", "S": "text"}
+    each = {
+        name: {"value": value, "type": kinds[kind], "updates": updates, "comment": comment}
+        for name, kind, value, updates, comment in entries
+    }
+    return {"slots": opened.keywords.slots, "each": each}
+
+
+def _trace(opened: stream.Stream, now_ns: int) -> list[dict[str, Any]]:
+    names = _names_by_inode(opened.path.parent)
+    made: str | None = opened.name
+    steps = []
+    for entry in opened.trace():
+        trigger = names.get(entry.trigger_inode)
+        steps.append(
+            {
+                "stream": made,
+                "process": process(entry.pid),
+                "trigger": _TRIGGERS.get(entry.trigger_mode, str(entry.trigger_mode)),
+                "trigger_stream": trigger,
+                "trigger_inode": entry.trigger_inode,
+                "trigger_count": entry.trigger_count,
+                "trigger_semaphore": entry.trigger_semaphore,
+                "trigger_status": entry.trigger_status,
+                "started": _time(entry.processing_start_ns, now_ns),
+                "published": _time(entry.stream_update_ns, now_ns),
+            }
+        )
+        made = trigger
+    return steps
+
+
+def _names_by_inode(folder: Path) -> dict[int, str]:
+    with os.scandir(folder) as entries:
+        return {
+            entry.inode(): entry.name.removesuffix(SUFFIX) for entry in entries if entry.name.endswith(SUFFIX)
+        }
+
+
+def _listed(values: npt.NDArray[Any]) -> Any:
+    """Nested lists; complex numbers as pairs of real and imaginary part, which JSON can hold."""
+    if values.dtype.kind == "c":
+        return np.stack([values.real, values.imag], axis=-1).tolist()
+    return values.tolist()

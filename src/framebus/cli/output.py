@@ -1,0 +1,68 @@
+"""Where the commands' answers go: tables for eyes, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from typing import Any
+
+import click
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+STATE_STYLES = {"live": "green", "empty": "yellow", "dead": "red", "bad": "bold white on red"}
+"""How each state of a stream is coloured; it is always written out too."""
+
+_UNBOUNDED = 10_000
+"""Columns of an output that is no terminal: nothing is wrapped there."""
+
+
+def make_console() -> Console:
+    """Standard output: as wide as the terminal, without limit elsewhere; ``NO_COLOR`` means no escapes."""
+    return Console(
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+        width=None if sys.stdout.isatty() else _UNBOUNDED,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+
+
+def show(*parts: RenderableType, console: Console | None = None) -> None:
+    """Print to standard output. Text is taken as it stands, never as markup."""
+    console = console or make_console()
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part)
+    text = captured.get()
+    if not sys.stdout.isatty():
+        text = "".join(line.rstrip() + "\n" for line in text.splitlines())
+    sys.stdout.write(text)
+
+
+def show_json(value: Any) -> None:
+    """Print as JSON, which has no NaN and no infinity: those become null."""
+    click.echo(json.dumps(_plain(value), indent=2, allow_nan=False))
+
+
+def columns(*headers: str, right: tuple[str, ...] = (), wrapped: tuple[str, ...] = ()) -> Table:
+    """An empty table without lines. Columns in ``wrapped`` give way, by wrapping, where the terminal is narrow."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for header in headers:
+        table.add_column(
+            header.upper(),
+            justify="right" if header in right else "left",
+            no_wrap=header not in wrapped,
+            overflow="fold",
+        )
+    return table
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
