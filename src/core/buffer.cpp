@@ -15,7 +15,8 @@ enum class Kind : char { none, unsigned_integer, signed_integer, real, complex }
 Kind kind_of_format(const char* format) noexcept {
   if (format == nullptr) return Kind::unsigned_integer;  // a buffer without a format holds bytes
   if (*format == '@' || *format == '=' || *format == '<') ++format;
-  if (format[0] == 'Z' && std::strchr("fd", format[1]) != nullptr && format[1] != '\0' && format[2] == '\0') return Kind::complex;
+  if (format[0] == 'Z' && std::strchr("fd", format[1]) != nullptr && format[1] != '\0' && format[2] == '\0')
+    return Kind::complex;
   if (format[0] == '\0' || format[1] != '\0') return Kind::none;
   if (std::strchr("BHILQ", format[0]) != nullptr) return Kind::unsigned_integer;
   if (std::strchr("bhilq", format[0]) != nullptr) return Kind::signed_integer;
@@ -24,20 +25,31 @@ Kind kind_of_format(const char* format) noexcept {
 }
 
 Kind kind_of_datatype(unsigned datatype) noexcept {
-  constexpr Kind kinds[] = {Kind::none,
-                            Kind::unsigned_integer, Kind::signed_integer, Kind::unsigned_integer, Kind::signed_integer,
-                            Kind::unsigned_integer, Kind::signed_integer, Kind::unsigned_integer, Kind::signed_integer,
-                            Kind::real, Kind::real, Kind::complex, Kind::complex, Kind::real};
+  constexpr Kind kinds[] = {Kind::none,           Kind::unsigned_integer,
+                            Kind::signed_integer, Kind::unsigned_integer,
+                            Kind::signed_integer, Kind::unsigned_integer,
+                            Kind::signed_integer, Kind::unsigned_integer,
+                            Kind::signed_integer, Kind::real,
+                            Kind::real,           Kind::complex,
+                            Kind::complex,        Kind::real};
   return datatype < std::size(kinds) ? kinds[datatype] : Kind::none;
 }
 
 nb::dlpack::dtype dlpack_type(unsigned datatype) noexcept {
   nb::dlpack::dtype type{};
   switch (kind_of_datatype(datatype)) {
-    case Kind::unsigned_integer: type.code = static_cast<std::uint8_t>(nb::dlpack::dtype_code::UInt); break;
-    case Kind::signed_integer: type.code = static_cast<std::uint8_t>(nb::dlpack::dtype_code::Int); break;
-    case Kind::complex: type.code = static_cast<std::uint8_t>(nb::dlpack::dtype_code::Complex); break;
-    default: type.code = static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float); break;
+    case Kind::unsigned_integer:
+      type.code = static_cast<std::uint8_t>(nb::dlpack::dtype_code::UInt);
+      break;
+    case Kind::signed_integer:
+      type.code = static_cast<std::uint8_t>(nb::dlpack::dtype_code::Int);
+      break;
+    case Kind::complex:
+      type.code = static_cast<std::uint8_t>(nb::dlpack::dtype_code::Complex);
+      break;
+    default:
+      type.code = static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float);
+      break;
   }
   type.bits = static_cast<std::uint8_t>(item_bytes(datatype) * 8);
   type.lanes = 1;

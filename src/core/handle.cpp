@@ -172,7 +172,8 @@ void StreamHandle::throw_timed_out(const std::string& waited_for, std::int64_t t
 
 bool StreamHandle::sleep(std::uint64_t count, std::int64_t deadline_ns, std::int64_t spin_ns) {
   const StreamMapPtr current = map();
-  const std::int64_t left = deadline_ns == INT64_MAX ? INT64_MAX : std::max<std::int64_t>(0, deadline_ns - monotonic_ns());
+  const std::int64_t left =
+      deadline_ns == INT64_MAX ? INT64_MAX : std::max<std::int64_t>(0, deadline_ns - monotonic_ns());
   bool newer = false;
   {
     // Safe without the GIL: `current` keeps the map, and the mark of use keeps the waiter ours.
@@ -192,9 +193,12 @@ bool StreamHandle::sleep(std::uint64_t count, std::int64_t deadline_ns, std::int
 ReadStatus StreamHandle::attempt(void* pixels, FrameInfo& info, Wanted wanted) {
   const auto read = [&] {
     switch (wanted) {
-      case Wanted::next: return reader_.next(pixels, info);
-      case Wanted::next_newest: return reader_.next_newest(pixels, info);
-      case Wanted::newest: break;
+      case Wanted::next:
+        return reader_.next(pixels, info);
+      case Wanted::next_newest:
+        return reader_.next_newest(pixels, info);
+      case Wanted::newest:
+        break;
     }
     return reader_.newest(pixels, info);
   };

@@ -72,7 +72,8 @@ void check_version(const Header& header, const std::string& path) {
   if (std::memchr(header.version, '\0', sizeof header.version) == nullptr)
     bad(path, "version", "not a text that ends; this is no ImageStreamIO file");
   if (std::strcmp(header.version, layout_version) == 0) return;
-  if (header.version[0] == '\0') bad(path, "version", "empty: the stream is still being made, or its maker died doing so");
+  if (header.version[0] == '\0')
+    bad(path, "version", "empty: the stream is still being made, or its maker died doing so");
   std::string shown;
   for (const char c : std::string(header.version).substr(0, 12)) shown += (c >= ' ' && c <= '~') ? c : '?';
   bad(path, "version", "is \"" + shown + "\", expected \"" + layout_version + "\"");
@@ -96,8 +97,9 @@ void check_shape(const Header& header, Layout& layout, const std::string& path) 
   if (item == 0) bad(path, "datatype", "is " + text(layout.datatype) + ", expected a code from 1 to 13");
   if (!multiply(elements, item, layout.frame_bytes)) bad(path, "size", "the frame's bytes overflow");
   if (header.imdatamemsize != layout.frame_bytes)
-    bad(path, "imdatamemsize", "is " + text(header.imdatamemsize) + ", but " + text(elements) + " elements of " + text(item) +
-                                   " bytes are " + text(layout.frame_bytes));
+    bad(path, "imdatamemsize",
+        "is " + text(header.imdatamemsize) + ", but " + text(elements) + " elements of " + text(item) + " bytes are " +
+            text(layout.frame_bytes));
 }
 
 }  // namespace
@@ -105,7 +107,8 @@ void check_shape(const Header& header, Layout& layout, const std::string& path) 
 Layout read_layout(const std::byte* file, std::size_t file_bytes, const std::string& path) {
   if (file_bytes < sizeof(Header))
     throw_format(path, "file size",
-                 path + ": holds " + text(file_bytes) + " bytes, less than a header of " + text(sizeof(Header)) + "; truncated?");
+                 path + ": holds " + text(file_bytes) + " bytes, less than a header of " + text(sizeof(Header)) +
+                     "; truncated?");
   // A copy: the checks and the values used must be the same ones, whatever another process writes meanwhile.
   Header header;
   std::memcpy(&header, file, sizeof header);
@@ -128,8 +131,8 @@ Layout read_layout(const std::byte* file, std::size_t file_bytes, const std::str
     throw_format(path, "file size",
                  path + ": holds " + text(file_bytes) + " bytes, but its header describes " + text(layout.file_bytes) +
                      " (sem " + text(layout.semaphores) + ", NBkw " + text(layout.keywords) + ", NBproctrace " +
-                     text(layout.trace_entries) + ", CBsize " + text(layout.history) + ", frame " + text(layout.frame_bytes) +
-                     " bytes); truncated or corrupt");
+                     text(layout.trace_entries) + ", CBsize " + text(layout.history) + ", frame " +
+                     text(layout.frame_bytes) + " bytes); truncated or corrupt");
   if (layout.history > 0 && header.CBindex >= layout.history)
     bad(path, "CBindex", "is " + text(header.CBindex) + ", expected less than CBsize = " + text(layout.history));
   return layout;

@@ -73,17 +73,22 @@ struct Header {
 
 static_assert(sizeof(Header) == 384);
 static_assert(offsetof(Header, name) == 32 && offsetof(Header, naxis) == 112 && offsetof(Header, size) == 116);
-static_assert(offsetof(Header, nelement) == 128 && offsetof(Header, datatype) == 136 && offsetof(Header, fb_pid) == 140);
-static_assert(offsetof(Header, imagetype) == 144 && offsetof(Header, creationtime) == 152 && offsetof(Header, lastaccesstime) == 168);
-static_assert(offsetof(Header, atime) == 184 && offsetof(Header, writetime) == 200 && offsetof(Header, creatorPID) == 216);
-static_assert(offsetof(Header, ownerPID) == 220 && offsetof(Header, shared) == 224 && offsetof(Header, fb_waiting) == 228);
+static_assert(offsetof(Header, nelement) == 128 && offsetof(Header, datatype) == 136 &&
+              offsetof(Header, fb_pid) == 140);
+static_assert(offsetof(Header, imagetype) == 144 && offsetof(Header, creationtime) == 152 &&
+              offsetof(Header, lastaccesstime) == 168);
+static_assert(offsetof(Header, atime) == 184 && offsetof(Header, writetime) == 200 &&
+              offsetof(Header, creatorPID) == 216);
+static_assert(offsetof(Header, ownerPID) == 220 && offsetof(Header, shared) == 224 &&
+              offsetof(Header, fb_waiting) == 228);
 static_assert(offsetof(Header, inode) == 232 && offsetof(Header, location) == 240 && offsetof(Header, status) == 241);
 static_assert(offsetof(Header, fb_layout) == 242 && offsetof(Header, fb_start) == 244 && offsetof(Header, flag) == 248);
 static_assert(offsetof(Header, logflag) == 256 && offsetof(Header, sem) == 258 && offsetof(Header, NBproctrace) == 260);
 static_assert(offsetof(Header, cnt0) == 264 && offsetof(Header, cnt1) == 272 && offsetof(Header, cnt2) == 280);
 static_assert(offsetof(Header, write) == 288 && offsetof(Header, fb_retired) == 289 && offsetof(Header, NBkw) == 290);
 static_assert(offsetof(Header, CBsize) == 292 && offsetof(Header, CBindex) == 296 && offsetof(Header, fb_count) == 300);
-static_assert(offsetof(Header, CBcycle) == 304 && offsetof(Header, imdatamemsize) == 312 && offsetof(Header, cudaMemHandle) == 320);
+static_assert(offsetof(Header, CBcycle) == 304 && offsetof(Header, imdatamemsize) == 312 &&
+              offsetof(Header, cudaMemHandle) == 320);
 
 struct Keyword {
   char name[16];

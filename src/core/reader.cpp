@@ -10,7 +10,7 @@ namespace {
 constexpr int copy_attempts = 64;
 constexpr int brief_spins = 64;
 constexpr int glances = 8;
-constexpr int sightings = 3;              // of the same offset, at different frames, before it is believed
+constexpr int sightings = 3;                // of the same offset, at different frames, before it is believed
 constexpr std::int64_t settle_ns = 20'000;  // C writers count a frame some 100 ns after they filled its slot
 }  // namespace
 
@@ -20,7 +20,8 @@ void Reader::rebase(StreamMapPtr map) noexcept {
   ring_ = {};
 }
 
-// ---- the history of a writer that leaves no marks ----------------------------------------------------------------------
+// ---- the history of a writer that leaves no marks
+// ----------------------------------------------------------------------
 
 // Both counters at one moment; false while the writer is too quick for that.
 bool Reader::glance(Counters& counters) const noexcept {
@@ -129,7 +130,8 @@ void Reader::set_writer_dead(bool dead) noexcept {
   if (std::memcmp(map_->pixels(), map_->slot(last), map_->layout().frame_bytes) == 0) spare_slots_ = 0;
 }
 
-// ---- where a frame lies ----------------------------------------------------------------------------------------------
+// ---- where a frame lies
+// ----------------------------------------------------------------------------------------------
 
 // Whose frame the newest is: a framebus writer's, with marks and flags? Brings what is known of the others up to date.
 bool Reader::look(std::uint64_t newest) noexcept {
@@ -185,8 +187,10 @@ bool Reader::valid(const FrameView& view) noexcept {
       return shared(map_->header().write).load(std::memory_order_acquire) == 0 && map_->count() == view.count;
     case FrameView::Place::marked_slot:
       return shared(map_->slot_metadata(view.slot).cnt0).load(std::memory_order_acquire) == view.count;
-    case FrameView::Place::counted_slot: return ring_holds(view.count);
-    case FrameView::Place::none: break;
+    case FrameView::Place::counted_slot:
+      return ring_holds(view.count);
+    case FrameView::Place::none:
+      break;
   }
   return false;
 }
@@ -220,10 +224,10 @@ bool Reader::copy(const FrameView& view, void* pixels, FrameInfo& info) noexcept
   bool whole = valid(view);
   // A writer that may not set `write` nor marks (or that takes over just now, where the slot is the one filled next):
   // if it is storing at this moment, a second look differs from the first.
-  const bool doubtful = view.place == FrameView::Place::pixels
-                            ? !view.flagged
-                            : view.place == FrameView::Place::marked_slot &&
-                                  map_->count() - view.count + 1 >= map_->layout().history;
+  const bool doubtful =
+      view.place == FrameView::Place::pixels
+          ? !view.flagged
+          : view.place == FrameView::Place::marked_slot && map_->count() - view.count + 1 >= map_->layout().history;
   if (whole && doubtful) {
     std::atomic_thread_fence(std::memory_order_acquire);
     whole = std::memcmp(pixels, view.data, bytes) == 0 && valid(view);
@@ -263,9 +267,11 @@ ReadStatus Reader::next_newest(void* pixels, FrameInfo& info) noexcept {
 // How many of the newest frames the history can give.
 std::size_t Reader::depth(std::uint64_t newest, bool flagged) const noexcept {
   const std::uint64_t history = map_->layout().history;
-  if (flagged) return static_cast<std::size_t>(std::clamp<std::uint64_t>(newest, 1, std::max<std::uint64_t>(history, 1)));
+  if (flagged)
+    return static_cast<std::size_t>(std::clamp<std::uint64_t>(newest, 1, std::max<std::uint64_t>(history, 1)));
   if (!ring_.trusted || ring_.first > newest) return 1;
-  return static_cast<std::size_t>(std::max<std::uint64_t>(1, std::min(history - spare_slots_, newest - ring_.first + 1)));
+  return static_cast<std::size_t>(
+      std::max<std::uint64_t>(1, std::min(history - spare_slots_, newest - ring_.first + 1)));
 }
 
 std::uint64_t Reader::oldest(std::uint64_t newest, bool flagged) const noexcept {

@@ -105,10 +105,10 @@ class Reader {
     std::uint64_t offset = 0;  // cnt0 minus the number of slots ever written, between two frames
     std::uint64_t first = 0;   // counts for which this is known
     std::uint64_t last = 0;
-    int agreed = 0;             // frames at which another offset was seen, before it is believed
-    std::uint64_t rival = 0;    // that offset
+    int agreed = 0;           // frames at which another offset was seen, before it is believed
+    std::uint64_t rival = 0;  // that offset
     std::uint64_t agreed_at = 0;
-    std::uint64_t slots = 0;    // when the history last advanced, and the count then
+    std::uint64_t slots = 0;  // when the history last advanced, and the count then
     std::uint64_t slots_at = 0;
   } ring_;
 };

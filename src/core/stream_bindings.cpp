@@ -32,7 +32,6 @@ nb::tuple info_tuple(const FrameInfo& info) {
   return nb::make_tuple(info.count, info.acquisition_ns, info.write_ns, info.missed);
 }
 
-
 void require_frame(const StreamHandle& handle, const Buffer& buffer) {
   if (!buffer.is_frame_of(handle.map()->layout()))
     throw_usage(handle.map()->file().path() +
@@ -75,8 +74,8 @@ nb::object keyword(const StreamHandle& handle, std::size_t i) {
   } else {
     return nb::none();
   }
-  return nb::make_tuple(text_or_bytes(field_text(entry.name, sizeof entry.name)), std::string(1, entry.type), value, entry.count,
-                        text_or_bytes(field_text(entry.comment, sizeof entry.comment)));
+  return nb::make_tuple(text_or_bytes(field_text(entry.name, sizeof entry.name)), std::string(1, entry.type), value,
+                        entry.count, text_or_bytes(field_text(entry.comment, sizeof entry.comment)));
 }
 
 void fill_text(char* field, std::size_t size, const nb::bytes& text) {
@@ -176,17 +175,21 @@ nb::dict header(const StreamHandle& handle) {
 nb::list trace(StreamHandle& handle) {
   nb::list entries;
   for (const TraceEntry& e : handle.trace())
-    entries.append(nb::make_tuple(e.trigger_mode, e.pid, e.trigger_inode, to_ns(e.processing_start), to_ns(e.stream_update),
-                                  e.trigger_semaphore, e.trigger_status, e.trigger_count));
+    entries.append(nb::make_tuple(e.trigger_mode, e.pid, e.trigger_inode, to_ns(e.processing_start),
+                                  to_ns(e.stream_update), e.trigger_semaphore, e.trigger_status, e.trigger_count));
   return entries;
 }
 
 const char* mode_name(WaitMode mode) noexcept {
   switch (mode) {
-    case WaitMode::futex: return "futex";
-    case WaitMode::semaphore: return "semaphore";
-    case WaitMode::poll: return "poll";
-    case WaitMode::automatic: break;
+    case WaitMode::futex:
+      return "futex";
+    case WaitMode::semaphore:
+      return "semaphore";
+    case WaitMode::poll:
+      return "poll";
+    case WaitMode::automatic:
+      break;
   }
   return "auto";
 }
@@ -211,10 +214,10 @@ nb::dict statistics(StreamHandle& handle) {
   return d;
 }
 
-std::shared_ptr<StreamHandle> create(const std::string& path, const std::string& name, const std::vector<std::uint32_t>& size,
-                                     unsigned datatype, std::uint32_t history, std::uint16_t semaphores, std::uint16_t keywords,
-                                     unsigned mode, bool huge_pages, bool local, bool must_be_new,
-                                     const std::vector<KeywordFields>& initial_keywords) {
+std::shared_ptr<StreamHandle> create(const std::string& path, const std::string& name,
+                                     const std::vector<std::uint32_t>& size, unsigned datatype, std::uint32_t history,
+                                     std::uint16_t semaphores, std::uint16_t keywords, unsigned mode, bool huge_pages,
+                                     bool local, bool must_be_new, const std::vector<KeywordFields>& initial_keywords) {
   StreamMap::Request request;
   request.path = path;
   request.name = name;
@@ -239,49 +242,57 @@ void register_latest(nb::module_& module) {
 }
 
 void register_reading(nb::class_<StreamHandle>& type) {
-  type.def("read_newest",
-           [](StreamHandle& self, nb::handle out, std::int64_t timeout_ns, bool keep_cursor) {
-             const Buffer buffer(out, true);
-             require_frame(self, buffer);
-             return info_tuple(self.read_newest(buffer.data(), timeout_ns, keep_cursor));
-           },
-           "out"_a, "timeout_ns"_a, "keep_cursor"_a = false)
-      .def("read_next",
-           [](StreamHandle& self, nb::handle out, bool newest, std::int64_t timeout_ns, std::int64_t spin_ns) {
-             const Buffer buffer(out, true);
-             require_frame(self, buffer);
-             return info_tuple(self.read_next(buffer.data(), newest, timeout_ns, spin_ns));
-           },
-           "out"_a, "newest"_a, "timeout_ns"_a, "spin_ns"_a)
-      .def("read_at",
-           [](StreamHandle& self, std::uint64_t count, nb::handle out) -> nb::object {
-             const Buffer buffer(out, true);
-             require_frame(self, buffer);
-             const auto info = self.read_at(count, buffer.data());
-             return info ? nb::object(info_tuple(*info)) : nb::none();
-           },
-           "count"_a, "out"_a, "A given frame; None if it is gone or has not come yet.")
+  type.def(
+          "read_newest",
+          [](StreamHandle& self, nb::handle out, std::int64_t timeout_ns, bool keep_cursor) {
+            const Buffer buffer(out, true);
+            require_frame(self, buffer);
+            return info_tuple(self.read_newest(buffer.data(), timeout_ns, keep_cursor));
+          },
+          "out"_a, "timeout_ns"_a, "keep_cursor"_a = false)
+      .def(
+          "read_next",
+          [](StreamHandle& self, nb::handle out, bool newest, std::int64_t timeout_ns, std::int64_t spin_ns) {
+            const Buffer buffer(out, true);
+            require_frame(self, buffer);
+            return info_tuple(self.read_next(buffer.data(), newest, timeout_ns, spin_ns));
+          },
+          "out"_a, "newest"_a, "timeout_ns"_a, "spin_ns"_a)
+      .def(
+          "read_at",
+          [](StreamHandle& self, std::uint64_t count, nb::handle out) -> nb::object {
+            const Buffer buffer(out, true);
+            require_frame(self, buffer);
+            const auto info = self.read_at(count, buffer.data());
+            return info ? nb::object(info_tuple(*info)) : nb::none();
+          },
+          "count"_a, "out"_a, nb::sig("def read_at(self, count: int, out: object) -> tuple[int, int, int, int] | None"),
+          "A given frame; None if it is gone or has not come yet.")
       .def("latest", &StreamHandle::latest, "timeout_ns"_a)
-      .def("times",
-           [](StreamHandle& self, std::uint64_t after) {
-             std::vector<std::tuple<std::uint64_t, std::int64_t, std::int64_t>> rows;
-             for (const FrameInfo& info : self.times(after)) rows.emplace_back(info.count, info.acquisition_ns, info.write_ns);
-             return rows;
-           },
-           "after"_a)
+      .def(
+          "times",
+          [](StreamHandle& self, std::uint64_t after) {
+            std::vector<std::tuple<std::uint64_t, std::int64_t, std::int64_t>> rows;
+            for (const FrameInfo& info : self.times(after))
+              rows.emplace_back(info.count, info.acquisition_ns, info.write_ns);
+            return rows;
+          },
+          "after"_a)
       .def("wait_newer", &StreamHandle::wait_newer, "count"_a, "timeout_ns"_a, "spin_ns"_a)
       .def("oldest", &StreamHandle::oldest)
       .def_prop_rw("cursor", &StreamHandle::cursor, &StreamHandle::set_cursor);
 }
 
 void register_writing(nb::class_<StreamHandle>& type) {
-  type.def("write",
-           [](StreamHandle& self, nb::handle array, std::int64_t acquisition_ns) -> std::uint64_t {
-             const Buffer buffer(array, false);
-             if (!buffer.is_frame_of(self.map()->layout())) return 0;
-             return self.write(buffer.data(), acquisition_ns);
-           },
-           "array"_a, "acquisition_ns"_a = 0, "Returns the count; 0 when the array is not byte for byte a frame of this stream.")
+  type.def(
+          "write",
+          [](StreamHandle& self, nb::handle array, std::int64_t acquisition_ns) -> std::uint64_t {
+            const Buffer buffer(array, false);
+            if (!buffer.is_frame_of(self.map()->layout())) return 0;
+            return self.write(buffer.data(), acquisition_ns);
+          },
+          "array"_a, "acquisition_ns"_a = 0,
+          "Returns the count; 0 when the array is not byte for byte a frame of this stream.")
       .def("begin_write",
            [](StreamHandle& self) {
              self.begin_write();
@@ -296,15 +307,21 @@ void register_writing(nb::class_<StreamHandle>& type) {
 void register_stream(nb::module_& module) {
   register_latest(module);
   nb::class_<StreamHandle> type(module, "StreamHandle", "One handle of one stream; see framebus.stream.Stream.");
-  type.def_static("open",
-                  [](const std::string& path) { return std::make_shared<StreamHandle>(StreamMap::open(path)); }, "path"_a)
-      .def("share", [](const StreamHandle& self) { return std::make_shared<StreamHandle>(self.map()); },
-           "Another handle of the same mapping, with a cursor of its own.")
+  type.def_static(
+          "open", [](const std::string& path) { return std::make_shared<StreamHandle>(StreamMap::open(path)); },
+          "path"_a)
+      .def(
+          "share", [](const StreamHandle& self) { return std::make_shared<StreamHandle>(self.map()); },
+          "Another handle of the same mapping, with a cursor of its own.")
       .def("close", &StreamHandle::close)
       .def("follow", &StreamHandle::follow)
-      .def("retire", [](const StreamHandle& self) { if (self.map()->file().writable()) self.map()->retire(); })
-      .def("retire_for", [](const StreamHandle& self, const StreamHandle& next) { self.map()->retire_for(next.map()); },
-           "next"_a, "Of a process-local stream: `next` takes its place.")
+      .def("retire",
+           [](const StreamHandle& self) {
+             if (self.map()->file().writable()) self.map()->retire();
+           })
+      .def(
+          "retire_for", [](const StreamHandle& self, const StreamHandle& next) { self.map()->retire_for(next.map()); },
+          "next"_a, "Of a process-local stream: `next` takes its place.")
       .def("wake", [](const StreamHandle& self) { self.map()->wake_everyone(); })
       .def_prop_ro("closed", &StreamHandle::closed)
       .def_prop_ro("path", [](const StreamHandle& self) { return self.map()->file().path(); })
@@ -312,7 +329,8 @@ void register_stream(nb::module_& module) {
       .def_prop_ro("device", [](const StreamHandle& self) { return self.map()->file().identity().device; })
       .def_prop_ro("local", [](const StreamHandle& self) { return self.map()->file().local(); })
       .def_prop_ro("writable", [](const StreamHandle& self) { return self.map()->file().writable(); })
-      .def_prop_ro("current", [](const StreamHandle& self) { return self.map()->standing() == StreamMap::Standing::current; })
+      .def_prop_ro("current",
+                   [](const StreamHandle& self) { return self.map()->standing() == StreamMap::Standing::current; })
       .def_prop_ro("size",
                    [](const StreamHandle& self) {
                      const Layout& layout = self.map()->layout();
@@ -323,20 +341,24 @@ void register_stream(nb::module_& module) {
       .def_prop_ro("keyword_slots", [](const StreamHandle& self) { return self.map()->layout().keywords; })
       .def_prop_ro("semaphores", [](const StreamHandle& self) { return self.map()->layout().semaphores; })
       .def_prop_ro("count", [](const StreamHandle& self) { return self.map()->count(); })
-      .def_prop_ro("framebus_writes", [](const StreamHandle& self) { return self.map()->framebus_writes(self.map()->count()); })
+      .def_prop_ro("framebus_writes",
+                   [](const StreamHandle& self) { return self.map()->framebus_writes(self.map()->count()); })
       .def_prop_ro("last_writer", [](const StreamHandle& self) { return self.map()->last_writer(); })
       .def_prop_ro("last_writer_alive", [](const StreamHandle& self) { return self.map()->last_writer_alive(); })
-      .def_prop_rw("wake_mode", [](StreamHandle& self) { return std::string(mode_name(self.waiter().preferred())); },
-                   [](StreamHandle& self, const std::string& name) { self.waiter().prefer(mode_of(name)); })
-      .def("keyword", &keyword, "slot"_a, nb::sig("def keyword(self, slot: int) -> tuple[str, str, int | float | str, int, str] | None"))
-      .def("set_keyword", &set_keyword, "slot"_a, "fields"_a, "Name, type, value, comment (None keeps the one there is).")
+      .def_prop_rw(
+          "wake_mode", [](StreamHandle& self) { return std::string(mode_name(self.waiter().preferred())); },
+          [](StreamHandle& self, const std::string& name) { self.waiter().prefer(mode_of(name)); })
+      .def("keyword", &keyword, "slot"_a,
+           nb::sig("def keyword(self, slot: int) -> tuple[str, str, int | float | str, int, str] | None"))
+      .def("set_keyword", &set_keyword, "slot"_a, "fields"_a,
+           "Name, type, value, comment (None keeps the one there is).")
       .def("header", &header)
       .def("trace", &trace)
       .def("statistics", &statistics);
   register_reading(type);
   register_writing(type);
-  module.def("create_stream", &create, "path"_a, "name"_a, "size"_a, "datatype"_a, "history"_a, "semaphores"_a, "keywords"_a,
-             "mode"_a, "huge_pages"_a, "local"_a, "must_be_new"_a, "initial_keywords"_a);
+  module.def("create_stream", &create, "path"_a, "name"_a, "size"_a, "datatype"_a, "history"_a, "semaphores"_a,
+             "keywords"_a, "mode"_a, "huge_pages"_a, "local"_a, "must_be_new"_a, "initial_keywords"_a);
 }
 
 }  // namespace framebus

@@ -123,7 +123,8 @@ bool StreamMap::framebus_writes(std::uint64_t count) const noexcept {
   for (int look = 0; look < looks; ++look) {
     if (count == 0) return header().fb_layout != 0;
     // The writer stores fb_count just before cnt0, hence the two values.
-    const std::uint32_t ahead = shared(header().fb_count).load(std::memory_order_acquire) - static_cast<std::uint32_t>(count);
+    const std::uint32_t ahead =
+        shared(header().fb_count).load(std::memory_order_acquire) - static_cast<std::uint32_t>(count);
     if (ahead <= 1) return true;
     const std::uint64_t now = this->count();
     if (now == count) return false;
@@ -188,7 +189,8 @@ StreamMapPtr successor(const StreamMap& map) {
     return nullptr;  // a C writer makes its file step by step; it is looked at again in a moment
   }
   if (!next->layout().same_frames(map.layout()))
-    throw_recreated(map.file().path() + ": was made anew with another shape or dtype; close this handle and open it again");
+    throw_recreated(map.file().path() +
+                    ": was made anew with another shape or dtype; close this handle and open it again");
   return next;
 }
 

@@ -67,7 +67,8 @@ bool Waiter::claim(const StreamMapPtr& map) noexcept {
   for (int i = semaphores - 1; i >= (semaphores > 1 ? 1 : 0); --i) {
     auto owner = shared(map->reader_pid(static_cast<std::size_t>(i)));
     std::int32_t holder = owner.load(std::memory_order_relaxed);
-    const bool free = holder <= 0 || (holder == self ? all.held.count(claim_key(*map, i)) == 0 : !process_alive(holder, 0));
+    const bool free =
+        holder <= 0 || (holder == self ? all.held.count(claim_key(*map, i)) == 0 : !process_alive(holder, 0));
     // Nothing is published by the claim itself; the counter orders the frames.
     if (!free || !owner.compare_exchange_strong(holder, self, std::memory_order_relaxed)) continue;
     try {
@@ -101,10 +102,14 @@ WaitMode Waiter::choose(const StreamMapPtr& map, std::uint64_t count) noexcept {
   const bool may_register = map->file().writable();
   const auto usable = [](Trust& trust) { return trust.polls_left == 0 || --trust.polls_left == 0; };
   switch (preferred_) {
-    case WaitMode::futex: return may_register ? WaitMode::futex : WaitMode::poll;
-    case WaitMode::semaphore: return usable(semaphore_) && claim(map) ? WaitMode::semaphore : WaitMode::poll;
-    case WaitMode::poll: return WaitMode::poll;
-    case WaitMode::automatic: break;
+    case WaitMode::futex:
+      return may_register ? WaitMode::futex : WaitMode::poll;
+    case WaitMode::semaphore:
+      return usable(semaphore_) && claim(map) ? WaitMode::semaphore : WaitMode::poll;
+    case WaitMode::poll:
+      return WaitMode::poll;
+    case WaitMode::automatic:
+      break;
   }
   if (!may_register) return WaitMode::poll;
   if (count > 0 && map->framebus_writes(count) && usable(futex_)) {
@@ -117,7 +122,8 @@ WaitMode Waiter::choose(const StreamMapPtr& map, std::uint64_t count) noexcept {
 }
 
 // A sleep that the clock ended although a frame had come: was nobody going to wake us, or were we only slow to get up?
-void Waiter::judge(const StreamMap& map, Trust& trust, std::uint64_t seen, bool timed_out, std::int64_t deadline_ns) noexcept {
+void Waiter::judge(const StreamMap& map, Trust& trust, std::uint64_t seen, bool timed_out,
+                   std::int64_t deadline_ns) noexcept {
   if (!timed_out) {
     trust.silent = 0;
     return;
@@ -158,7 +164,8 @@ void Waiter::sleep_on_semaphore(const StreamMap& map, std::uint64_t seen, std::i
   }
   if (map.count() != seen || map.retired()) return;
   const std::int64_t deadline_ns = monotonic_ns() + sleep_ns;
-  const timespec deadline{static_cast<time_t>(deadline_ns / 1'000'000'000), static_cast<long>(deadline_ns % 1'000'000'000)};
+  const timespec deadline{static_cast<time_t>(deadline_ns / 1'000'000'000),
+                          static_cast<long>(deadline_ns % 1'000'000'000)};
   const int error = sem_clockwait(semaphore, CLOCK_MONOTONIC, &deadline) == 0 ? 0 : errno;
   judge(map, semaphore_, seen, error == ETIMEDOUT, deadline_ns);
 }
@@ -188,9 +195,15 @@ bool Waiter::wait(const StreamMapPtr& map, std::uint64_t count, std::int64_t spi
   if (seen > count) return true;
   current_ = choose(map, seen);
   switch (current_) {
-    case WaitMode::semaphore: sleep_on_semaphore(*map, seen, sleep_ns); break;
-    case WaitMode::futex: sleep_on_count(*map, seen, sleep_ns); break;
-    default: sleep_on_count(*map, seen, std::min(sleep_ns, poll_ns)); break;
+    case WaitMode::semaphore:
+      sleep_on_semaphore(*map, seen, sleep_ns);
+      break;
+    case WaitMode::futex:
+      sleep_on_count(*map, seen, sleep_ns);
+      break;
+    default:
+      sleep_on_count(*map, seen, std::min(sleep_ns, poll_ns));
+      break;
   }
   return map->count() > count;
 }

@@ -16,9 +16,10 @@ class Waiter {
   Waiter& operator=(const Waiter&) = delete;
   ~Waiter() { release(); }
 
-  // Spins for at most spin_ns, then sleeps at most once and for at most sleep_ns. Returns whether cnt0 is beyond `count`.
-  // False says nothing more than 'look around, and call again': time is up, a signal came, or the stream was retired
-  // (of a retired stream the first call returns at once, the next ones sleep a little: its successor may be on its way).
+  // Spins for at most spin_ns, then sleeps at most once and for at most sleep_ns. Returns whether cnt0 is beyond
+  // `count`. False says nothing more than 'look around, and call again': time is up, a signal came, or the stream was
+  // retired (of a retired stream the first call returns at once, the next ones sleep a little: its successor may be on
+  // its way).
   bool wait(const StreamMapPtr& map, std::uint64_t count, std::int64_t spin_ns, std::int64_t sleep_ns) noexcept;
 
   void prefer(WaitMode mode) noexcept { preferred_ = mode; }

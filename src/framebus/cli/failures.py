@@ -15,8 +15,8 @@ from framebus.cli.text import safe
 from framebus.errors import DataError, FramebusError, NotFoundError, UsageError
 
 FAILED, WRONG_USAGE, NOT_FOUND, BAD_DATA = 1, 2, 3, 4
-INTERRUPTED, NO_READER = 130, 141
-"""As a shell reports a program that SIGINT or SIGPIPE ended."""
+INTERRUPTED = 130
+"""As a shell reports a program that SIGINT ended."""
 
 
 @dataclass
@@ -43,7 +43,8 @@ def message(error: Exception) -> str:
     text = str(error) or type(error).__name__
     if isinstance(error, click.UsageError):
         where = error.ctx.command_path if error.ctx is not None else "framebus"
-        text = f"{error.format_message().rstrip('.')}; '{where} --help' tells what there is"
+        said = error.format_message().rstrip(".?")
+        text = f"{said[:1].lower()}{said[1:]}; '{where} --help' tells what there is"
     elif isinstance(error, click.ClickException):
         text = error.format_message()
     elif isinstance(error, ModuleNotFoundError):
@@ -61,7 +62,7 @@ def guarded(run: Callable[[], Any], settings: Settings) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         _drop_output()
-        return NO_READER
+        return FAILED
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except (FramebusError, click.ClickException, ModuleNotFoundError, OSError) as error:

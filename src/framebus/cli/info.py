@@ -73,17 +73,16 @@ def _title(found: dict[str, Any]) -> Text:
 
 def _facts(found: dict[str, Any]) -> Table:
     header, history = found["header"], found["history"]
-    counts = f"{found['count']} (cnt1 {header['cnt1']}, cnt2 {header['cnt2']})"
+    times = {key: _moment(found["times"][key]) for key in ("acquired", "published")}
     ring = f"{history['length']} frames, newest in slot {history['slot']}, wrapped {history['wrapped']} times"
     facts = {
         "file": f"{text.safe(found['path'])} ({text.size(found['size_bytes'])}, inode {header['inode']})",
         "writer": process_text(found["writer"]),
-        "creator": process_text(found["creator"]),
-        "count": counts,
-        **{key: _moment(moment) for key, moment in found["times"].items()},
+        "count": f"{found['count']} (cnt1 {header['cnt1']}, cnt2 {header['cnt2']})",
+        "created": f"{_moment(found['times']['created'])}, by {process_text(found['creator'])}",
+        **times,
         "history": ring if history["length"] else "none",
         "semaphores": _semaphores(found["semaphores"]),
-        "readers": _readers(found["semaphores"]),
         "keywords": f"{len(found['keywords']['each'])} in {found['keywords']['slots']} slots",
         f"frame{found['slice'] or ''}": _frame(found),
         "header": ", ".join(f"{field} {text.safe(str(header[field]))}" for field in _REST + _REST_FLAGS),
@@ -107,14 +106,13 @@ def _ago(age_s: float) -> str:
 def _semaphores(semaphores: dict[str, Any]) -> str:
     values = [each["value"] for each in semaphores["each"]]
     told = f"all at {values[0]}" if len(set(values)) == 1 else "at " + " ".join(map(str, values))
-    return f"{len(values)}, {told}; log semaphore at {semaphores['log']}"
-
-
-def _readers(semaphores: dict[str, Any]) -> str:
-    claimed = [(i, each["reader"]) for i, each in enumerate(semaphores["each"]) if each["reader"] is not None]
-    return (
-        "; ".join(f"semaphore {i}: {process_text(reader)}" for i, reader in claimed)
-        or "no semaphore is claimed"
+    claims = [
+        f"{i} claimed by {process_text(each['reader'])}"
+        for i, each in enumerate(semaphores["each"])
+        if each["reader"] is not None
+    ]
+    return "; ".join(
+        [f"{len(values)}, {told}", f"log semaphore at {semaphores['log']}", *(claims or ["none claimed"])]
     )
 
 

@@ -16,10 +16,10 @@ from framebus.cli.text import iso_time
 from framebus.errors import StreamNotFound, WaitTimeout
 from framebus.stream.names import SUFFIX, parse, require
 
-SMALL = 64
+_SMALL = 64
 """Frames of up to so many elements are shown whole; larger ones by their figures, unless a slice was asked for."""
 
-FRAME_TIMEOUT_S = 1.0
+_FRAME_TIMEOUT_S = 1.0
 """How long to wait for a whole frame when the writer is in the middle of one."""
 
 _TRIGGERS = {0: "none", 1: "counter", 3: "semaphore", 4: "delay"}
@@ -51,7 +51,7 @@ def inspect(name: str) -> tuple[dict[str, Any], npt.NDArray[Any] | None]:
             raise StreamNotFound(f"stream '{opened.name}' was removed just now")
         header, now_ns = opened.header(), _core.realtime_ns()
         frame, missing = _newest(opened)
-        wanted = frame is not None and (parsed.slices is not None or frame.data.size <= SMALL)
+        wanted = frame is not None and (parsed.slices is not None or frame.data.size <= _SMALL)
         values = frame.data if frame is not None and wanted else None
         found = {
             "name": info.name,
@@ -68,7 +68,7 @@ def inspect(name: str) -> tuple[dict[str, Any], npt.NDArray[Any] | None]:
             "history": {"length": header["cbsize"], "slot": header["cbindex"], "wrapped": header["cbcycle"]},
             "semaphores": _semaphores(header),
             "keywords": _keywords(opened),
-            "trace": _trace(opened, now_ns),
+            "trace": _trace(opened),
             "slice": None if parsed.slices is None else str(parsed.slices),
             "frame": None if frame is None else {"count": frame.count, **figures(frame.data)},
             "frame_error": missing,
@@ -107,7 +107,7 @@ def _newest(opened: stream.Stream) -> tuple[stream.Frame | None, str]:
         return None, "no frame was published yet"
     opened.handle.cursor = 0  # so that the newest frame counts as one that was not read
     try:
-        return opened.read_next(newest=True, timeout_s=FRAME_TIMEOUT_S), ""
+        return opened.read_next(newest=True, timeout_s=_FRAME_TIMEOUT_S), ""
     except WaitTimeout as error:
         return None, str(error)
 
@@ -136,11 +136,12 @@ def _keywords(opened: stream.Stream) -> dict[str, Any]:
     return {"slots": opened.keywords.slots, "each": each}
 
 
-def _trace(opened: stream.Stream, now_ns: int) -> list[dict[str, Any]]:
+def _trace(opened: stream.Stream) -> list[dict[str, Any]]:
     names = _names_by_inode(opened.path.parent)
     made: str | None = opened.name
     steps = []
-    for entry in opened.trace():
+    entries, now_ns = opened.trace(), _core.realtime_ns()
+    for entry in entries:
         trigger = names.get(entry.trigger_inode)
         steps.append(
             {

@@ -50,9 +50,7 @@ def ls(patterns: tuple[str, ...], with_rate: bool, as_json: bool) -> None:
         )
     elif infos:
         console = make_console()
-        reasons = [
-            Text(text.safe(f"{info.name}: {info.error}"), "red") for info in infos if info.state == "bad"
-        ]
+        reasons = [_reason(info) for info in infos if info.state == "bad"]
         show(
             _table(infos, rates if with_rate else None, console.width),
             *reasons,
@@ -149,6 +147,10 @@ def _cells(info: stream.StreamInfo, rates: Mapping[Path, float], named: bool) ->
     return {key: Text(cell) for key, cell in cells.items()} | {
         "state": Text(info.state, STATE_STYLES[info.state])
     }
+
+
+def _reason(info: stream.StreamInfo) -> Text:
+    return Text(text.safe(f"{info.name}: {info.error.removeprefix(f'{info.path}: ')}"), "red")
 
 
 def _caption(infos: Sequence[stream.StreamInfo]) -> Text:

@@ -15,7 +15,7 @@ from framebus.cli.processes import command_name
 from framebus.errors import StreamNotFound, UsageError
 from framebus.stream import StreamInfo
 from framebus.stream.mappers import mapped_files
-from framebus.stream.names import parse, require, shm_directory, stream_path
+from framebus.stream.names import SUFFIX, parse, require, shm_directory, stream_path
 
 
 @click.command()
@@ -71,7 +71,7 @@ def _find(names: Iterable[str]) -> list[StreamInfo]:
             missing.append(f"'{name}'")
     if missing:
         raise StreamNotFound(
-            f"no stream {', '.join(missing)} in {shm_directory()}; nothing was removed; 'framebus ls' lists what is there"
+            f"no stream {', '.join(missing)} in {shm_directory()}; nothing was removed; 'framebus ls' lists them all"
         )
     return list(found.values())
 
@@ -80,7 +80,10 @@ def _matching(name: str) -> Sequence[StreamInfo]:
     if any(mark in name for mark in "*?[") and "/" not in name:
         return [info for info in stream.streams() if matches(info.name, [name])]
     parsed = require(parse(name), allowed=["S", "E", "path"], context="framebus rm")
-    info = stream.describe(stream_path(parsed))
+    path = stream_path(parsed)
+    if not path.name.endswith(SUFFIX):  # any other file would pass for a bad stream
+        raise UsageError(f"'{path}' is no stream's file: those end in '{SUFFIX}'; nothing was removed")
+    info = stream.describe(path)
     return [] if info is None else [info]
 
 
@@ -105,18 +108,15 @@ def _mapping(info: StreamInfo) -> list[int]:
 
 def _purge(*, quiet: bool) -> list[StreamInfo]:
     removed = stream.purge()
-    if not quiet:
-        for info in stream.streams():
-            if info.state == "dead":
-                pids = _mapping(info)
-                why = (
-                    f"process {', '.join(map(str, pids))} uses it"
-                    if pids
-                    else "not all processes may be looked into: run as their user"
-                )
-                show(f"left {text.safe(info.name)}: {why}")
-        if not removed:
-            show(f"nothing to remove in {text.safe(str(shm_directory()))}")
+    if quiet:
+        return removed
+    for info in stream.streams():
+        if info.state == "dead":
+            pids = ", ".join(map(str, _mapping(info)))
+            why = f"process {pids} uses it" if pids else "some processes may not be looked into; try as root"
+            show(f"left {text.safe(info.name)}: {why}")
+    if not removed:
+        show(f"nothing to remove in {text.safe(str(shm_directory()))}")
     return removed
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from framebus import _core
 from framebus.errors import UsageError
 
 KeywordValue = int | float | str
+KeywordInput = Mapping[str, KeywordValue | tuple[KeywordValue, str]]
+Fields = tuple[bytes, str, int | float | bytes | None, bytes | None]
+"""Name, type, value and comment (None: the one there is stays) as they lie in shared memory."""
 
 NAME_BYTES, TEXT_BYTES, COMMENT_BYTES = 16, 16, 80
 
@@ -43,21 +46,13 @@ class Keywords(MutableMapping[str, KeywordValue]):
         Raises:
             UsageError: the name, value or comment does not fit its field, or all slots are taken.
         """
-        encoded = _fit(name, NAME_BYTES, "keyword name")
-        if not encoded or name != name.strip():
-            raise UsageError(
-                f"keyword name {name!r}: expected a text that is not empty nor begins or ends with blanks"
-            )
-        kind, stored = _encode(name, value)
+        fields = encode(name, value, comment)
         slot = self._find(name)
         while True:
             if slot is None:
                 slot = self._free(name)
-            if comment is None:
-                entry = self._handle.keyword(slot)
-                comment = entry[4] if entry is not None and entry[0] == name else ""
-            text = _fit(comment, COMMENT_BYTES, f"comment of keyword {name!r}")
-            self._handle.set_keyword(slot, encoded, kind, stored, text)
+                fields = encode(name, value, comment or "")
+            self._handle.set_keyword(slot, fields)
             # Another process may have taken the same free slot at the same time: then ours is looked for anew.
             written = self._handle.keyword(slot)
             if written is not None and written[0] == name:
@@ -74,7 +69,7 @@ class Keywords(MutableMapping[str, KeywordValue]):
         slot = self._find(name)
         if slot is None:
             raise KeyError(name)
-        self._handle.set_keyword(slot, b"", "N", None, b"")
+        self._handle.set_keyword(slot, (b"", "N", None, b""))
 
     def __iter__(self) -> Iterator[str]:
         for slot in range(self.slots):
@@ -112,8 +107,50 @@ class Keywords(MutableMapping[str, KeywordValue]):
         return entry
 
 
+def encode(name: str, value: object, comment: str | None) -> Fields:
+    """A keyword as it is stored.
+
+    Raises:
+        UsageError: the name, value or comment is of the wrong type or does not fit its field.
+    """
+    encoded = _fit(name, NAME_BYTES, "keyword name")
+    if not encoded or name != name.strip():
+        raise UsageError(
+            f"keyword name {name!r}: expected a text that is not empty nor begins or ends with blanks"
+        )
+    text = None if comment is None else _fit(comment, COMMENT_BYTES, f"comment of keyword {name!r}")
+    return encoded, *_encode_value(name, value), text
+
+
+def encode_all(keywords: KeywordInput) -> list[Fields]:
+    """The same for the keywords of a new stream, each a value or a pair of value and comment."""
+    fields = []
+    for name, given in keywords.items():
+        if isinstance(given, tuple) and len(given) != 2:
+            raise UsageError(
+                f"keyword {name!r}: expected a value or (value, comment), got {len(given)} items"
+            )
+        value, comment = given if isinstance(given, tuple) else (given, "")
+        fields.append(encode(name, value, comment))
+    return fields
+
+
+def fits(name: str, value: KeywordValue, comment: str) -> bool:
+    """Whether a keyword has room in a stream."""
+    try:
+        encode(name, value, comment)
+    except UsageError:
+        return False
+    return True
+
+
 def _fit(text: str, room: int, what: str) -> bytes:
-    encoded = text.encode()
+    if not isinstance(text, str):
+        raise UsageError(f"{what} is {text!r}, expected a text")
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{what} cannot be written as UTF-8: {text!r}") from None
     if len(encoded) > room:
         raise UsageError(f"{what} has {len(encoded)} bytes, at most {room} fit: {text!r}")
     if b"\0" in encoded:
@@ -121,7 +158,7 @@ def _fit(text: str, room: int, what: str) -> bytes:
     return encoded
 
 
-def _encode(name: str, value: object) -> tuple[str, int | float | bytes]:
+def _encode_value(name: str, value: object) -> tuple[str, int | float | bytes]:
     if isinstance(value, str):
         return "S", _fit(value, TEXT_BYTES, f"text of keyword {name!r}")
     if isinstance(value, bool | int | np.integer | np.bool_):

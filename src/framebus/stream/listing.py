@@ -60,22 +60,26 @@ def streams(directory: str | os.PathLike[str] | None = None) -> list[StreamInfo]
 def purge(directory: str | os.PathLike[str] | None = None) -> list[StreamInfo]:
     """Remove streams whose writer is dead and that no process maps; returns those removed.
 
-    A process that may not be looked into (another user's) counts as one that may map the stream: then only streams
-    of processes that can be seen through are removed, so run it as the user who owns them, or as root.
+    A process that may not be looked into (another user's) may map anything, so as long as there is one nothing is
+    removed: run it as root where several users share a machine.
     """
+    dead = [info for info in streams(directory) if info.state == "dead"]
     users, complete = mapped_files()
-    removed = []
-    for info in streams(directory):
-        if info.state != "dead" or not complete:
-            continue
+    return [info for info in dead if complete and _remove_unused(info, users)]
+
+
+def _remove_unused(info: StreamInfo, users: dict[tuple[int, int], set[int]]) -> bool:
+    try:
         handle = _core.StreamHandle.open(str(info.path))
-        try:
-            if not users.get((handle.device, handle.inode)) and not _writer(handle)[1]:
-                remove_stream(handle)
-                removed.append(info)
-        finally:
-            handle.close()
-    return removed
+    except (FramebusError, OSError):
+        return False  # removed or replaced since it was listed
+    try:
+        if _writer(handle)[1] or users.get((handle.device, handle.inode)):
+            return False
+        remove_stream(handle)
+        return True
+    finally:
+        handle.close()
 
 
 def _writer(handle: _core.StreamHandle) -> tuple[int, bool]:
@@ -88,6 +92,7 @@ def _writer(handle: _core.StreamHandle) -> tuple[int, bool]:
 def describe(path: Path) -> StreamInfo | None:
     """How the stream in that file stands; None if there is no such file. A file that cannot be opened is ``bad``."""
     name = path.name.removesuffix(SUFFIX)
+    size = 0
     try:
         size = path.stat().st_size
         handle = _core.StreamHandle.open(str(path))

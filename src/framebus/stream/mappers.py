@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -15,24 +15,39 @@ def mapped_files() -> tuple[dict[tuple[int, int], set[int]], bool]:
     """
     users: dict[tuple[int, int], set[int]] = {}
     complete = True
+    identities: dict[str, tuple[int, int] | None] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            lines = (entry / "maps").read_text(errors="replace").splitlines()
+            text = (entry / "maps").read_text(errors="replace")
         except (FileNotFoundError, ProcessLookupError):
-            continue
+            continue  # it ended
         except OSError:
             complete = False
             continue
-        for key in _files(lines):
+        for key, path in _files(text):
             users.setdefault(key, set()).add(int(entry.name))
+            # Some file systems have one device in /proc and another in stat(), which is the one that others know.
+            if path not in identities:
+                identities[path] = _identity(path)
+            known = identities[path]
+            if known is not None and known[1] == key[1]:
+                users.setdefault(known, set()).add(int(entry.name))
     return users, complete
 
 
-def _files(lines: Iterable[str]) -> Iterable[tuple[int, int]]:
-    for line in lines:
+def _files(text: str) -> Iterator[tuple[tuple[int, int], str]]:
+    for line in text.splitlines():
         fields = line.split(maxsplit=5)
         if len(fields) >= 5 and fields[4] != "0":
             major, minor = fields[3].split(":")
-            yield os.makedev(int(major, 16), int(minor, 16)), int(fields[4])
+            yield (os.makedev(int(major, 16), int(minor, 16)), int(fields[4])), "".join(fields[5:])
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino

@@ -7,7 +7,6 @@ import operator
 import os
 import threading
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,11 @@ from framebus import _core
 from framebus.errors import StreamExists, StreamFormatError, StreamNotFound, UsageError
 from framebus.stream.conf import find_conf, load_conf
 from framebus.stream.datatypes import DTYPES, datatype_code
-from framebus.stream.keywords import COMMENT_BYTES, NAME_BYTES, TEXT_BYTES, KeywordValue
+from framebus.stream.keywords import KeywordInput, encode_all, fits
 from framebus.stream.names import StreamName, parse, require, shm_directory, stream_path
 from framebus.stream.stream import Stream
 
 DEFAULT_KEYWORD_SLOTS = 50
-
-KeywordInput = Mapping[str, KeywordValue | tuple[KeywordValue, str]]
 
 _local_lock = threading.Lock()
 _local_streams: dict[str, _core.StreamHandle] = {}
@@ -34,7 +31,7 @@ def create(
     name: str | os.PathLike[str],
     *,
     shape: tuple[int, ...] | int,
-    dtype: npt.DTypeLike = None,
+    dtype: npt.DTypeLike | None = None,
     history: int = 0,
     keywords: KeywordInput | None = None,
     semaphores: int = 10,
@@ -69,10 +66,11 @@ def create(
         raise UsageError(f"dialect {dialect!r} is unknown; expected 'isio'")
     sizes = _sizes(shape)
     chosen = _dtype(parsed, dtype)
-    slots = max(DEFAULT_KEYWORD_SLOTS, len(keywords or {})) if keyword_slots is None else keyword_slots
+    fields = encode_all(keywords or {})
+    slots = max(DEFAULT_KEYWORD_SLOTS, len(fields)) if keyword_slots is None else keyword_slots
     _in_range("history", history, 0, 2**31)
     _in_range("semaphores", semaphores, 1, 64)
-    _in_range("keyword_slots", slots, len(keywords or {}), 65535)
+    _in_range("keyword_slots", slots, len(fields), 65535)
     _in_range("mode", mode, 0, 0o777)
     path = parsed.name if parsed.local else str(stream_path(parsed))
     with _local_lock:
@@ -90,18 +88,16 @@ def create(
             huge_pages,
             parsed.local,
             parsed.exists is False,
+            fields,
         )
         if parsed.local:
             former = _local_streams.get(parsed.name)
             _local_streams[parsed.name] = handle
             if former is not None:
-                former.retire()
+                former.retire_for(handle)
     if huge_pages:
         _warn_without_huge_pages()
-    stream = Stream(handle.share() if parsed.local else handle)
-    for key, value in (keywords or {}).items():
-        stream.keywords.set(key, *value) if isinstance(value, tuple) else stream.keywords.set(key, value)
-    return stream
+    return Stream(handle.share() if parsed.local else handle)
 
 
 def open(name: str | os.PathLike[str]) -> Stream:  # noqa: A001
@@ -132,18 +128,34 @@ def open(name: str | os.PathLike[str]) -> Stream:  # noqa: A001
     return Stream(stream_handle, parsed.slices)
 
 
-def connect(name: str, *, shape: tuple[int, ...], dtype: npt.DTypeLike, history: int = 0) -> Stream:
-    """Open the stream if it exists with that shape and dtype (and at least that history), else create it."""
+def connect(
+    name: str | os.PathLike[str],
+    *,
+    shape: tuple[int, ...] | int,
+    dtype: npt.DTypeLike | None = None,
+    history: int = 0,
+) -> Stream:
+    """Open the stream if it exists with that shape and dtype (and at least that history), else create it.
+
+    Args:
+        name, shape, dtype, history: as in ``create``; the name may also say ``@L:`` or a type.
+
+    Raises:
+        UsageError, NameFormatError, OSError: as ``create``.
+    """
     parsed = require(parse(name), allowed=["S", "L", "type", "path"], context="connect()")
     wanted = _dtype(parsed, dtype)
+    sizes = _sizes(shape)
+    datatype_code(wanted)
+    _in_range("history", history, 0, 2**31)
     try:
-        stream = open(str(parsed))
+        stream = open(name)
     except (StreamNotFound, StreamFormatError, UsageError):
-        return create(name, shape=shape, dtype=wanted, history=history)
-    if stream.shape == tuple(shape) and stream.dtype == wanted and stream.history_length >= history:
+        return create(name, shape=sizes, dtype=wanted, history=history)
+    if stream.shape == sizes and stream.dtype == wanted and stream.history_length >= history:
         return stream
     stream.close()
-    return create(name, shape=shape, dtype=wanted, history=history)
+    return create(name, shape=sizes, dtype=wanted, history=history)
 
 
 def remove_stream(handle: _core.StreamHandle) -> None:
@@ -177,42 +189,43 @@ def _load_from_conf(parsed: StreamName) -> _core.StreamHandle:
             f"no stream '{parsed.path or parsed.name}'{looked}; 'framebus ls' lists those that are there"
         )
     data, keywords = load_conf(conf)
-    fitting = {key: pair for key, pair in keywords.items() if _fits(key, *pair)}
+    fitting = {key: pair for key, pair in keywords.items() if fits(key, *pair)}
     if len(fitting) < len(keywords):
         left = ", ".join(sorted(set(keywords) - set(fitting)))
         warnings.warn(f"{conf}: keywords too long for a stream's fields were left out: {left}", stacklevel=3)
-    stream = create(parsed.name, shape=data.shape, dtype=data.dtype, keywords=fitting)
+    try:
+        stream = create(f"@N:{parsed.name}", shape=data.shape, dtype=data.dtype, keywords=fitting)
+    except StreamExists:  # somebody else was faster, and theirs may be the real one
+        return _core.StreamHandle.open(str(stream_path(parsed)))
     stream.write(data)
+    stream.skip_to_newest()
     return stream.handle
-
-
-def _fits(key: str, value: KeywordValue, comment: str) -> bool:
-    texts = (
-        (key, NAME_BYTES),
-        (value if isinstance(value, str) else "", TEXT_BYTES),
-        (comment, COMMENT_BYTES),
-    )
-    return all(len(text.encode()) <= room for text, room in texts)
 
 
 def _sizes(shape: tuple[int, ...] | int) -> tuple[int, ...]:
     try:
-        sizes = tuple(operator.index(n) for n in ((shape,) if np.isscalar(shape) else shape))  # type: ignore[union-attr,arg-type]
+        given = (shape,) if isinstance(shape, int | np.integer) else shape
+        sizes = tuple(operator.index(n) for n in given)
     except TypeError:
         raise UsageError(f"shape {shape!r}: expected a tuple of 1 to 3 whole numbers") from None
-    if not 1 <= len(sizes) <= 3 or any(not 1 <= n < 2**32 for n in sizes) or math.prod(sizes) >= 2**48:
+    if not 1 <= len(sizes) <= 3 or any(n < 1 for n in sizes):
         raise UsageError(f"shape {shape!r}: expected 1 to 3 axes, each of at least one element")
+    if any(n >= 2**32 for n in sizes) or math.prod(sizes) >= 2**48:
+        raise UsageError(
+            f"shape {shape!r}: at most 2**32 - 1 elements fit an axis, and fewer than 2**48 a stream"
+        )
     return sizes
 
 
-def _dtype(parsed: StreamName, dtype: npt.DTypeLike) -> np.dtype[Any]:
-    if parsed.dtype is None:
-        return np.dtype(np.float32 if dtype is None else dtype)
-    if dtype is not None and np.dtype(dtype) != parsed.dtype:
+def _dtype(parsed: StreamName, dtype: npt.DTypeLike | None) -> np.dtype[Any]:
+    if dtype is None:
+        return parsed.dtype or np.dtype(np.float32)
+    chosen = DTYPES[datatype_code(dtype)]
+    if parsed.dtype not in (None, chosen):
         raise UsageError(
-            f"'{parsed}' sets dtype {parsed.dtype}, the argument dtype={np.dtype(dtype)}; give one of them"
+            f"'{parsed}' sets dtype {parsed.dtype}, the argument dtype={chosen}; give one of them"
         )
-    return parsed.dtype
+    return chosen
 
 
 def _in_range(what: str, value: int, low: int, high: int) -> None:
@@ -228,7 +241,7 @@ def _warn_without_huge_pages() -> None:
         chosen = "unknown"
     if chosen in ("never", "deny", "unknown"):
         warnings.warn(
-            f"the kernel gives shared memory no huge pages ({setting} is '{chosen}'); the stream works with normal ones. "
-            f"To allow them: echo advise > {setting} (as root)",
+            f"the kernel gives shared memory no huge pages ({setting} is '{chosen}'); the stream works with normal"
+            f" ones. To allow them: echo advise > {setting} (as root)",
             stacklevel=3,
         )

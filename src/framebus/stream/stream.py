@@ -231,9 +231,9 @@ class Stream:
         spin_us: float = 0.0,
         newest: bool = False,
     ) -> Frame:
-        """The next frame that this handle has not read, waiting for it if needed. A new handle starts with the first
-        frame published after it was opened; ``history()`` gives earlier ones.
+        """The next frame that this handle has not read, waiting for it if needed.
 
+        A new handle starts with the first frame published after it was opened; ``history()`` gives earlier ones.
         Frames come in order, out of the history if there is one; ``frame.missed`` says how many were lost to this
         handle because the writer was faster.
 
@@ -313,7 +313,7 @@ class Stream:
         return self._handle.wait_newer(since, timeout_ns(timeout_s), _spin_ns(spin_us))
 
     def skip_to_newest(self) -> int:
-        """Move the cursor past every frame published so far; ``read_next`` then gives the next one. Returns the count."""
+        """Move the cursor past every frame published so far; returns its count. ``read_next`` then gives the next."""
         count = self._handle.count
         self._handle.cursor = count
         return count

@@ -18,7 +18,8 @@ from framebus.cli.demo.wiring import Placement
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Directory of a measured instrument (respM.fits and, where they exist, wfsref, wfsdark, DMmaskCTRL, WFSmask, influence).",
+    help="Directory of a measured instrument: respM.fits and, where they exist, wfsref, wfsdark, DMmaskCTRL, "
+    "WFSmask, influence.",
 )
 @click.option(
     "--placement",
@@ -64,9 +65,9 @@ def demo(
 ) -> None:
     """Close an adaptive-optics loop in front of your eyes.
 
-    Simulator, slopes, reconstructor and controller run as separate processes; the interaction matrix is measured through
-    their streams and inverted; then comes open loop, and then the loop is closed. Ends with 0 only if it really closed
-    and every frame is accounted for.
+    Simulator, slopes, reconstructor and controller run as separate processes; the interaction matrix is measured
+    through their streams and inverted; then comes open loop, and then the loop is closed. Ends with 0 only if it
+    really closed and every frame is accounted for.
 
     Example: framebus demo --placement fused --duration 5
     """
@@ -95,12 +96,8 @@ def demo(
 def _plain(value: Any) -> Any:
     """The result as JSON has it: no NaN, the derived figures written out."""
     plain = _without_nan(dataclasses.asdict(value))
-    plain |= {
-        "ratio": value.ratio,
-        "missed": value.missed,
-        "unexplained": value.unexplained,
-        "problems": value.problems(),
-    }
+    plain |= {"ratio": value.ratio, "missed": value.missed, "unexplained": value.unexplained}
+    plain["problems"] = value.problems()
     for name, account in value.accounts.items():
         plain["accounts"][name]["unexplained"] = account.unexplained
     return plain

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def microseconds(times: Percentiles) -> str:
 def chart(values: np.ndarray[tuple[int], np.dtype[np.float64]], width: int, top: float) -> list[str]:
     """Values averaged into ``width`` columns, as rows of block characters; ``top`` fills the height."""
     edges = np.linspace(0, len(values), width + 1).astype(int)
-    means = [float(values[a:b].mean()) if b > a else 0.0 for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    means = [float(values[a:b].mean()) if b > a else 0.0 for a, b in pairwise(edges)]
     eighths = [min(8 * CHART_ROWS, max(1, round(8 * CHART_ROWS * m / top))) if top > 0 else 0 for m in means]
     rows = range(CHART_ROWS - 1, -1, -1)
     return ["".join(BARS[min(8, max(0, height - 8 * row))] for height in eighths) for row in rows]
@@ -181,11 +182,13 @@ def summary(result: Result, picture: Path, *, to_stderr: bool) -> None:
     )
     facts.add_row(
         "closed loop",
-        f"{result.closed_nm:.0f} nm rms, Strehl ratio {100 * result.closed_strehl:.0f} %, {result.loop_hz:.0f} commands/s",
+        f"{result.closed_nm:.0f} nm rms, Strehl ratio {100 * result.closed_strehl:.0f} %, "
+        f"{result.loop_hz:.0f} commands/s",
     )
     facts.add_row(
         "",
-        f"{result.ratio:.1f} times below the {result.turbulence_nm:.0f} nm of open loop in the same frames ({REQUIRED_RATIO:g} required)",
+        f"{result.ratio:.1f} times below the {result.turbulence_nm:.0f} nm of open loop in the same frames "
+        f"({REQUIRED_RATIO:g} required)",
     )
     facts.add_row("frame → command", f"{microseconds(result.end_to_end_us)} µs (p50 / p99 / max)")
     facts.add_row("frames", f"{result.missed} missed, {result.unexplained} unexplained{_causes(result)}")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -178,8 +177,8 @@ class EndToEnd:
         for acquired in sorted(self._published)[:-4096]:
             del self._published[acquired]
 
-    def _new(self, which: int, stream: Stream) -> Iterable[Any]:
+    def _new(self, which: int, stream: Stream) -> list[tuple[int, ...]]:
         rows = stream.times(self._seen[which])
         if len(rows):
             self._seen[which] = int(rows[-1, 0])
-        return rows.tolist()
+        return [tuple(row) for row in rows.tolist()]

@@ -26,7 +26,7 @@ def draw(demo: Demonstration, path: Path) -> None:
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(11, 7.2), layout="constrained")
         figure.suptitle(f"{demo.result.rig}\n{demo.placement}, {demo.result.rate_hz:g} Hz", fontsize=11)
-        top, bottom = figure.subfigures(2, 1, height_ratios=[1.15, 1.0])
+        top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.15, 1.0])[:, 0]
         _draw_time(demo, top)
         left, right = bottom.subfigures(1, 2, width_ratios=[1.35, 1.0])
         _draw_frames(demo, left)
@@ -63,7 +63,8 @@ def _draw_time(demo: Demonstration, place: Any) -> None:
     rms.set_ylabel("wavefront rms [nm]")
     result = demo.result
     rms.set_title(
-        f"open loop {result.open_nm:.0f} nm; closed loop {result.closed_nm:.0f} nm, {result.ratio:.1f} times below the turbulence",
+        f"open loop {result.open_nm:.0f} nm; closed loop {result.closed_nm:.0f} nm, "
+        f"{result.ratio:.1f} times below the turbulence",
         loc="left",
     )
     rms.legend(loc="upper right", frameon=False, ncols=3)
@@ -86,20 +87,21 @@ def _draw_frames(demo: Demonstration, place: Any) -> None:
     for row, (name, title, colours) in enumerate(shown):
         frames = [_image(demo.pictures[f"{name} {when}"]) for when in ("open", "closed")]
         if colours == "RdBu_r":
-            high = max(float(np.abs(frame).max()) for frame in frames) or 1.0
+            high = max(float(np.nanmax(np.abs(frame))) for frame in frames) or 1.0
             low = -high
         else:
             low, high = (float(np.percentile(np.stack(frames), q)) for q in (1.0, 99.8))
+        drawn = []
         for column, frame in enumerate(frames):
             axes = grid[row, column]
-            drawn = axes.imshow(frame, cmap=colours, vmin=low, vmax=high, origin="lower")
+            drawn.append(axes.imshow(frame, cmap=colours, vmin=low, vmax=high, origin="lower"))
             axes.set_xticks([])
             axes.set_yticks([])
             if row == 0:
                 axes.set_title(("open loop", "closed loop")[column], color=(OPEN, CLOSED)[column])
             if column == 0:
                 axes.set_ylabel(title)
-        place.colorbar(drawn, ax=list(grid[row]), shrink=0.8)
+        place.colorbar(drawn[0], ax=list(grid[row]), shrink=0.8)
 
 
 def _image(frame: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -134,7 +136,7 @@ def _draw_latencies(demo: Demonstration, place: Any) -> None:
         axes.plot([p99], [row], "|", color=colour, ms=11, mew=2)
         axes.plot([top], [row], "x", color=colour, ms=5)
         axes.annotate(
-            f"{p50:.3g} µs",
+            f"{p50:.1f} µs" if p50 < 10 else f"{p50:.0f} µs",
             (p50, row),
             xytext=(0, 6),
             textcoords="offset points",

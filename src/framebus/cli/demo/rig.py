@@ -53,6 +53,7 @@ class Rig:
         condition: largest condition number of the inverse.
         gain: of the integrator.
         leak: of the integrator.
+        influence: what each actuator does to the mirror's surface, (n_actuators, ny, nx); None if it is not known.
         rate_hz: of the camera.
         science_um: wavelength of the Strehl ratio, µm.
     """
@@ -72,6 +73,7 @@ class Rig:
     condition: float
     gain: float
     leak: float
+    influence: npt.NDArray[np.float32] | None
     rate_hz: float
     science_um: float
 
@@ -82,9 +84,9 @@ def simulated_telescope(rate_hz: float | None = None) -> Rig:
 
     bench = sim.Bench(n_sub=10, outer_scale_m=40.0)
     rate = 1000.0 if rate_hz is None else rate_hz
-    n_slopes = 2 * len(bench.boxes)
+    n, n_slopes = bench.n_sub, 2 * len(bench.boxes)
     return Rig(
-        title=f"simulated 2 m telescope: Shack-Hartmann {bench.n_sub}×{bench.n_sub}, mirror {bench.n_act}×{bench.n_act}",
+        title=f"simulated 2 m telescope: Shack-Hartmann {n}×{n}, mirror {bench.n_act}×{bench.n_act}",
         camera=sim.shack_hartmann_camera,
         camera_parameters={"rate_hz": rate, "science_um": 1.65, "turbulence": 1.0, "photons": 2000.0},
         # Bright enough that noise does not hide the modes which the sensor hardly sees.
@@ -112,6 +114,7 @@ def simulated_telescope(rate_hz: float | None = None) -> Rig:
         condition=15.0,
         gain=0.5,
         leak=0.995,
+        influence=None,
         rate_hz=rate,
         science_um=1.65,
     )
@@ -165,6 +168,7 @@ def measured_instrument(directory: str | PathLike[str], rate_hz: float | None = 
         condition=20.0,
         gain=0.5,
         leak=0.995,
+        influence=instrument.influence,
         rate_hz=rate,
         science_um=1.65,
     )

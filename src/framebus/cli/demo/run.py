@@ -106,7 +106,8 @@ class Result:
         said = []
         if not self.ratio >= REQUIRED_RATIO:
             said.append(
-                f"the loop did not close: the residual is {self.ratio:.1f} times below open loop, {REQUIRED_RATIO:g} are required"
+                f"the loop did not close: the residual is {self.ratio:.1f} times below open loop, "
+                f"{REQUIRED_RATIO:g} are required"
             )
         if self.unexplained:
             said.append(f"{self.unexplained} frames are neither processed nor accounted for")
@@ -116,9 +117,17 @@ class Result:
 class Demonstration:
     """One run. ``run`` does everything; the rest is there to be looked at meanwhile."""
 
-    def __init__(self, rig: Rig, placement: wiring.Placement, duration_s: float, view: View) -> None:
+    def __init__(
+        self,
+        rig: Rig,
+        placement: wiring.Placement,
+        duration_s: float,
+        view: View,
+        *,
+        open_s: float | None = None,
+    ) -> None:
         self.rig, self.placement, self.duration_s, self.view = rig, placement, duration_s, view
-        self.open_s = min(5.0, max(3.0, 0.4 * duration_s))
+        self.open_s = min(5.0, max(3.0, 0.4 * duration_s)) if open_s is None else open_s
         self.result = Result(rig.title, placement, rig.rate_hz, rig.science_um)
         self.stages: dict[str, StageMonitor] = {}
         self.residual: ResidualMonitor | None = None
@@ -258,7 +267,8 @@ class Demonstration:
 
     def _look_for(self, seconds: float) -> int:
         """Watch for so long; returns the index of the first residual frame of that time."""
-        assert self.residual is not None and self.end_to_end is not None
+        assert self.residual is not None
+        assert self.end_to_end is not None
         self.residual.look()
         start = len(self.residual.values)
         end = time.monotonic() + seconds
@@ -277,7 +287,10 @@ class Demonstration:
 
     def _take_pictures(self, when: str) -> None:
         self.pictures[f"wfs {when}"] = self.streams["wfs"].read()
-        self.pictures[f"dm {when}"] = self.streams["dm"].read()
+        command, influence = self.streams["dm"].read(), self.rig.influence
+        self.pictures[f"dm {when}"] = (
+            command if influence is None else np.tensordot(command.ravel(), influence, 1)
+        )
         if any(argument.name == "wavefront" for argument in self.rig.camera.outputs()):
             with open_stream(PREFIX + "wavefront") as wavefront:
                 self.pictures[f"wavefront {when}"] = wavefront.read()

@@ -97,13 +97,14 @@ def control_pipeline(rig: Rig, placement: Placement) -> Pipeline:
         process=RECONSTRUCTOR if apart else "",
         fuse="rtc" if placement == "fused" else "reconstructor",
     )
-    last = {"process": CONTROLLER if apart else "", "fuse": "rtc" if placement == "fused" else "controller"}
+    process, fuse = CONTROLLER if apart else "", "rtc" if placement == "fused" else "controller"
     pipeline.add(
         "framebus.ao:leaky_integrator",
         name=CONTROLLER,
         streams={"error": PREFIX + "error", "command": PREFIX + "command"},
         parameters={"gain": 0.0, "leak": rig.leak},
-        **last,
+        process=process,
+        fuse=fuse,
     )
     pipeline.add(
         "framebus.ao:dm_command",
@@ -111,7 +112,8 @@ def control_pipeline(rig: Rig, placement: Placement) -> Pipeline:
         streams={"command": PREFIX + "command", "flat": PREFIX + "mirror_flat", "dm": PREFIX + "dm"},
         parameters={"minimum": -rig.stroke, "maximum": rig.stroke},
         history=history_for(rig),
-        **last,
+        process=process,
+        fuse=fuse,
     )
     return pipeline
 
