@@ -11,6 +11,7 @@ import json
 import math
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def main() -> None:
             stack.enter_context(fb.create(report, shape=(2,), dtype="int64", history=history))
             names = {"source": back, "target": there, "report": report}
             stage = Stage(bench_units.ping, names, {"gap_ns": config["gap_ns"]})
-            stack.enter_context(start(stage, options))
+            stack.enter_context(start(stage, replace(options, every_frame=True)))
         print("made", flush=True)
         expect("go")
         wrong = collect(fb, config, report, back) if config["unit"] == "ping" else 0

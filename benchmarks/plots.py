@@ -77,7 +77,7 @@ def _panel(axis: Any, case: Case) -> None:
     axis.set_yticks(range(len(labels)), labels, fontsize=9)
     axis.set_ylim(len(labels) - 0.4, -0.7)
     axis.set_xlabel({"us": "microseconds", "ms": "milliseconds"}[case.unit], fontsize=8)
-    axis.tick_params(axis="x", labelsize=8)
+    axis.tick_params(axis="x", which="both", labelsize=8)
     axis.tick_params(axis="y", length=0)
     axis.set_title(case.name, loc="left", fontsize=10)
     axis.grid(axis="x", which="major", color="#dddddd", lw=0.8)

@@ -3,48 +3,15 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "core/params.hpp"
-#include "core/reader.hpp"
-#include "core/record.hpp"
+#include "core/stage.hpp"
 #include "core/waiter.hpp"
-#include "core/writer.hpp"
 
 namespace framebus {
-
-// A compiled unit: data pointers and all shapes in the order of its arguments, one cell per parameter. 0 = publish.
-using Kernel = std::int32_t (*)(void** arrays, const std::int64_t* dims, const std::int64_t* parameters);
-
-enum class PortKind : std::uint8_t {
-  trigger,  // the stream whose frames start the loop, copied or read in place
-  input,    // a stream read as it stands: a private copy, renewed between two frames
-  output,   // a private array, copied to its stream when the unit succeeded
-  state,    // a private array
-  linked,   // an output array of an earlier stage of the same loop
-};
-
-struct Port {
-  PortKind kind = PortKind::state;
-  std::byte* buffer = nullptr;  // outlives the loop
-  std::size_t bytes = 0;
-  StreamMapPtr stream;  // of trigger, input and output
-};
-
-struct StagePlan {
-  Kernel kernel = nullptr;
-  std::function<std::int32_t()> callback;  // instead of a kernel: a unit that runs in the interpreter
-  std::vector<Port> ports;                 // in the order of the arguments
-  std::vector<std::int64_t> dims;
-  std::shared_ptr<ParamSet> parameters;
-  std::vector<std::int64_t> cells;  // the parameters' values at the start; all of them without a set
-  std::shared_ptr<ProcessRecord> record;
-};
 
 enum class TriggerKind : std::uint8_t { stream, delay, once, free };
 
@@ -63,7 +30,7 @@ struct LoopSettings {
 struct LoopFailure {
   std::size_t stage = 0;
   std::int32_t code = 0;
-  std::string message;
+  std::string message;  // empty: the unit itself failed
 };
 
 class Loop {
@@ -77,88 +44,78 @@ class Loop {
   void add_stage(StagePlan plan);
   void configure(const LoopSettings& settings);
 
+  // Returns when the thread has its place and its records say so. Needs no GIL. Throws UsageError, or what the system
+  // says when it gives no thread.
   void start();
-  void request_stop() noexcept;
-  // True once the loop's thread has ended. Needs no GIL.
+  // The thread ends after its frame, or within the time for which it sleeps at most.
+  void request_stop() noexcept { stopping_.store(true, std::memory_order_release); }
+  // True if no thread of the loop runs in this process (any more). Needs no GIL.
   bool wait_end(std::int64_t timeout_ns) const noexcept;
   void join() noexcept;
 
   // After the end; nothing if the loop was stopped.
   const std::optional<LoopFailure>& failure() const noexcept { return failure_; }
-  // What the kernel refused of the placement, in words.
+  // After start(): what the kernel refused of the placement, in words.
   const std::vector<std::string>& refusals() const noexcept { return refusals_; }
   std::uint64_t loops() const noexcept { return loops_.load(std::memory_order_acquire); }
 
  private:
-  struct Input {
+  struct Trigger {
     Reader reader;
     std::byte* buffer;
-    std::size_t argument;
-    std::uint64_t seen = 0;
+    FrameView in_place;      // where the frame being computed lies, when it is not copied to `buffer`
+    bool copy_next = false;  // the last frame read in place changed under our hands
+    std::uint64_t lost = 0;  // frames of a former file that will not be computed any more
+    // Once the stream was made anew: how far it had come then, and where we were when we looked last.
+    bool parting = false;
+    std::uint64_t parting_count = 0;
+    std::uint64_t parting_cursor = 0;
   };
-  struct Output {
-    Writer writer;
-    std::byte* buffer;
-  };
-  struct Stage {
-    StagePlan plan;
-    std::vector<void*> arrays;
-    std::vector<Input> inputs;
-    std::vector<Output> outputs;
-    std::uint64_t parameters_seen = ParamSet::never;
-    bool may_read_in_place = false;
-    std::vector<std::byte> states_before;  // of the frame that is read in place, to take its effect back
-    // Of the current frame:
-    std::uint64_t trigger_inode = 0;
-    std::uint64_t trigger_count = 0;
-    std::int64_t trigger_ns = 0;
-    std::int64_t start_ns = 0;
-    std::int64_t end_ns = 0;
-    std::uint64_t missed = 0;
-  };
-  enum class Turn { compute, again, end };
+  enum class Turn : std::uint8_t { compute, again, end };
+  enum class Phase : std::uint32_t { made, running, ended };
 
   void run() noexcept;
-  void place_thread();
   void serve();
+  void place_thread();
+  void enter(Phase phase) noexcept;
   Turn obey();
+  bool told_to_hold() const noexcept;
   Turn await();
-  Turn await_stream();
-  Turn await_clock();
-  Turn await_once();
-  bool take_trigger(bool any) noexcept;
+  bool wait_for_frame();
+  bool wait_for_first_frame();
+  bool wait_for_tick();
+  bool take_trigger() noexcept;
+  bool try_in_place() noexcept;
+  void take_tick() noexcept;
   void compute_and_publish();
-  bool compute(std::size_t index);
-  std::int32_t call(Stage& stage) noexcept;
+  std::int32_t compute(std::size_t index) noexcept;
   bool trigger_lay_still() noexcept;
-  void renew_inputs(Stage& stage) noexcept;
-  void keep_states(Stage& stage) noexcept;
-  void restore_states(Stage& stage) noexcept;
-  void restore_outputs(Stage& stage) noexcept;
-  void publish(std::size_t done) noexcept;
+  void note_origin(std::size_t index) noexcept;
   void note_lineage(std::size_t index) noexcept;
+  const Lineage& parents_of(const Stage& stage) const noexcept;
+  void publish(std::size_t done) noexcept;
   void fail(std::size_t stage, std::int32_t code, const std::string& message) noexcept;
+  bool time_to_look(bool idle) noexcept;
   void look_around();
-  void follow(Input& input) const;
+  void follow_trigger();
   void set_states(State state) noexcept;
   bool interpreted() const noexcept;
 
   LoopSettings settings_;
   std::vector<Stage> stages_;
-  std::optional<Input> trigger_;
+  std::optional<Trigger> trigger_;
   Waiter waiter_;
-  FrameInfo frame_;           // the frame being computed
-  FrameView in_place_;        // where it lies, when it is read in place
-  bool copy_next_ = false;    // the last frame read in place changed under our hands
-  std::vector<TraceEntry> lineage_;
-  std::size_t ancestors_ = 0;
+  FrameInfo frame_;  // the frame being computed
+  Lineage ancestors_;
+  Lineage nobody_;
   std::int64_t next_tick_ns_ = 0;
   std::int64_t looked_ns_ = 0;
   bool paused_ = false;
 
   std::thread thread_;
+  std::uint64_t generation_ = 0;  // of the process that started the thread: it does not exist in a fork()ed child
   std::atomic<bool> stopping_{false};
-  std::atomic<std::uint32_t> ended_{0};  // a futex word
+  std::atomic<std::uint32_t> phase_{static_cast<std::uint32_t>(Phase::made)};  // a futex word
   std::atomic<std::uint64_t> loops_{0};
   std::optional<LoopFailure> failure_;
   std::vector<std::string> refusals_;

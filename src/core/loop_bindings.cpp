@@ -53,8 +53,8 @@ class PythonLoop {
       const long code = result != nullptr ? PyLong_AsLong(result) : -1;
       Py_XDECREF(result);
       if (PyErr_Occurred() != nullptr) {
-        PyErr_WriteUnraisable(function);
-        return INT32_MIN;
+        PyErr_WriteUnraisable(function);  // the unit's own errors are caught in Python; this is none of them
+        return unit_raised;
       }
       return static_cast<std::int32_t>(code);
     };
@@ -111,7 +111,8 @@ void register_loop(nb::module_& module) {
       .def("add_stage", &PythonLoop::add_stage, "kernel"_a, "callback"_a.none(), "ports"_a, "dims"_a, "parameters"_a.none(),
            "cells"_a, "record"_a)
       .def("configure", &configure, "trigger"_a, "period_ns"_a, "every_frame"_a, "spin_ns"_a, "cpu"_a, "priority"_a, "name"_a)
-      .def("start", [](PythonLoop& self) { self.loop.start(); })
+      .def("start", [](PythonLoop& self) { self.loop.start(); },
+           nb::call_guard<nb::gil_scoped_release>())  // touches no Python object; the new thread may need the GIL
       .def("request_stop", [](PythonLoop& self) { self.loop.request_stop(); })
       .def("wait_end", [](const PythonLoop& self, std::int64_t timeout_ns) { return self.loop.wait_end(timeout_ns); },
            "timeout_ns"_a, nb::call_guard<nb::gil_scoped_release>())  // touches no Python object
@@ -122,7 +123,7 @@ void register_loop(nb::module_& module) {
           "failure",
           [](const PythonLoop& self) -> nb::object {
             const auto& failure = self.loop.failure();
-            if (!failure) return nb::none();
+            if (!self.loop.wait_end(0) || !failure) return nb::none();  // the loop's thread writes it until its end
             return nb::make_tuple(failure->stage, failure->code, failure->message);
           },
           nb::sig("def failure(self) -> tuple[int, int, str] | None"));

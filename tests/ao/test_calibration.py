@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import framebus as fb
 import framebus.stream as streams
 from framebus.ao import control_matrix, measure_interaction_matrix, measure_reference
 from framebus.errors import DataError, UsageError, WaitTimeout
@@ -177,6 +178,27 @@ def test_through_streams_as_on_the_sky(hardware: Any, patterns: Any) -> None:
     found = measure_interaction_matrix(dm, slopes, 6, 0.1, averages=2, patterns=patterns)
     np.testing.assert_allclose(found, TRUTH, atol=2e-5)
     assert not dm.read().any()
+
+
+def test_a_calibration_from_start_to_end(hardware: Any) -> None:
+    hardware()
+    # -- calibration
+    dm, slopes = fb.open("dm"), fb.open("slopes")
+
+    flat_slopes = measure_reference(slopes, n=20)
+    interaction = measure_interaction_matrix(
+        dm, slopes, n_actuators=6, amplitude=0.05, patterns="hadamard", averages=4
+    )
+    inverse = control_matrix(interaction, condition=50.0)
+
+    with fb.create("control_matrix", shape=inverse.matrix.shape, dtype="float32") as stream:
+        stream.write(inverse.matrix)
+    # -- end of calibration
+    np.testing.assert_allclose(flat_slopes, 3.0, atol=1e-6)
+    np.testing.assert_allclose(inverse.matrix @ TRUTH.T, np.eye(6), atol=1e-3)
+    for stream in (dm, slopes):
+        stream.close()
+    fb.open("control_matrix").remove()
 
 
 def test_frames_exposed_before_the_poke_do_not_count_however_late_they_come(hardware: Any) -> None:

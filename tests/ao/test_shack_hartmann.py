@@ -104,6 +104,18 @@ def test_threshold_removes_a_background() -> None:
     assert np.abs(biased).max() < 0.3
 
 
+@pytest.mark.parametrize("size", [8, 10])
+@pytest.mark.parametrize("faint", [0.0, 0.02, 0.5, 30.0, 1000.0])
+def test_faint_light_over_a_high_threshold_is_measured_exactly(faint: float, size: int) -> None:
+    level = 10_000.3
+    pixels = np.full((4 * size, 4 * size), level - 1.0, "float32")
+    pixels[2::size, 5::size] = np.float32(level) + np.float32(faint)
+    light = float(pixels[2, 5]) - float(np.float32(level))
+    measured = measure(pixels, regular_grid(4, size), threshold=level)
+    expected = [5 - (size - 1) / 2, 2 - (size - 1) / 2] if light > 0 else [0.0, 0.0]
+    np.testing.assert_allclose(measured, np.repeat(expected, 16), atol=1e-3)
+
+
 @pytest.mark.parametrize("compiled", [True, False])
 def test_a_box_without_light_reads_zero(compiled: bool) -> None:
     pixels = np.zeros((8, 32), "float32")
@@ -134,10 +146,13 @@ def test_the_order_and_the_neighbours_of_boxes_do_not_matter() -> None:
 @given(
     boxes=hnp.arrays("int32", st.tuples(st.integers(1, 12), st.just(4)), elements=st.integers(-15, 40)),
     same_row=st.booleans(),
+    eights=st.booleans(),
 )
-def test_boxes_may_lie_anywhere(boxes: NDArray[np.int32], same_row: bool) -> None:
+def test_boxes_may_lie_anywhere(boxes: NDArray[np.int32], same_row: bool, eights: bool) -> None:
     if same_row:
         boxes[:, [0, 2]] = boxes[0, [0, 2]]
+    if eights:
+        boxes[:, 2:] = 8
     pixels = np.random.default_rng(3).random((17, 23)).astype("float32")
     np.testing.assert_allclose(measure(pixels, boxes), measure_centroids(pixels, boxes), atol=1e-4)
 

@@ -55,6 +55,23 @@ def test_a_square_grid_is_found(pitch: float) -> None:
     assert np.abs(middle - found.centres).max() <= 0.5
 
 
+@pytest.mark.parametrize("noise", [0.5, 5.0])
+def test_spots_that_nearly_touch_are_found(noise: float) -> None:
+    centres = square_grid(12, 6.0, 5.4)
+    found = find_subapertures(noisy(100 * spots_at(centres, (78, 78)), noise))
+    assert len(found) == 144
+    np.testing.assert_allclose(found.centres, centres, atol=0.5)
+
+
+def test_a_rotated_grid_and_hot_pixels_are_told_apart() -> None:
+    turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
+    image = noisy(100 * spots_at(square_grid(9, 14.0, -56.0) @ turn + 90.0, (180, 180)), 2.0)
+    image[3, 3] = 3000.0
+    found = find_subapertures(image)
+    assert len(found) == 82
+    assert {doubt.index for doubt in found.doubtful} == {0}
+
+
 def test_a_pupil_with_an_obscuration_and_unequal_light_is_found() -> None:
     grid = square_grid(15, 12.0, 10.0)
     radius = np.hypot(*(grid - 94.0).T)

@@ -21,7 +21,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-TYPES = "uint8 int8 uint16 int16 uint32 int32 uint64 int64 float32 float64 complex64 complex128 float16".split()
+TYPES = (
+    "uint8 int8 uint16 int16 uint32 int32 uint64 int64 float32 float64 complex64 complex128 float16".split()
+)
 HEADER, KEYWORD, TRACE, SEMAPHORE, SLOT = 384, 128, 64, 32, 48
 FREE = -1
 SEMAPHORE_CAP = 10
@@ -133,7 +135,7 @@ class CStream(AbstractContextManager["CStream"]):
         made = cls(path)
         for i in range(semaphores):
             _libc.sem_init(made._semaphore(i), 1, 0)
-        _libc.sem_init(made._base + at.log_semaphore, 1, 0)
+        _libc.sem_init(made._log_semaphore(), 0, 0)
         for i, keyword in enumerate(keywords):
             made.set_keyword(i, keyword)
         return made
@@ -166,7 +168,9 @@ class CStream(AbstractContextManager["CStream"]):
 
     def store(self, frame: npt.NDArray[Any] | bytes, part: float = 1.0) -> None:
         """Copy the pixels, or the first ``part`` of them."""
-        data = memoryview(frame).cast("B") if isinstance(frame, bytes) else frame.reshape(-1).view(np.uint8).data
+        data = (
+            memoryview(frame).cast("B") if isinstance(frame, bytes) else frame.reshape(-1).view(np.uint8).data
+        )
         n = int(len(data) * part)
         self.view[HEADER : HEADER + n] = data[:n]
 
@@ -196,14 +200,11 @@ class CStream(AbstractContextManager["CStream"]):
 
     def post(self) -> None:
         """Post every semaphore (unless it stands at the cap) and leave our pid beside it."""
-        value = ctypes.c_int()
         pid = os.getpid()
         for i in range(self.semaphores):
-            _libc.sem_getvalue(self._semaphore(i), ctypes.byref(value))
-            if value.value < SEMAPHORE_CAP:
-                _libc.sem_post(self._semaphore(i))
+            _post(self._semaphore(i))
             self.i32[self.blocks.writer_pids // 4 + i] = pid
-        _libc.sem_post(ctypes.c_void_p(self._base + self.blocks.log_semaphore))
+        _post(self._log_semaphore())
 
     # ---- what a C reader does ----
 
@@ -228,9 +229,7 @@ class CStream(AbstractContextManager["CStream"]):
         return self.i32[self.blocks.reader_pids // 4 + i]
 
     def semaphore_value(self, i: int) -> int:
-        value = ctypes.c_int()
-        _libc.sem_getvalue(self._semaphore(i), ctypes.byref(value))
-        return value.value
+        return _value(self._semaphore(i))
 
     def wait(self, i: int, timeout_s: float) -> bool:
         """Sleep on semaphore ``i``; False when the time was up."""
@@ -253,7 +252,9 @@ class CStream(AbstractContextManager["CStream"]):
 
     def set_keyword(self, slot: int, keyword: Keyword) -> None:
         name, kind, value, comment = keyword
-        packed = value.encode() if isinstance(value, str) else struct.pack("<q" if kind == "L" else "<d", value)
+        packed = (
+            value.encode() if isinstance(value, str) else struct.pack("<q" if kind == "L" else "<d", value)
+        )
         at = self.blocks.keywords + KEYWORD * slot
         struct.pack_into("<16sc7x16s", self.view, at, name.encode(), kind.encode(), packed)
         struct.pack_into("<80s", self.view, at + 48, comment.encode())
@@ -270,6 +271,20 @@ class CStream(AbstractContextManager["CStream"]):
 
     def _semaphore(self, i: int) -> ctypes.c_void_p:
         return ctypes.c_void_p(self._base + self.blocks.semaphores + SEMAPHORE * i)
+
+    def _log_semaphore(self) -> ctypes.c_void_p:
+        return ctypes.c_void_p(self._base + self.blocks.log_semaphore)
+
+
+def _value(semaphore: ctypes.c_void_p) -> int:
+    value = ctypes.c_int()
+    _libc.sem_getvalue(semaphore, ctypes.byref(value))
+    return value.value
+
+
+def _post(semaphore: ctypes.c_void_p) -> None:
+    if _value(semaphore) < SEMAPHORE_CAP:
+        _libc.sem_post(semaphore)
 
 
 def _text(field: bytes) -> str:

@@ -30,6 +30,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import IO
 
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TIMEOUT_S = 60.0
 """How long a process may take to say what a test expects: far longer than it takes, so that only a hang fails."""
 
@@ -182,7 +183,9 @@ class Spawner:
         if command is None:
             what = ["-c", textwrap.dedent(source)] if source is not None else ["-m", str(module)]
             command = [sys.executable, "-u", *what]
-        process = Spawned([*command, *args], {**os.environ, **(env or {})})
+        # What helps tests helps their programs: `import support...`.
+        path = os.pathsep.join(filter(None, [TESTS, os.environ.get("PYTHONPATH")]))
+        process = Spawned([*command, *args], {**os.environ, "PYTHONPATH": path, **(env or {})})
         self._spawned.append(process)
         return process
 

@@ -99,7 +99,7 @@ def intensities(
         value = light * scale - reference[i]
         # Infinity and NaN times 0 are NaN. Not isfinite(), which is value - value == 0 to Numba: where sums may be
         # reordered that is always true.
-        measurement[i] = value if value * zero == zero else zero
+        measurement[i] = value if light * zero == zero else zero
 
 
 def _unsigned(index: Any) -> Any:

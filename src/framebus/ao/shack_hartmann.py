@@ -51,10 +51,12 @@ def centroids(
         rows, size = np.int64(boxes[k, 2]), np.int64(boxes[k, 3])
         if rows == 8 and size == 8 and 0 <= top <= height - 8 and 0 <= left <= width - 8:
             flux, moment_x, moment_y = _sum_8x8(pixels, np.uintp(top), np.uintp(left), level)
-            slopes[k] = _slope(moment_x, flux, least, reference[k])
-            slopes[k + count] = _slope(moment_y, flux, least, reference[k + count])
-            k += np.uintp(1)
-            continue
+            # With less light than that, the rounding of what the threshold took out would show.
+            if flux >= level:
+                slopes[k] = _slope(moment_x, flux, least, reference[k])
+                slopes[k + count] = _slope(moment_y, flux, least, reference[k + count])
+                k += np.uintp(1)
+                continue
         last, right = _row_of_boxes(boxes, k)
         first_column = _clamp(left, 0, width)
         first_row = _clamp(top, 0, height)
@@ -98,7 +100,7 @@ def _centroids_shapes(pixels: ArraySpec, boxes: ArraySpec, reference: ArraySpec)
 
 
 def _clamp(value: Any, low: Any, high: Any) -> Any:
-    return min(max(value, low), high)
+    return low if value < low else high if value > high else value
 
 
 def _slope(moment: Any, flux: Any, least: Any, zero: Any) -> Any:
@@ -118,7 +120,7 @@ def _row_of_boxes(boxes: Any, first: Any) -> Any:
     last = first + np.uintp(1)
     while last < np.uintp(boxes.shape[0]) and boxes[last, 0] == top and boxes[last, 2] == rows:
         start, size = np.int64(boxes[last, 1]), np.int64(boxes[last, 3])
-        if start < max(left, 0) or start > right + size:
+        if start < 0 or start < left or start > right + size:
             break
         right = max(right, start + size)
         last += np.uintp(1)

@@ -69,7 +69,7 @@ def find_subapertures(
         pitch: distance of neighbouring spots in pixels; found when ``None``.
         box_size: side of the square boxes in pixels; when ``None`` the largest at which boxes do not overlap.
         min_peak: how bright a spot must be, as a share of the bright ones (90th percentile); those that are
-            also below 5 times the noise never count.
+            not well above the deepest holes in the frame, which noise makes, never count.
 
     Raises:
         DataError: the frame is not 2-D, not finite, or shows no pattern of spots.
@@ -89,7 +89,7 @@ def find_subapertures(
     background = float(np.median(image))
     noise = 1.4826 * float(np.median(np.abs(image - background)))
     light = image - background
-    peaks = _peaks(light, pitch, min_peak, noise)
+    peaks = _peaks(light, pitch, min_peak)
     centres = _in_rows(_refined(light, peaks, pitch), pitch)
     if len(centres) > 1:
         pitch = float(np.median(_neighbour_distances(centres)))
@@ -229,7 +229,7 @@ def _pitch(image: FloatArray) -> float:
     return float(found)
 
 
-def _peaks(light: FloatArray, pitch: float, min_peak: float, noise: float) -> NDArray[np.intp]:
+def _peaks(light: FloatArray, pitch: float, min_peak: float) -> NDArray[np.intp]:
     """Pixels (n, 2) that are the brightest within half a pitch and bright enough."""
     from scipy import ndimage
 
@@ -244,12 +244,12 @@ def _peaks(light: FloatArray, pitch: float, min_peak: float, noise: float) -> ND
         raise DataError(
             "the frame has no bright spots; is the light on, and the dark not brighter than the frame?"
         )
-    # Smoothing divides the noise by the square root of the pixels under the kernel.
-    floor = max(min_peak * float(np.percentile(heights, 90)), 5.0 * noise / np.sqrt(4.0 * np.pi * sigma**2))
-    found = np.argwhere(top & (smooth >= floor))
-    if len(found) == 0:
+    # Noise makes holes as deep as it makes peaks high; spots make peaks only.
+    depth = -float(np.percentile(smooth, 0.1))
+    bright = float(np.percentile(heights, 90))
+    if bright < 1.5 * depth:
         raise DataError("no spot stands out of the frame's noise; average frames, or raise the light")
-    return found
+    return np.argwhere(top & (smooth >= max(min_peak * bright, 1.2 * depth)))
 
 
 def _refined(light: FloatArray, peaks: NDArray[np.intp], pitch: float) -> FloatArray:

@@ -96,7 +96,7 @@ def _facts(found: dict[str, Any]) -> Table:
 
 
 def _moment(moment: dict[str, Any] | None) -> str:
-    return "not told" if moment is None else f"{moment['iso']}, {_ago(moment['age_s'])}"
+    return "-" if moment is None else f"{moment['iso']}, {_ago(moment['age_s'])}"
 
 
 def _ago(age_s: float) -> str:
@@ -153,14 +153,22 @@ def _trace(found: dict[str, Any]) -> Table:
         right=("took",),
         wrapped=("stream", "triggered by"),
     )
+    newest: dict[str, Any] | None = None
     for step in found["trace"]:
         made = "removed since" if step["stream"] is None else text.safe(step["stream"])
-        started, published = step["started"], step["published"]
-        both = started is not None and published is not None
-        took = text.duration((published["ns"] - started["ns"]) * 1e-9) if both else "-"
-        when = "-" if published is None else _ago(published["age_s"])
+        took_ns = _between_ns(step["started"], step["published"])
+        if newest is None:
+            newest = step["published"]
+            when = "-" if newest is None else _ago(newest["age_s"])
+        else:
+            when = f"{text.duration(_between_ns(step['published'], newest) * 1e-9)} earlier"
+        took = text.duration(took_ns * 1e-9) if took_ns > 0 else "-"
         table.add_row(Text(made), Text(process_text(step["process"])), Text(_trigger(step)), took, when)
     return table
+
+
+def _between_ns(first: dict[str, Any] | None, then: dict[str, Any] | None) -> int:
+    return 0 if first is None or then is None else int(then["ns"] - first["ns"])
 
 
 def _trigger(step: dict[str, Any]) -> str:

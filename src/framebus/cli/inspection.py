@@ -64,7 +64,7 @@ def inspect(name: str) -> tuple[dict[str, Any], npt.NDArray[Any] | None]:
             "size_bytes": info.size_bytes,
             "writer": process(info.writer_pid),
             "creator": process(header["creator_pid"]),
-            "times": {key: _time(header[field], now_ns) for key, field in _TIMES.items()},
+            "times": _times(header, now_ns),
             "history": {"length": header["cbsize"], "slot": header["cbindex"], "wrapped": header["cbcycle"]},
             "semaphores": _semaphores(header),
             "keywords": _keywords(opened),
@@ -110,6 +110,12 @@ def _newest(opened: stream.Stream) -> tuple[stream.Frame | None, str]:
         return opened.read_next(newest=True, timeout_s=_FRAME_TIMEOUT_S), ""
     except WaitTimeout as error:
         return None, str(error)
+
+
+def _times(header: dict[str, Any], now_ns: int) -> dict[str, Any]:
+    times = {key: _time(header[field], now_ns) for key, field in _TIMES.items()}
+    # Creating a stream stamps them too, but nothing was acquired or published by then.
+    return times if header["cnt0"] else times | {"acquired": None, "published": None}
 
 
 def _time(ns: int, now_ns: int) -> dict[str, Any] | None:

@@ -28,8 +28,8 @@ from framebus.stream.names import SUFFIX, parse, require, shm_directory, stream_
 def rm(names: tuple[str, ...], dead: bool, force: bool, as_json: bool) -> None:
     """Remove the streams of these NAMEs: names, patterns (* ? [a-z], in quotes), or paths of streams' files.
 
-    All or nothing: if one is not there, or is in use and --force was not given, none is removed. Whoever uses a removed
-    stream is told.
+    All or nothing: if one is not there, or is in use and --force was not given, none is removed. Whoever still
+    reads a removed stream waits for a new one of that name.
 
     Example: framebus rm 'sim_*'
     """

@@ -1,300 +1,213 @@
-"""Binding a unit to streams and parameters: everything that can be wrong is said here, before anything runs."""
+"""Binding units to streams and parameters: everything that can be wrong is said here, before anything runs.
+
+Nothing is made in shared memory before every unit of the loop is known to fit: names and values are checked first,
+inputs opened, devices set up, shapes settled, code compiled. Then come parameter sets and output streams.
+"""
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
 from framebus import _core
-from framebus.errors import BindingError, FramebusError, StreamNotFound
+from framebus.errors import BindingError, FramebusError, ParameterError, UnitError
 from framebus.params import Params, ParamSpec
 from framebus.stream import Stream, connect, create
 from framebus.stream import open as open_stream
-from framebus.unit.arrays import ArraySpec, Role
-from framebus.unit.declare import Declaration, FunctionUnit, Parameter
+from framebus.stream.names import StreamName, check_name, parse, require, stream_path
+from framebus.unit.arrays import Argument, ArraySpec, Role
+from framebus.unit.declare import FunctionUnit, Parameter
 from framebus.unit.device import Unit
+from framebus.unit.stage import BoundStage, Stage, teardown
 
-AnyUnit = FunctionUnit | type[Unit] | Unit
-RAISED = -(2**31)
-"""What a kernel or callback returns when the unit raised."""
-
-
-@dataclass
-class Stage:
-    """One unit and what it is bound to.
-
-    Attributes:
-        unit: a ``@unit`` function, or a ``Unit`` subclass or object.
-        streams: stream names by argument name, for every ``In`` and ``Out``.
-        parameters: initial values that differ from the declared defaults.
-        name: names the parameter set and the process record; the unit's own name by default.
-        history: how many past frames output streams keep when they are made here: a number for all of them, or one
-            by argument name.
-    """
-
-    unit: AnyUnit
-    streams: Mapping[str, str]
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    name: str = ""
-    history: int | Mapping[str, int] = 0
-
-    @property
-    def declaration(self) -> Declaration:
-        """The unit's arrays and parameters."""
-        return self.unit if isinstance(self.unit, FunctionUnit) else self.unit.declaration
-
-    @property
-    def label(self) -> str:
-        """The name under which it runs."""
-        return self.name or self.declaration.name
-
-    def history_of(self, argument: str) -> int:
-        """The history of one output."""
-        return self.history.get(argument, 0) if isinstance(self.history, Mapping) else self.history
+Trigger = Literal["stream", "delay", "once", "free"]
+_INPUT_NAMES = ["S", "L", "E", "type", "path"]
+_OUTPUT_NAMES = ["S", "L", "E", "N", "path"]
 
 
-@dataclass
-class BoundStage:
-    """A stage with its streams open, its arrays made and its code ready."""
+@dataclass(frozen=True)
+class _Made:
+    """An output of a stage of the loop."""
 
-    stage: Stage
-    specs: dict[str, ArraySpec]
-    streams: dict[str, Stream]
-    arrays: dict[str, np.ndarray[Any, Any]]
-    linked: set[str]
-    params: Params | None
-    kernel_address: int
-    device: Unit | None
-    error: str = ""
-    error_traceback: str = ""
-
-    @property
-    def label(self) -> str:
-        """The name under which it runs."""
-        return self.stage.label
-
-    def values(self) -> dict[str, Any]:
-        """The live parameters as they stand."""
-        return self.params.snapshot() if self.params is not None else {}
-
-    def dims(self) -> list[int]:
-        """All shapes, in the order of the arguments: what a kernel takes."""
-        return [size for spec in self.specs.values() for size in spec.shape]
-
-    def cells(self) -> list[int]:
-        """The parameters' cells, in declared order: what a kernel takes."""
-        values = self.values()
-        return [p.pack(values[p.name]) for p in self.stage.declaration.parameters if p.type != "string"]
-
-    def ports(self, triggered: bool) -> list[tuple[str, np.ndarray[Any, Any], _core.StreamHandle | None]]:
-        """What the native loop takes: kind, array and stream handle of every argument."""
-        ports = []
-        for argument in self.stage.declaration.arguments:
-            kind = {Role.IN: "input", Role.OUT: "output", Role.STATE: "state"}[argument.role]
-            if argument.name in self.linked:
-                kind = "linked"
-            elif kind == "input" and triggered:
-                kind, triggered = "trigger", False
-            stream = self.streams.get(argument.name) if kind != "linked" else None
-            ports.append((kind, self.arrays[argument.name], stream.handle if stream is not None else None))
-        return ports
-
-    def callback(self) -> Callable[[], int] | None:
-        """The unit as the loop calls it in the interpreter; None for a compiled one."""
-        if self.kernel_address:
-            return None
-        function = self.device.step if self.device is not None else self.stage.unit  # type: ignore[attr-defined]
-        arrays = list(self.arrays.values())
-        core = self.params.core if self.params is not None else None
-        values, seen = self.values(), core.generation if core is not None else 0
-
-        def step() -> int:
-            nonlocal values, seen
-            try:
-                if core is not None and core.generation != seen:
-                    seen, values = core.generation, self.values()
-                return int(function(*arrays, **values) or 0)
-            except Exception as error:  # whatever a user's code raises: the loop stops and its record tells
-                self.error = f"{type(error).__name__}: {error}"
-                self.error_traceback = traceback.format_exc()
-                return RAISED
-
-        return step
-
-    def describe_failure(self, code: int) -> tuple[str, str]:
-        """Message and traceback of a failed call; a compiled unit is called once more to learn what it raised."""
-        if code != RAISED:
-            return f"returned {code}; units return None or 0 for a good frame", ""
-        if not self.error and self.kernel_address:
-            from framebus.unit.kernel import replay_error
-
-            copies = [array.copy() for array in self.arrays.values()]
-            self.error = replay_error(self.stage.unit, copies, self.values())  # type: ignore[arg-type]
-        return self.error or "raised", self.error_traceback
-
-    def close(self) -> None:
-        """Give streams and parameters back; the streams stay."""
-        for stream in self.streams.values():
-            stream.close()
-        if self.params is not None:
-            self.params.release()
-            self.params.close()
+    stage: BoundStage
+    argument: str
 
 
-def bind(stages: Sequence[Stage], triggered: bool = True) -> list[BoundStage]:
+def bind(stages: Sequence[Stage], trigger: Trigger = "stream") -> list[BoundStage]:
     """Bind the stages of one loop, in order. Inputs that an earlier stage puts out are linked to its array.
 
     Raises:
         BindingError: says which argument of which unit, what it got and what was expected.
-        StreamNotFound, StreamFormatError, ParameterError, UsageError: likewise.
+        ParameterError: a parameter is unknown, or its value is outside its range.
+        UsageError: another process runs a unit of that name with live parameters.
+        UnitError: a device could not be set up.
     """
     bound: list[BoundStage] = []
+    made: dict[str, _Made] = {}
     try:
-        for stage in stages:
-            bound.append(_bind(stage, bound, triggered and not bound))
-    except BaseException:
+        for i, stage in enumerate(stages):
+            _check(stage, [done.label for done in bound])
+            bound.append(BoundStage(stage))
+            _prepare(bound[-1], made, trigger if i == 0 else None)
+            _note_outputs(bound[-1], made)
+        _check_feedback(bound[0], made, trigger)
         for done in bound:
-            close_device(done)
-            done.close()
+            done.params = _params(done.stage)
+        for done in bound:
+            _open_outputs(done)
+    except BaseException as error:
+        for done in reversed(bound):
+            if said := done.close():
+                error.add_note(f"unit '{done.label}': {said}")
         raise
     return bound
 
 
-def close_device(bound: BoundStage) -> None:
-    """Run a device's ``teardown``, if the stage has one."""
-    if bound.device is not None:
-        device, bound.device = bound.device, None
-        device.teardown()
+# ---- what needs no stream ------------------------------------------------------------------------------------------
 
 
-def _bind(stage: Stage, before: Sequence[BoundStage], triggered: bool) -> BoundStage:
-    _check_names(stage)
+def _check(stage: Stage, labels: Sequence[str]) -> None:
+    label, declaration = stage.label, stage.declaration
+    with _about(f"unit '{label}': the name under which it runs"):
+        check_name(label)
+    if label in labels:
+        raise BindingError(f"two units of this loop are called '{label}'; give one of them another name")
+    arguments = [argument.name for argument in (*declaration.inputs(), *declaration.outputs())]
+    for name in arguments:
+        if name not in stage.streams:
+            raise BindingError(f"unit '{label}': no stream is given for argument '{name}'")
+    for name in stage.streams:
+        if name not in arguments:
+            raise BindingError(
+                f"unit '{label}' has no stream argument '{name}'; it has: {', '.join(arguments)}"
+            )
+    outputs = [argument.name for argument in declaration.outputs()]
+    lengths = stage.history if isinstance(stage.history, Mapping) else dict.fromkeys(outputs, stage.history)
+    for name, length in lengths.items():
+        if name not in outputs:
+            raise BindingError(
+                f"unit '{label}': history is given for '{name}', which is no output; it has: {', '.join(outputs)}"
+            )
+        if not isinstance(length, int) or length < 0:
+            raise BindingError(f"unit '{label}', argument '{name}': history is {length!r}, expected 0 or more")
+    initial_values(stage)
+    for argument in (*declaration.inputs(), *declaration.outputs()):
+        _name(stage, argument)
+
+
+def initial_values(stage: Stage) -> dict[str, Any]:
+    """The parameters given, as their types hold them.
+
+    Raises:
+        ParameterError: the unit has no such parameter, or the value is outside its range.
+    """
+    checked = {}
+    for name, value in stage.parameters.items():
+        try:
+            checked[name] = stage.declaration.parameter(name).check(value)
+        except ParameterError as error:
+            raise ParameterError(f"unit '{stage.label}': {error}") from None
+    return checked
+
+
+def _name(stage: Stage, argument: Argument) -> StreamName:
+    """The stream's name, which must be that of a whole stream."""
+    allowed = _INPUT_NAMES if argument.role is Role.IN else _OUTPUT_NAMES
+    with _about(_where(stage, argument.name)):
+        parsed = parse(stage.streams[argument.name])
+        return require(parsed, allowed=allowed, context=f"{argument.role.value} of a unit")
+
+
+def _key(name: StreamName) -> str:
+    """The same for every way to write the name of one stream."""
+    return f"@L:{name.name}" if name.local else os.path.realpath(stream_path(name))
+
+
+# ---- one stage: inputs, device, shapes, code ---------------------------------------------------------------------------
+
+
+def _prepare(bound: BoundStage, made: Mapping[str, _Made], trigger: Trigger | None) -> None:
+    """Everything but what is made in shared memory. ``trigger`` is None for stages after the first."""
+    stage = bound.stage
     declaration = stage.declaration
-    produced = {
-        done.stage.streams[a.name]: (done, a.name)
-        for done in before
-        for a in done.stage.declaration.outputs()
-    }
-    device = _device(stage)
-    streams: dict[str, Stream] = {}
-    params: Params | None = None
+    inputs: dict[str, ArraySpec] = {}
+    for i, argument in enumerate(declaration.inputs()):
+        name = _name(stage, argument)
+        source = made.get(_key(name))
+        if source is not None:
+            bound.linked.add(argument.name)
+            inputs[argument.name] = source.stage.specs[source.argument]
+            bound.arrays[argument.name] = source.stage.arrays[source.argument]
+            continue
+        if trigger is None and i == 0:
+            raise BindingError(
+                f"{_where(stage, argument.name)}: stream '{name}' is no output of an earlier unit of this loop, so its "
+                "frames could not trigger the unit; fuse units in the order in which they feed each other"
+            )
+        stream = bound.streams[argument.name] = _open_input(stage, argument.name, name)
+        inputs[argument.name] = ArraySpec(stream.shape, stream.dtype)
+        triggers = i == 0 and trigger in ("stream", "once")
+        bound.arrays[argument.name] = _array(inputs[argument.name])
+        if not triggers:
+            _read_as_it_stands(stage, argument.name, stream, bound.arrays[argument.name])
+    bound.device = _set_up(stage)
     try:
-        inputs: dict[str, ArraySpec] = {}
-        arrays: dict[str, np.ndarray[Any, Any]] = {}
-        linked: set[str] = set()
-        for i, argument in enumerate(declaration.inputs()):
-            name = stage.streams[argument.name]
-            if name in produced:
-                source, output = produced[name]
-                inputs[argument.name], arrays[argument.name] = source.specs[output], source.arrays[output]
-                linked.add(argument.name)
-            else:
-                stream = _input(stage, argument.name, name, must_have_frame=not (triggered and i == 0))
-                streams[argument.name] = stream
-                inputs[argument.name] = ArraySpec(stream.shape, stream.dtype)
-        resolver = device if device is not None else declaration
-        specs = resolver.resolve(inputs, _existing_outputs(stage))
-        for argument in declaration.outputs():
-            streams[argument.name] = _output(stage, argument.name, specs[argument.name])
-        for argument in declaration.arguments:
-            if argument.name not in linked:
-                arrays[argument.name] = _array(specs[argument.name])
-        _start_from_last_frame(stage, streams, arrays)
-        ordered = {argument.name: arrays[argument.name] for argument in declaration.arguments}
-        address = 0
+        resolver = declaration if bound.device is None else bound.device
+        bound.specs = resolver.resolve(inputs, _existing_outputs(stage))
         if isinstance(stage.unit, FunctionUnit) and stage.unit.compiled:
             from framebus.unit.kernel import compile_kernel
 
-            address = compile_kernel(stage.unit, specs).address
-        params = _params(stage)
-        return BoundStage(stage, dict(specs), streams, ordered, linked, params, address, device)
-    except BaseException:
-        for stream in streams.values():
-            stream.close()
-        if device is not None:
-            device.teardown()
+            bound.kernel_address = compile_kernel(stage.unit, bound.specs).address
+    except BindingError as error:
+        if stage.label != declaration.name:
+            raise BindingError(f"{error} (it runs as '{stage.label}')") from error
         raise
+    bound.arrays = {
+        argument.name: bound.arrays[argument.name]
+        if argument.role is Role.IN
+        else _array(bound.specs[argument.name])
+        for argument in declaration.arguments
+    }
 
 
-def _check_names(stage: Stage) -> None:
-    declaration = stage.declaration
-    arguments = [a.name for a in (*declaration.inputs(), *declaration.outputs())]
-    for name in arguments:
-        if name not in stage.streams:
-            raise BindingError(f"unit '{stage.label}': no stream is given for argument '{name}'")
-    parameters = {p.name for p in declaration.parameters}
-    for name in stage.streams:
-        if name not in arguments:
-            hint = ", ".join([*arguments, *sorted(parameters)])
-            raise BindingError(f"unit '{stage.label}' has no stream argument '{name}'; it has: {hint}")
-    for name in stage.parameters:
-        declaration.parameter(name)
+def _open_input(stage: Stage, argument: str, name: StreamName) -> Stream:
+    with _about(_where(stage, argument)):
+        return open_stream(str(name))
 
 
-def _device(stage: Stage) -> Unit | None:
-    if isinstance(stage.unit, FunctionUnit):
-        return None
-    device = stage.unit() if isinstance(stage.unit, type) else stage.unit
-    try:
-        device.setup()
-    except BaseException:
-        device.teardown()
-        raise
-    return device
-
-
-def _input(stage: Stage, argument: str, name: str, *, must_have_frame: bool) -> Stream:
-    try:
-        stream = open_stream(name)
-    except StreamNotFound as error:
-        raise BindingError(f"unit '{stage.label}', argument '{argument}': {error}") from None
-    if must_have_frame and stream.count == 0:
-        stream.close()
+def _read_as_it_stands(
+    stage: Stage, argument: str, stream: Stream, array: np.ndarray[Any, Any]
+) -> None:
+    if stream.count == 0:
         raise BindingError(
-            f"unit '{stage.label}', argument '{argument}': stream '{name}' has no frame yet, and it is read as it stands; "
+            f"{_where(stage, argument)}: stream '{stream.name}' has no frame yet, and it is read as it stands; "
             "write a first frame to it"
         )
-    if "[" in name:
-        stream.close()
-        raise BindingError(
-            f"unit '{stage.label}', argument '{argument}': a unit reads whole streams, '{name}' is a slice"
-        )
-    return stream
+    with _about(_where(stage, argument)):
+        stream.read(out=array)
 
 
-def _existing_outputs(stage: Stage) -> dict[str, ArraySpec]:
-    """Output streams that are there and in use; what a dead process left behind does not bind anybody."""
-    found = {}
-    for argument in stage.declaration.outputs():
-        try:
-            stream = open_stream(stage.streams[argument.name])
-        except FramebusError:
-            continue
-        header = stream.header()
-        alive = (
-            stream.handle.last_writer_alive
-            if stream.handle.last_writer
-            else _core.process_alive(header["creator_pid"])
-        )
-        if alive:
-            found[argument.name] = ArraySpec(stream.shape, stream.dtype)
-        stream.close()
-    return found
-
-
-def _output(stage: Stage, argument: str, spec: ArraySpec) -> Stream:
-    name = stage.streams[argument]
-    if "[" in name:
-        raise BindingError(
-            f"unit '{stage.label}', argument '{argument}': a unit writes whole streams, '{name}' is a slice"
-        )
-    if name.startswith("@"):
-        return create(name, shape=spec.shape, dtype=spec.dtype, history=stage.history_of(argument))
-    return connect(name, shape=spec.shape, dtype=spec.dtype, history=stage.history_of(argument))
+def _set_up(stage: Stage) -> Unit | None:
+    if isinstance(stage.unit, FunctionUnit):
+        return None
+    try:
+        device = stage.unit() if isinstance(stage.unit, type) else stage.unit
+    except Exception as error:
+        raise UnitError(f"unit '{stage.label}' could not be made: {type(error).__name__}: {error}") from error
+    try:
+        device.setup()
+    except BaseException as error:
+        said = teardown(device)
+        if not isinstance(error, Exception):
+            raise
+        text = f"unit '{stage.label}': setup failed: {type(error).__name__}: {error}"
+        raise UnitError(f"{text}; {said}" if said else text) from error
+    return device
 
 
 def _array(spec: ArraySpec) -> np.ndarray[Any, Any]:
@@ -305,31 +218,88 @@ def _array(spec: ArraySpec) -> np.ndarray[Any, Any]:
     return room[start : start + size].view(spec.dtype).reshape(spec.shape)
 
 
-def _start_from_last_frame(
-    stage: Stage, streams: Mapping[str, Stream], arrays: Mapping[str, np.ndarray[Any, Any]]
-) -> None:
-    """An output goes on from what its stream holds: a restarted controller does not make the mirror jump."""
+# ---- outputs and parameters --------------------------------------------------------------------------------------------
+
+
+def _note_outputs(bound: BoundStage, made: dict[str, _Made]) -> None:
+    for argument in bound.stage.declaration.outputs():
+        name = _name(bound.stage, argument)
+        other = made.setdefault(_key(name), _Made(bound, argument.name))
+        if other != _Made(bound, argument.name):
+            raise BindingError(
+                f"{_where(bound.stage, argument.name)}: stream '{name}' is output '{other.argument}' of unit "
+                f"'{other.stage.label}' already; a stream has one writer"
+            )
+
+
+def _check_feedback(first: BoundStage, made: Mapping[str, _Made], trigger: Trigger) -> None:
+    inputs = first.stage.declaration.inputs()
+    if trigger != "stream" or not inputs:
+        return
+    name = _name(first.stage, inputs[0])
+    if (own := made.get(_key(name))) is not None:
+        raise BindingError(
+            f"{_where(first.stage, inputs[0].name)}: stream '{name}' is also output '{own.argument}' of unit "
+            f"'{own.stage.label}': the loop would trigger itself without end"
+        )
+
+
+def _existing_outputs(stage: Stage) -> dict[str, ArraySpec]:
+    """Output streams that are there and in use; what a dead process left behind does not bind anybody."""
+    found = {}
     for argument in stage.declaration.outputs():
-        stream = streams[argument.name]
+        name = _name(stage, argument)
+        if name.exists is False:
+            continue
+        try:
+            stream = open_stream(str(name))
+        except (FramebusError, OSError):
+            continue
+        with stream:
+            handle = stream.handle
+            writes = handle.last_writer_alive if handle.last_writer else False
+            if writes or _core.process_alive(stream.header()["creator_pid"]):
+                found[argument.name] = ArraySpec(stream.shape, stream.dtype)
+    return found
+
+
+def _open_outputs(bound: BoundStage) -> None:
+    stage = bound.stage
+    for argument in stage.declaration.outputs():
+        with _about(_where(stage, argument.name)):
+            stream = bound.streams[argument.name] = _output(stage, argument, bound.specs[argument.name])
+            if not stream.handle.writable:
+                raise BindingError(f"this process may not write to {stream.path}; check the file's owner and mode")
+        # It goes on from what its stream holds: a restarted controller does not make the mirror jump.
         frames = stream.history(1) if stream.count else []
         if frames:
-            arrays[argument.name][...] = frames[-1].data
+            bound.arrays[argument.name][...] = frames[-1].data
+
+
+def _output(stage: Stage, argument: Argument, spec: ArraySpec) -> Stream:
+    name, history = _name(stage, argument), stage.history_of(argument.name)
+    if name.exists is False:
+        return create(str(name), shape=spec.shape, dtype=spec.dtype, history=history)
+    if name.exists is None:
+        return connect(str(name), shape=spec.shape, dtype=spec.dtype, history=history)
+    stream = open_stream(str(name))
+    found = ArraySpec(stream.shape, stream.dtype)
+    if found != spec:
+        stream.close()
+        raise BindingError(f"the stream that exists is {found}, expected {spec}, which the unit makes")
+    return stream
 
 
 def _params(stage: Stage) -> Params | None:
     declared = stage.declaration.parameters
     if not declared:
         return None
-    specs = [_param_spec(parameter) for parameter in declared]
-    params = Params.open_or_create(stage.label, specs)
+    params = Params.open_or_create(stage.label, [_param_spec(parameter) for parameter in declared])
     try:
-        checked = {
-            name: stage.declaration.parameter(name).check(value) for name, value in stage.parameters.items()
-        }
         params.claim()
-        if checked:
-            params.update(checked)
+        params.update(initial_values(stage))
     except BaseException:
+        params.release()  # only if it is ours
         params.close()
         raise
     return params
@@ -345,3 +315,19 @@ def _param_spec(parameter: Parameter) -> ParamSpec:
         maximum=limits.maximum if limits is not None else None,
         description=parameter.description,
     )
+
+
+# ---- messages ----------------------------------------------------------------------------------------------------------
+
+
+def _where(stage: Stage, argument: str) -> str:
+    return f"unit '{stage.label}', argument '{argument}'"
+
+
+@contextmanager
+def _about(where: str) -> Iterator[None]:
+    """Errors of streams and of the system become a BindingError that says ``where``."""
+    try:
+        yield
+    except (FramebusError, OSError) as error:
+        raise BindingError(f"{where}: {error}") from error

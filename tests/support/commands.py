@@ -31,7 +31,7 @@ def output(*arguments: str) -> str:
 
 def answer(*arguments: str) -> Any:
     """What a call with ``--json`` that succeeds prints."""
-    return json.loads(output(*arguments, "--json"), parse_constant=lambda name: pytest_fail(name))
+    return json.loads(output(*arguments, "--json"), parse_constant=_refuse)
 
 
 def error(code: int, *arguments: str) -> str:
@@ -45,5 +45,5 @@ def error(code: int, *arguments: str) -> str:
     return lines[0]
 
 
-def pytest_fail(name: str) -> None:
+def _refuse(name: str) -> None:
     raise AssertionError(f"{name} is no JSON")
