@@ -64,8 +64,8 @@ def scoreboard(s: Session) -> npt.NDArray[np.int64]:
 def spread(end: Endpoint, s: Session) -> int:
     """Send frame k to all readers; the time is that of the last reader's copy.
 
-    Readers share CPUs, so one that checks its copy holds up the next. They check 16 elements of every frame and
-    all elements of every 16th, whose time is that of the frame before.
+    Readers share CPUs, so one that checks its copy holds up the next. They check the first and the last element of
+    every frame and all elements of every 16th, whose time is that of the frame before.
     """
     board, out = scoreboard(s), np.empty(s.shape, np.float32)
     times = np.empty(s.trips + s.warmup, np.int64)
@@ -90,8 +90,10 @@ def read(end: Endpoint, s: Session) -> int:
     for k in range(1, s.trips + s.warmup + 1):
         got = end.receive(buffer)
         board[s.index, 1] = NOW()
-        look = got if k % WHOLE == 0 else got.ravel()[:: got.size // 16]
-        wrong += int(np.count_nonzero(look != k))
+        if k % WHOLE == 0:
+            wrong += int(np.count_nonzero(got != k))
+        else:
+            wrong += (got.item(0) != k) + (got.item(got.size - 1) != k)
         board[s.index, 0] = k
     return wrong
 

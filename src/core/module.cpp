@@ -7,6 +7,7 @@ NB_MODULE(_core, module) {
   framebus::register_errors(module);
   framebus::register_platform(module);
   framebus::register_stream(module);
+  framebus::register_frame_reader(module);
   framebus::register_params(module);
   framebus::register_record(module);
   framebus::register_loop(module);

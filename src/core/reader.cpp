@@ -340,10 +340,14 @@ FrameView Reader::view_newest() noexcept {
 std::size_t Reader::copy_trace(std::uint64_t count, std::vector<TraceEntry>& entries) const noexcept {
   const std::size_t available = std::min(map_->layout().trace_entries, entries.size());
   if (available == 0) return 0;
-  std::memcpy(entries.data(), &map_->trace(0), available * sizeof(TraceEntry));
+  std::size_t used = 0;  // an entry costs a cache line from the other core; most traces are short
+  for (; used < available; ++used) {
+    std::memcpy(&entries[used], &map_->trace(used), sizeof(TraceEntry));
+    if (entries[used].pid == 0) break;
+  }
   std::atomic_thread_fence(std::memory_order_acquire);
   // The trace has no history: once a newer frame came it is that frame's.
-  return map_->count() == count && shared(map_->header().write).load(std::memory_order_acquire) == 0 ? available : 0;
+  return map_->count() == count && shared(map_->header().write).load(std::memory_order_acquire) == 0 ? used : 0;
 }
 
 }  // namespace framebus

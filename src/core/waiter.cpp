@@ -100,25 +100,16 @@ void Waiter::release() noexcept {
 
 WaitMode Waiter::choose(const StreamMapPtr& map, std::uint64_t count) noexcept {
   const bool may_register = map->file().writable();
+  const bool automatic = preferred_ == WaitMode::automatic;
   const auto usable = [](Trust& trust) { return trust.polls_left == 0 || --trust.polls_left == 0; };
-  switch (preferred_) {
-    case WaitMode::futex:
-      return may_register ? WaitMode::futex : WaitMode::poll;
-    case WaitMode::semaphore:
-      return usable(semaphore_) && claim(map) ? WaitMode::semaphore : WaitMode::poll;
-    case WaitMode::poll:
-      return WaitMode::poll;
-    case WaitMode::automatic:
-      break;
-  }
-  if (!may_register) return WaitMode::poll;
-  if (count > 0 && map->framebus_writes(count) && usable(futex_)) {
+  // Before the first frame nobody knows who will write: a semaphore is posted by every writer.
+  if (may_register && (preferred_ == WaitMode::futex || (automatic && count > 0)) && map->framebus_writes(count) &&
+      usable(futex_)) {
     release();  // leave the semaphore to a reader that needs one
     return WaitMode::futex;
   }
-  // Before the first frame nobody knows who will write: a semaphore is posted by every writer.
-  if (usable(semaphore_) && claim(map)) return WaitMode::semaphore;
-  return count == 0 ? WaitMode::futex : WaitMode::poll;
+  if ((automatic || preferred_ == WaitMode::semaphore) && usable(semaphore_) && claim(map)) return WaitMode::semaphore;
+  return automatic && may_register && count == 0 ? WaitMode::futex : WaitMode::poll;
 }
 
 // A sleep that the clock ended although a frame had come: was nobody going to wake us, or were we only slow to get up?

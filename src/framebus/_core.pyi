@@ -128,7 +128,7 @@ class StreamHandle:
 
     def read_next(self, out: object, newest: bool, timeout_ns: int, spin_ns: int) -> tuple: ...
 
-    def read_at(self, count: int, out: object) -> object:
+    def read_at(self, count: int, out: object) -> tuple[int, int, int, int] | None:
         """A given frame; None if it is gone or has not come yet."""
 
     def latest(self, timeout_ns: int) -> LatestView: ...
@@ -157,6 +157,13 @@ class StreamHandle:
     def abandon_write(self) -> None: ...
 
 def create_stream(path: str, name: str, size: Sequence[int], datatype: int, history: int, semaphores: int, keywords: int, mode: int, huge_pages: bool, local: bool, must_be_new: bool, initial_keywords: Sequence[tuple[bytes, str, object, bytes | None]]) -> StreamHandle: ...
+
+class FrameReader:
+    """What Stream.read_next does, in one call."""
+
+    def __init__(self, handle: StreamHandle, frame_type: type, make_array: object, shape: object, dtype: object) -> None: ...
+
+    def __call__(self, out: object | None, timeout_s: object | None, spin_us: float, newest: bool) -> object: ...
 
 class ParamSpec:
     """One entry of a parameter set as its file holds it."""

@@ -57,7 +57,7 @@ def test_nan_comes_back(keywords: Keywords) -> None:
 def test_behaves_like_a_dictionary(keywords: Keywords) -> None:
     assert (len(keywords), dict(keywords), keywords.slots) == (0, {}, 4)
     keywords.update(A=1, B=2.5)
-    keywords |= {"C": "text"}  # type: ignore[operator]
+    keywords["C"] = "text"
     assert list(keywords) == ["A", "B", "C"]
     assert keywords == {"A": 1, "B": 2.5, "C": "text"}
     assert repr(keywords) == "Keywords({'A': 1, 'B': 2.5, 'C': 'text'})"

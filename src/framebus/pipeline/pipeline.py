@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
@@ -13,11 +13,12 @@ from framebus.params import Params
 from framebus.pipeline.hosted import HostedProcess
 from framebus.process import ProcessRecord
 from framebus.unit import FunctionUnit, Loop, LoopOptions, Stage, load_unit, start
-from framebus.unit.bind import AnyUnit
-from framebus.unit.device import Unit
+from framebus.unit.bind import initial_values
+from framebus.unit.load import refuse_while_importing
+from framebus.unit.stage import AnyUnit
 
 START_S = 120.0
-"""How long a process may take to start, compiling its units included, in s."""
+"""How long a loop in another process may take to start, compiling its units included, in s."""
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Pipeline:
 
     name: str = "pipeline"
     nodes: list[Node] = field(default_factory=list)
-    _processes: list[HostedProcess] = field(default_factory=list, repr=False)
+    _processes: dict[str, HostedProcess] = field(default_factory=dict, repr=False)
     _loops: list[Loop] = field(default_factory=list, repr=False)
 
     def add(
@@ -76,80 +77,101 @@ class Pipeline:
             parameters: values that differ from the declared defaults.
             name: under which it runs; its own name by default. Unique in the pipeline.
             history: how many past frames its output streams keep: a number for all, or one by argument name.
-            options: trigger, CPU, priority, spinning.
+            options: trigger, CPU, priority, spinning; of fused units the first one has them.
             process: process that it runs in: its own by default, ``""`` for the one that starts the pipeline.
             fuse: loop that it shares; its own by default.
 
         Raises:
-            UsageError: the name is taken. NotFoundError: the unit cannot be found.
+            UsageError: the name is taken, the unit cannot run there, or the pipeline runs.
+            NotFoundError: the unit cannot be found.
         """
+        if self._processes or self._loops:
+            raise UsageError(f"pipeline '{self.name}' runs; stop it before adding units")
         loaded = load_unit(unit) if isinstance(unit, str) else unit
         stage = Stage(loaded, dict(streams), dict(parameters or {}), name, history)
         if any(node.stage.label == stage.label for node in self.nodes):
-            raise UsageError(
-                f"pipeline '{self.name}' has a unit '{stage.label}' already; give this one another name"
-            )
+            raise UsageError(f"pipeline '{self.name}' has a unit '{stage.label}' already; give this one another name")
         where = stage.label if process is None else process
-        if where and not isinstance(loaded, FunctionUnit | type):
-            raise UsageError(
-                f"unit '{stage.label}' is an object of this process; run it here (process='') or add its class"
-            )
-        self.nodes.append(Node(stage, options or LoopOptions(), where, stage.label if fuse is None else fuse))
+        loop = stage.label if fuse is None else fuse
+        _check_place(stage, where)
+        if options is not None and any((node.process, node.fuse) == (where, loop) for node in self.nodes):
+            raise UsageError(f"unit '{stage.label}' shares the loop '{loop}', whose first unit has the options; leave them out")
+        self.nodes.append(Node(stage, options or LoopOptions(), where, loop))
         return self
 
     def start(self, *, timeout_s: float = START_S) -> Self:
         """Start everything, in order of addition. If anything cannot start, all is stopped again.
 
         Raises:
-            UnitError, BindingError, UsageError, StreamNotFound: says which unit and why.
+            BindingError, ParameterError, UsageError, NotFoundError, UnitError: says which unit and why, wherever it runs.
         """
+        refuse_while_importing("start a pipeline")
         if self._processes or self._loops:
             raise UsageError(f"pipeline '{self.name}' runs already")
         try:
-            for process, loops in self._groups().items():
-                if process:
-                    hosted = HostedProcess(process, {"loops": [_plan(nodes) for nodes in loops]})
-                    self._processes.append(hosted)
-                    hosted.wait_ready(timeout_s)
+            for name in dict.fromkeys(node.process for node in self.nodes if node.process):
+                self._processes[name] = HostedProcess(name)  # all at once: they load while others start
+            for nodes in self._groups():
+                if nodes[0].process:
+                    self._processes[nodes[0].process].begin(_plan(nodes), timeout_s)
                 else:
-                    for nodes in loops:
-                        self._loops.append(start([node.stage for node in nodes], nodes[0].options))
+                    self._loops.append(start([node.stage for node in nodes], nodes[0].options))
+            for process in self._processes.values():
+                process.watch()
         except BaseException:
             self._end()
             raise
         return self
 
-    def _groups(self) -> dict[str, list[list[Node]]]:
-        groups: dict[str, dict[str, list[Node]]] = {}
+    def _groups(self) -> list[list[Node]]:
+        """The nodes of every loop, in order of addition."""
+        groups: dict[tuple[str, str], list[Node]] = {}
         for node in self.nodes:
-            groups.setdefault(node.process, {}).setdefault(node.fuse, []).append(node)
-        return {process: list(loops.values()) for process, loops in groups.items()}
+            groups.setdefault((node.process, node.fuse), []).append(node)
+        return list(groups.values())
 
     def records(self) -> dict[str, ProcessRecord]:
-        """Open process records by unit name; the caller closes them."""
-        pids = {process.name: process.pid for process in self._processes}
-        records = {}
-        for node in self.nodes:
-            label = node.stage.label
-            if node.process:
-                records[label] = ProcessRecord.open(f"{label}.{pids[node.process]}")
-            else:
-                records[label] = ProcessRecord.open(label)
-        return records
+        """Open process records by unit name; the caller closes them.
+
+        Raises:
+            UsageError: the pipeline does not run.
+        """
+        if not (self._processes or self._loops):
+            raise UsageError(f"pipeline '{self.name}' does not run; start it")
+        pids = {name: process.pid for name, process in self._processes.items()} | {"": os.getpid()}
+        return {
+            node.stage.label: ProcessRecord.open(f"{node.stage.label}.{pids[node.process]}") for node in self.nodes
+        }
 
     def params(self, name: str) -> Params:
-        """Open the live parameters of a unit; the caller closes them."""
+        """Open the live parameters of a unit; the caller closes them.
+
+        Raises:
+            UsageError: the pipeline has no such unit. NotFoundError: the unit has no parameters, or never ran.
+        """
+        labels = [node.stage.label for node in self.nodes]
+        if name not in labels:
+            raise UsageError(f"pipeline '{self.name}' has no unit '{name}'; it has: {', '.join(labels)}")
         return Params.open(name)
 
     def check(self) -> None:
-        """Raises UnitError if a process or loop has ended."""
-        for process in self._processes:
-            if not process.running:
-                raise UnitError(f"process '{process.name}' has ended: {process.said() or 'it said nothing'}")
+        """See whether all is well.
+
+        Raises:
+            UnitError: a process or loop has ended; says how. Those whose units were to run once may end.
+        """
+        for name, process in self._processes.items():
+            code = process.exit_code
+            if code is not None and not (code == 0 and self._may_end(name)):
+                raise UnitError(f"process '{name}' has ended: {process.fate()}")
         for loop in self._loops:
             if not loop.running:
-                loop.stop()
-                raise UnitError(f"loop '{loop.record.unit}' has ended")
+                loop.stop()  # raises what ended it
+                if not any(n.stage.label == loop.name and n.options.trigger == "once" for n in self.nodes):
+                    raise UnitError(f"loop '{loop.name}' has ended")
+
+    def _may_end(self, process: str) -> bool:
+        return all(nodes[0].options.trigger == "once" for nodes in self._groups() if nodes[0].process == process)
 
     def stop(self) -> None:
         """Stop everything in reverse order. Streams stay.
@@ -162,15 +184,17 @@ class Pipeline:
             raise UnitError("\n".join(said))
 
     def _end(self) -> list[str]:
+        """Stop everything; what had failed."""
         said = []
-        for loop in reversed(self._loops):
+        while self._loops:
             try:
-                loop.stop()
+                self._loops.pop().stop()
             except UnitError as error:
                 said.append(str(error))
-        said += [text for process in reversed(self._processes) if (text := process.end())]
-        self._loops.clear()
-        self._processes.clear()
+        while self._processes:
+            _, process = self._processes.popitem()
+            if text := process.end():
+                said.append(text)
         return said
 
     def __enter__(self) -> Self:
@@ -185,22 +209,30 @@ class Pipeline:
             self._end()
 
 
+def _check_place(stage: Stage, process: str) -> None:
+    """Another process must be able to find the unit."""
+    if not process:
+        return
+    here = "run it here (process='')"
+    if not isinstance(stage.unit, FunctionUnit | type):
+        raise UsageError(f"unit '{stage.label}' is an object of this process; {here}, or add its class")
+    use = stage.declaration.use
+    if use.startswith("__main__:"):
+        raise UsageError(f"unit '{stage.label}' has no file that another process could import; {here}, or put it in one")
+    if "<locals>" in use:
+        raise UsageError(f"unit '{stage.label}' stands inside a function; {here}, or move it to module level")
+
+
 def _plan(nodes: list[Node]) -> dict[str, Any]:
     """The JSON form of one loop."""
-    options = asdict(nodes[0].options)
-    if math.isinf(options["spin_us"]):
-        options["spin_us"] = 1e16  # JSON has no infinity; the loop takes this for one
-    return {"options": options, "stages": [_stage_plan(node.stage) for node in nodes]}
+    return {"options": asdict(nodes[0].options), "stages": [_stage_plan(node.stage) for node in nodes]}
 
 
 def _stage_plan(stage: Stage) -> dict[str, Any]:
-    unit = stage.unit
-    declaration = unit if isinstance(unit, FunctionUnit) else unit.declaration
-    assert isinstance(unit, FunctionUnit) or (isinstance(unit, type) and issubclass(unit, Unit))
     return {
-        "use": declaration.use,
-        "streams": dict(stage.streams),
-        "parameters": dict(stage.parameters),
+        "use": stage.declaration.use,
+        "streams": {argument: os.fspath(name) for argument, name in stage.streams.items()},
+        "parameters": initial_values(stage),
         "name": stage.name,
         "history": dict(stage.history) if isinstance(stage.history, Mapping) else stage.history,
     }

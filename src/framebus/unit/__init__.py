@@ -4,11 +4,11 @@ import sys
 from types import ModuleType
 
 from framebus.unit.arrays import Argument, Array, ArraySpec, In, Out, Role, State
-from framebus.unit.bind import Stage
 from framebus.unit.declare import Declaration, FunctionUnit, Parameter, Range, unit
 from framebus.unit.device import Unit
 from framebus.unit.load import load_unit
 from framebus.unit.loop import Loop, LoopOptions, start
+from framebus.unit.stage import Stage
 
 __all__ = [
     "Argument",

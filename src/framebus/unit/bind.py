@@ -30,7 +30,7 @@ _INPUT_NAMES = ["S", "L", "E", "type", "path"]
 _OUTPUT_NAMES = ["S", "L", "E", "N", "path"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Made:
     """An output of a stage of the loop."""
 
@@ -55,7 +55,7 @@ def bind(stages: Sequence[Stage], trigger: Trigger = "stream") -> list[BoundStag
             bound.append(BoundStage(stage))
             _prepare(bound[-1], made, trigger if i == 0 else None)
             _note_outputs(bound[-1], made)
-        _check_feedback(bound[0], made, trigger)
+        _check_feedback(bound, made, trigger)
         for done in bound:
             done.params = _params(done.stage)
         for done in bound:
@@ -225,23 +225,33 @@ def _note_outputs(bound: BoundStage, made: dict[str, _Made]) -> None:
     for argument in bound.stage.declaration.outputs():
         name = _name(bound.stage, argument)
         other = made.setdefault(_key(name), _Made(bound, argument.name))
-        if other != _Made(bound, argument.name):
+        if other.stage is not bound or other.argument != argument.name:
             raise BindingError(
                 f"{_where(bound.stage, argument.name)}: stream '{name}' is output '{other.argument}' of unit "
                 f"'{other.stage.label}' already; a stream has one writer"
             )
 
 
-def _check_feedback(first: BoundStage, made: Mapping[str, _Made], trigger: Trigger) -> None:
-    inputs = first.stage.declaration.inputs()
-    if trigger != "stream" or not inputs:
-        return
-    name = _name(first.stage, inputs[0])
-    if (own := made.get(_key(name))) is not None:
-        raise BindingError(
-            f"{_where(first.stage, inputs[0].name)}: stream '{name}' is also output '{own.argument}' of unit "
-            f"'{own.stage.label}': the loop would trigger itself without end"
-        )
+def _check_feedback(bound: Sequence[BoundStage], made: Mapping[str, _Made], trigger: Trigger) -> None:
+    """Inputs that a later unit of the same loop, or the unit itself, puts out: read as they stand."""
+    for i, done in enumerate(bound):
+        for j, argument in enumerate(done.stage.declaration.inputs()):
+            name = _name(done.stage, argument)
+            own = made.get(_key(name))
+            if own is None or argument.name in done.linked:
+                continue
+            what = f"output '{own.argument}' of unit '{own.stage.label}'"
+            if i == j == 0 and trigger == "stream":
+                raise BindingError(
+                    f"{_where(done.stage, argument.name)}: stream '{name}' is also {what}: the loop would trigger "
+                    "itself without end"
+                )
+            found, expected = done.specs[argument.name], own.stage.specs[own.argument]
+            if found != expected:
+                raise BindingError(
+                    f"{_where(done.stage, argument.name)}: stream '{name}' is {found}, expected {expected}, which is "
+                    f"{what}"
+                )
 
 
 def _existing_outputs(stage: Stage) -> dict[str, ArraySpec]:
@@ -257,8 +267,8 @@ def _existing_outputs(stage: Stage) -> dict[str, ArraySpec]:
             continue
         with stream:
             handle = stream.handle
-            writes = handle.last_writer_alive if handle.last_writer else False
-            if writes or _core.process_alive(stream.header()["creator_pid"]):
+            creator = stream.header()["creator_pid"]
+            if handle.last_writer_alive if handle.last_writer else _core.process_alive(creator):
                 found[argument.name] = ArraySpec(stream.shape, stream.dtype)
     return found
 

@@ -14,6 +14,22 @@ from framebus.errors import NotFoundError, UsageError
 from framebus.unit.declare import FILE_MODULE_PREFIX, FunctionUnit
 from framebus.unit.device import Unit
 
+_importing: list[str] = []
+"""Files and modules that are being imported for their units just now."""
+
+
+def refuse_while_importing(what: str) -> None:
+    """A script whose units are loaded must not run as a whole: it would start itself again and again.
+
+    Raises:
+        UsageError: a module is being imported for its units.
+    """
+    if _importing:
+        raise UsageError(
+            f"{_importing[-1]} tries to {what} while it is imported for its units; put what it does as a script under "
+            "if __name__ == '__main__':"
+        )
+
 
 def load_unit(use: str) -> FunctionUnit | type[Unit]:
     """Import the unit that ``use`` names.
@@ -32,7 +48,11 @@ def load_unit(use: str) -> FunctionUnit | type[Unit]:
         )
     if "<" in name:
         raise UsageError(f"{use!r}: a unit inside a function cannot be imported; move it to module level")
-    module = _load_file(place, use) if _is_path(place) else _import(place, use)
+    _importing.append(place)
+    try:
+        module = _load_file(place, use) if _is_path(place) else _import(place, use)
+    finally:
+        _importing.pop()
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from framebus import _core
-from framebus.errors import UnitError, UsageError, WaitTimeout
+from framebus.errors import BindingError, UnitError, UsageError, WaitTimeout
 from framebus.params import Params
-from framebus.process import ProcessRecord
+from framebus.process import ProcessRecord, State
+from framebus.stream.names import parse
 from framebus.stream.stream import timeout_ns
-from framebus.unit.bind import BoundStage, Stage, bind, close_device
+from framebus.unit.bind import Trigger, bind
+from framebus.unit.load import refuse_while_importing
+from framebus.unit.stage import BoundStage, Stage
 
-Trigger = Literal["stream", "delay", "once", "free"]
+_SLICE_NS = 100_000_000
+"""The longest wait before Python looks whether Ctrl-C was pressed."""
 
 
 @dataclass(frozen=True)
@@ -55,65 +59,70 @@ class LoopOptions:
             raise UsageError(f"priority is {self.priority}, expected 0 (normal) to 99")
 
 
-_running: weakref.WeakSet[Loop] = weakref.WeakSet()
-
-
 class Loop:
-    """A loop of one unit, or of several fused in one thread. Made by ``start``; ends with ``stop`` or a ``with`` block."""
+    """A loop of one unit, or of several fused in one thread. Made by ``start``.
+
+    It runs until ``stop``, the end of its ``with`` block, or the end of the process, whether or not anybody keeps the
+    object. A child that ``fork`` makes has no part in it.
+    """
 
     def __init__(self, bound: list[BoundStage], options: LoopOptions) -> None:
         self._bound = bound
         self._options = options
-        self._native = _core.Loop()
+        self._native: _core.Loop | None = None
         self._records: list[ProcessRecord] = []
-        self._closed = False
-        self._lock = threading.Lock()
+        self._loops = 0
+        self._refusals: list[str] = []
         self._failure: UnitError | None = None
+        self._lock = threading.Lock()
+        native = _core.Loop()
         try:
-            self._build()
+            self._build(native)
+            native.start()
         except BaseException:
-            self._release()
+            self._release([])
             raise
+        self._native = native
 
-    def _build(self) -> None:
+    def _build(self, native: _core.Loop) -> None:
         options = self._options
         triggered = options.trigger in ("stream", "once")
         for i, stage in enumerate(self._bound):
             declaration = stage.stage.declaration
-            first = declaration.inputs()[0].name if declaration.inputs() else ""
-            trigger = stage.stage.streams.get(first, "") if triggered or i else options.trigger
-            record = ProcessRecord.create(stage.label, use=declaration.use, trigger=trigger)
+            trigger = _trigger_name(stage.stage) if triggered or i else ""
+            record = ProcessRecord.create(
+                stage.label, use=_tail(declaration.use, 255), trigger=_tail(trigger or options.trigger, 79)
+            )
             self._records.append(record)
-            self._native.add_stage(
+            native.add_stage(
                 stage.kernel_address,
-                stage.callback(),
+                stage.callback(record),
                 stage.ports(triggered and i == 0),
                 stage.dims(),
-                stage.params.core if stage.params is not None else None,
+                stage.params.core if stage.params is not None and stage.kernel_address else None,
                 stage.cells(),
                 record.core,
             )
-        self._native.configure(
+        native.configure(
             options.trigger,
             round(options.period_s * 1e9),
             options.every_frame,
             -1 if options.spin_us > 4e15 else int(options.spin_us * 1e3),
             -1 if options.cpu is None else options.cpu,
             options.priority,
-            self._bound[0].label,
+            self.name,
         )
-
-    def begin(self) -> Self:
-        """Start the native thread."""
-        _running.add(self)
-        self._native.start()
-        return self
 
     # ---- what it does ----
 
     @property
+    def name(self) -> str:
+        """The name under which its first unit runs."""
+        return self._bound[0].label
+
+    @property
     def records(self) -> list[ProcessRecord]:
-        """The process record of every unit of the loop, in order."""
+        """The process record of every unit of the loop, in order; closed when the loop was stopped."""
         return self._records
 
     @property
@@ -126,17 +135,23 @@ class Loop:
         """The live parameters of the loop's only unit.
 
         Raises:
-            UsageError: the unit has none, or the loop has several units: use ``params_of``.
+            UsageError: the unit has none, the loop was stopped, or it has several units: use ``params_of``.
         """
         if len(self._bound) > 1:
             raise UsageError("this loop has several units; name the one meant: params_of('name')")
-        return self.params_of(self._bound[0].label)
+        return self.params_of(self.name)
 
     def params_of(self, name: str) -> Params:
-        """The live parameters of the unit that runs under ``name``."""
+        """A handle of the live parameters of the unit that runs under ``name``.
+
+        Raises:
+            UsageError: no such unit with parameters, or the loop was stopped.
+        """
+        if self._native is None:
+            raise UsageError(f"the loop was stopped; open what it left behind with Params.open('{name}')")
         for stage in self._bound:
             if stage.label == name and stage.params is not None:
-                return stage.params
+                return Params(stage.params.core)
         raise UsageError(
             f"no unit '{name}' with parameters in this loop; it has {[s.label for s in self._bound]}"
         )
@@ -144,17 +159,20 @@ class Loop:
     @property
     def loops(self) -> int:
         """How many frames it has computed."""
-        return self._native.loops
+        native = self._native
+        return self._loops if native is None else native.loops
 
     @property
     def refusals(self) -> list[str]:
         """What the kernel refused of the placement asked for (CPU, priority); the loop runs without it."""
-        return self._native.refusals
+        native = self._native
+        return self._refusals if native is None else native.refusals
 
     @property
     def running(self) -> bool:
         """Whether the native thread runs."""
-        return not self._closed and not self._native.wait_end(0)
+        native = self._native
+        return native is not None and not native.wait_end(0)
 
     # ---- its end ----
 
@@ -163,48 +181,72 @@ class Loop:
 
         Raises:
             UnitError: a unit failed; the message says which and why. Its outputs keep their last good frame.
-            WaitTimeout: it still runs.
+            WaitTimeout: it still runs, and goes on.
         """
         deadline = None if timeout_s is None else _core.monotonic_ns() + timeout_ns(timeout_s)
-        while not self._closed and not self._native.wait_end(100_000_000):
-            if deadline is not None and _core.monotonic_ns() > deadline:
-                raise WaitTimeout(f"loop '{self._bound[0].label}' still runs after {timeout_s} s")
+        self._refuse_own_thread("wait for")
+        native = self._native
+        while native is not None:
+            left = _SLICE_NS if deadline is None else max(0, deadline - _core.monotonic_ns())
+            if native.wait_end(min(left, _SLICE_NS)):
+                break
+            if left == 0:
+                raise WaitTimeout(f"loop '{self.name}' still runs after {timeout_s} s")
         self.stop()
 
     def stop(self) -> None:
-        """End the loop and give its streams back (they stay). Stopping twice is fine.
+        """End the loop after its frame and give its streams back (they stay). Stopping twice is fine.
 
         Raises:
-            UnitError: a unit had failed.
+            UnitError: a unit had failed, or a device could not be closed.
+            UsageError: a unit tried to stop its own loop.
         """
-        with self._lock:
-            if not self._closed:
-                self._native.request_stop()
-                self._native.join()
-                self._note_failure()
-                self._release()
+        self._refuse_own_thread("stop")
+        native = self._native
+        if native is not None:
+            native.request_stop()
+            while not native.wait_end(_SLICE_NS):
+                pass  # slices: Ctrl-C is answered while a unit takes its time
+            with self._lock:
+                if self._native is not None:
+                    self._finish(native)
         if self._failure is not None:
             raise self._failure
 
-    def _note_failure(self) -> None:
-        failure = self._native.failure
-        if failure is None:
-            return
-        index, code, said = failure
-        message, trace = (said, "") if said else self._bound[index].describe_failure(code)
-        self._records[index].fail(message, trace, code=code)
-        self._failure = UnitError(f"unit '{self._bound[index].label}' failed: {message}")
+    def _refuse_own_thread(self, what: str) -> None:
+        if self._native is not None and threading.get_native_id() == self.record.thread_id:
+            raise UsageError(f"a unit cannot {what} its own loop from within; return a non-zero int to end it")
 
-    def _release(self) -> None:
-        self._closed = True
-        _running.discard(self)
-        for stage in self._bound:
-            close_device(stage)
+    def _finish(self, native: _core.Loop) -> None:
+        """What remains to be done once the thread has ended."""
+        native.join()
+        self._loops, self._refusals = native.loops, native.refusals
+        said = []
+        if native.failure is not None:
+            index, code, text = native.failure
+            stage, record = self._bound[index], self._records[index]
+            if not text:
+                text = stage.describe_failure(code)
+                record.set_message(text, record.traceback)
+            said.append(f"unit '{stage.label}' failed: {text}")
+        self._release(said)
+        if said:
+            self._failure = UnitError("; ".join(said))
+        self._native = None
+
+    def _release(self, said: list[str]) -> None:
+        """Give everything back, and add to ``said`` what went wrong with that."""
+        for stage, record in reversed(list(zip(self._bound, self._records, strict=False))):
+            if trouble := stage.close():
+                record.fail(trouble, record.traceback)
+                said.append(f"unit '{stage.label}': {trouble}")
+        for stage in self._bound[len(self._records) :]:
             stage.close()
         for record in self._records:
-            if self._failure is None:
+            if record.state is not State.ERROR:  # what failed can still be read
                 record.remove()
             record.close()
+        _forget(self)
 
     def __enter__(self) -> Self:
         return self
@@ -221,8 +263,10 @@ def start(stages: Stage | Sequence[Stage], options: LoopOptions | None = None) -
     Several stages are fused: a unit's output goes to the next in memory, every output is still published.
 
     Raises:
-        BindingError, UsageError, StreamNotFound, ParameterError: nothing was started; the message says why.
+        BindingError, ParameterError, UsageError: nothing was started; the message says which unit, what and why.
+        UnitError: a device could not be set up.
     """
+    refuse_while_importing("start units")
     options = options or LoopOptions()
     listed = [stages] if isinstance(stages, Stage) else list(stages)
     if not listed:
@@ -231,14 +275,70 @@ def start(stages: Stage | Sequence[Stage], options: LoopOptions | None = None) -
         raise UsageError(
             f"unit '{listed[0].label}' has no input whose frames could trigger it; use trigger='delay', 'once' or 'free'"
         )
-    return Loop(bind(listed, triggered=options.trigger in ("stream", "once")), options).begin()
+    labels = {stage.label for stage in listed}
+    _reserve(labels)
+    try:
+        loop = Loop(bind(listed, options.trigger), options)
+    except BaseException:
+        _names.difference_update(labels)
+        raise
+    _running.add(loop)
+    return loop
+
+
+# ---- the loops of this process -------------------------------------------------------------------------------------
+
+_running: set[Loop] = set()
+_names: set[str] = set()
+_names_lock = threading.Lock()
+
+
+def _reserve(labels: set[str]) -> None:
+    """Each name once: parameter set and process record go by it."""
+    with _names_lock:
+        taken = labels & _names
+        if taken:
+            raise BindingError(
+                f"unit '{min(taken)}' runs in this process already; stop it, or give this one another name"
+            )
+        _names.update(labels)
+
+
+def _forget(loop: Loop) -> None:
+    _running.discard(loop)
+    _names.difference_update(stage.label for stage in loop._bound)
 
 
 @atexit.register
 def _stop_all() -> None:
     # Native threads must not outlive the interpreter whose arrays they use.
     for loop in list(_running):
-        try:
+        with contextlib.suppress(UnitError):  # told in its record
             loop.stop()
-        except UnitError:
-            continue  # told in its record
+
+
+def _after_fork() -> None:
+    """The threads are the parent's, and so are the devices, records and claims."""
+    global _names_lock
+    for loop in _running:
+        loop._native = None
+    _running.clear()
+    _names.clear()
+    _names_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _trigger_name(stage: Stage) -> str:
+    """The stream of the unit's first input, as the process record shows it."""
+    inputs = stage.declaration.inputs()
+    if not inputs:
+        return ""
+    name = parse(stage.streams[inputs[0].name])
+    return str(name) if name.local or name.path is not None else name.name
+
+
+def _tail(text: str, size: int) -> str:
+    """As much of the end of ``text`` as fits into ``size`` bytes."""
+    return text.encode()[-size:].decode(errors="ignore")

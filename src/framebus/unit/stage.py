@@ -58,7 +58,7 @@ class Stage:
         return self.history.get(argument, 0) if isinstance(self.history, Mapping) else self.history
 
 
-@dataclass
+@dataclass(eq=False)
 class BoundStage:
     """A stage with its streams open, its arrays made and its code ready.
 
