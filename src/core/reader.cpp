@@ -10,7 +10,8 @@ namespace {
 constexpr int copy_attempts = 64;
 constexpr int brief_spins = 64;
 constexpr int glances = 8;
-constexpr int sightings = 3;                // of the same offset, at different frames, before it is believed
+constexpr int sightings = 3;  // of the same offset, at different frames, before it is believed
+constexpr std::int64_t stuck_ns = 20'000'000;
 constexpr std::int64_t settle_ns = 20'000;  // C writers count a frame some 100 ns after they filled its slot
 }  // namespace
 
@@ -81,13 +82,16 @@ void Reader::learn_ring(Counters now) noexcept {
   }
   if (phase == Phase::proven || (offset == 0 && !ring_.trusted)) return believe_ring(now);
   if (phase == Phase::moving) return;
-  if (ring_.agreed == 0 || offset != ring_.rival) {
-    ring_.rival = offset;
-    ring_.agreed = 1;
-  } else if (now.count != ring_.agreed_at) {
-    ++ring_.agreed;
+  const bool agrees = ring_.agreed > 0 && offset == ring_.rival;
+  if (agrees && now.count == ring_.agreed_at) {
+    // No frame came since. A living writer does not stand between filling a slot and counting it for so long.
+    if (monotonic_ns() - ring_.agreed_ns > stuck_ns && map_->last_writer_alive()) believe_ring(now);
+    return;
   }
+  ring_.agreed = agrees ? ring_.agreed + 1 : 1;
+  ring_.rival = offset;
   ring_.agreed_at = now.count;
+  ring_.agreed_ns = monotonic_ns();
   if (ring_.agreed >= sightings) believe_ring(now);
 }
 

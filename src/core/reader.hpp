@@ -108,6 +108,7 @@ class Reader {
     int agreed = 0;           // frames at which another offset was seen, before it is believed
     std::uint64_t rival = 0;  // that offset
     std::uint64_t agreed_at = 0;
+    std::int64_t agreed_ns = 0;
     std::uint64_t slots = 0;  // when the history last advanced, and the count then
     std::uint64_t slots_at = 0;
   } ring_;

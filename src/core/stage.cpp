@@ -11,6 +11,12 @@ namespace framebus {
 namespace {
 constexpr std::size_t copy_below = 16 * 1024;  // smaller triggers are copied: cheaper than being wrong now and then
 constexpr std::size_t cache_line = 64;
+
+void require_writable(const StreamMap& map) {
+  if (!map.file().writable())
+    throw_usage(map.file().path() + ": this process may not write to the stream; check the file's owner and mode");
+}
+
 }  // namespace
 
 // ---- setting up ------------------------------------------------------------------------------------------------
@@ -45,6 +51,7 @@ void Stage::add_port(const Port& port) {
     input.spare = input.room.data() + (cache_line - address % cache_line);
     inputs_.push_back(std::move(input));  // a moved vector keeps its memory
   } else if (port.kind == PortKind::output) {
+    require_writable(*port.stream);
     outputs_.push_back(Output{Writer(port.stream), argument});
   }
 }
@@ -166,6 +173,7 @@ void Stage::follow() {
     if (output.writer.map()->standing() == StreamMap::Standing::gone)
       throw_recreated(output.writer.map()->file().path() + ": an output of the unit was removed while it ran");
     if (const StreamMapPtr next = successor(*output.writer.map())) {
+      require_writable(*next);
       output.writer = Writer(next);
       output.published = 0;
     }

@@ -113,7 +113,7 @@ def _purge(*, quiet: bool) -> list[StreamInfo]:
     for info in stream.streams():
         if info.state == "dead":
             pids = ", ".join(map(str, _mapping(info)))
-            why = f"process {pids} uses it" if pids else "some processes may not be looked into; try as root"
+            why = f"process {pids} uses it" if pids else "another user's; try as root"
             show(f"left {text.safe(info.name)}: {why}")
     if not removed:
         show(f"nothing to remove in {text.safe(str(shm_directory()))}")

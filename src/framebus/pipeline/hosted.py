@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from framebus import errors
 from framebus.errors import FramebusError, UnitError
@@ -81,7 +81,7 @@ class HostedProcess:
         data = line.encode() + b"\n"
         try:
             while data:
-                data = data[cast(int, stdin.write(data)) :]
+                data = data[stdin.write(data) :]
         except BrokenPipeError:
             pass  # it has ended; its answer, or its exit code, tells why
 
@@ -95,7 +95,9 @@ class HostedProcess:
             left = deadline - time.monotonic()
             readable, _, _ = select.select([stdout], [], [], max(0.0, left))
             if not readable:
-                raise UnitError(f"process '{self.name}' was not ready in time: {self.said() or 'it said nothing'}")
+                raise UnitError(
+                    f"process '{self.name}' was not ready in time: {self.said() or 'it said nothing'}"
+                )
             received = os.read(stdout.fileno(), 65536)
             if not received:
                 return b""

@@ -90,12 +90,16 @@ class Pipeline:
         loaded = load_unit(unit) if isinstance(unit, str) else unit
         stage = Stage(loaded, dict(streams), dict(parameters or {}), name, history)
         if any(node.stage.label == stage.label for node in self.nodes):
-            raise UsageError(f"pipeline '{self.name}' has a unit '{stage.label}' already; give this one another name")
+            raise UsageError(
+                f"pipeline '{self.name}' has a unit '{stage.label}' already; give this one another name"
+            )
         where = stage.label if process is None else process
         loop = stage.label if fuse is None else fuse
         _check_place(stage, where)
         if options is not None and any((node.process, node.fuse) == (where, loop) for node in self.nodes):
-            raise UsageError(f"unit '{stage.label}' shares the loop '{loop}', whose first unit has the options; leave them out")
+            raise UsageError(
+                f"unit '{stage.label}' shares loop '{loop}', whose first unit has the options; leave them out"
+            )
         self.nodes.append(Node(stage, options or LoopOptions(), where, loop))
         return self
 
@@ -103,7 +107,7 @@ class Pipeline:
         """Start everything, in order of addition. If anything cannot start, all is stopped again.
 
         Raises:
-            BindingError, ParameterError, UsageError, NotFoundError, UnitError: says which unit and why, wherever it runs.
+            BindingError, ParameterError, UsageError, NotFoundError, UnitError: which unit and why, wherever it runs.
         """
         refuse_while_importing("start a pipeline")
         if self._processes or self._loops:
@@ -140,7 +144,8 @@ class Pipeline:
             raise UsageError(f"pipeline '{self.name}' does not run; start it")
         pids = {name: process.pid for name, process in self._processes.items()} | {"": os.getpid()}
         return {
-            node.stage.label: ProcessRecord.open(f"{node.stage.label}.{pids[node.process]}") for node in self.nodes
+            node.stage.label: ProcessRecord.open(f"{node.stage.label}.{pids[node.process]}")
+            for node in self.nodes
         }
 
     def params(self, name: str) -> Params:
@@ -171,7 +176,9 @@ class Pipeline:
                     raise UnitError(f"loop '{loop.name}' has ended")
 
     def _may_end(self, process: str) -> bool:
-        return all(nodes[0].options.trigger == "once" for nodes in self._groups() if nodes[0].process == process)
+        return all(
+            nodes[0].options.trigger == "once" for nodes in self._groups() if nodes[0].process == process
+        )
 
     def stop(self) -> None:
         """Stop everything in reverse order. Streams stay.
@@ -218,7 +225,9 @@ def _check_place(stage: Stage, process: str) -> None:
         raise UsageError(f"unit '{stage.label}' is an object of this process; {here}, or add its class")
     use = stage.declaration.use
     if use.startswith("__main__:"):
-        raise UsageError(f"unit '{stage.label}' has no file that another process could import; {here}, or put it in one")
+        raise UsageError(
+            f"unit '{stage.label}' has no file that could be imported there; {here}, or put it in one"
+        )
     if "<locals>" in use:
         raise UsageError(f"unit '{stage.label}' stands inside a function; {here}, or move it to module level")
 

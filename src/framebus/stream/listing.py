@@ -12,9 +12,8 @@ import numpy as np
 from framebus import _core
 from framebus.errors import FramebusError
 from framebus.stream.datatypes import DTYPES
-from framebus.stream.mappers import mapped_files
 from framebus.stream.names import SUFFIX, shm_directory
-from framebus.stream.opening import remove_stream
+from framebus.stream.unused import unlink_unused
 
 StreamState = Literal["live", "empty", "dead", "bad"]
 
@@ -60,26 +59,16 @@ def streams(directory: str | os.PathLike[str] | None = None) -> list[StreamInfo]
 def purge(directory: str | os.PathLike[str] | None = None) -> list[StreamInfo]:
     """Remove streams whose writer is dead and that no process maps; returns those removed.
 
-    A process that may not be looked into (another user's) may map anything, so as long as there is one nothing is
-    removed: run it as root where several users share a machine.
+    Streams of other users are left alone: only their owner and root are told whether anybody uses them.
     """
-    dead = [info for info in streams(directory) if info.state == "dead"]
-    users, complete = mapped_files()
-    return [info for info in dead if complete and _remove_unused(info, users)]
+    return [info for info in streams(directory) if info.state == "dead" and _unlink(info)]
 
 
-def _remove_unused(info: StreamInfo, users: dict[tuple[int, int], set[int]]) -> bool:
+def _unlink(info: StreamInfo) -> bool:
     try:
-        handle = _core.StreamHandle.open(str(info.path))
-    except (FramebusError, OSError):
-        return False  # removed or replaced since it was listed
-    try:
-        if _writer(handle)[1] or users.get((handle.device, handle.inode)):
-            return False
-        remove_stream(handle)
-        return True
-    finally:
-        handle.close()
+        return unlink_unused(info.path)
+    except OSError:
+        return False  # not ours, or gone already
 
 
 def _writer(handle: _core.StreamHandle) -> tuple[int, bool]:

@@ -252,9 +252,9 @@ class Stream:
             StreamRecreated: the stream was made anew with another shape or dtype.
         """
         if self._slices is None:
-            return self._read_next(out, timeout_s, spin_us, newest)  # type: ignore[no-any-return]
+            return self._read_next(out, timeout_s, spin_us, newest)  # type: ignore[return-value]
         self._destination(out)
-        frame: Frame = self._read_next(None, timeout_s, spin_us, newest)
+        frame: Frame = self._read_next(None, timeout_s, spin_us, newest)  # type: ignore[assignment]
         return frame._replace(data=self._slices.apply(frame.data))
 
     def frames(

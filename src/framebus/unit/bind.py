@@ -94,7 +94,9 @@ def _check(stage: Stage, labels: Sequence[str]) -> None:
                 f"unit '{label}': history is given for '{name}', which is no output; it has: {', '.join(outputs)}"
             )
         if not isinstance(length, int) or length < 0:
-            raise BindingError(f"unit '{label}', argument '{name}': history is {length!r}, expected 0 or more")
+            raise BindingError(
+                f"unit '{label}', argument '{name}': history is {length!r}, expected 0 or more"
+            )
     initial_values(stage)
     for argument in (*declaration.inputs(), *declaration.outputs()):
         _name(stage, argument)
@@ -128,7 +130,7 @@ def _key(name: StreamName) -> str:
     return f"@L:{name.name}" if name.local else os.path.realpath(stream_path(name))
 
 
-# ---- one stage: inputs, device, shapes, code ---------------------------------------------------------------------------
+# ---- one stage: inputs, device, shapes, code -----------------------------------------------------------------------
 
 
 def _prepare(bound: BoundStage, made: Mapping[str, _Made], trigger: Trigger | None) -> None:
@@ -180,9 +182,7 @@ def _open_input(stage: Stage, argument: str, name: StreamName) -> Stream:
         return open_stream(str(name))
 
 
-def _read_as_it_stands(
-    stage: Stage, argument: str, stream: Stream, array: np.ndarray[Any, Any]
-) -> None:
+def _read_as_it_stands(stage: Stage, argument: str, stream: Stream, array: np.ndarray[Any, Any]) -> None:
     if stream.count == 0:
         raise BindingError(
             f"{_where(stage, argument)}: stream '{stream.name}' has no frame yet, and it is read as it stands; "
@@ -218,7 +218,7 @@ def _array(spec: ArraySpec) -> np.ndarray[Any, Any]:
     return room[start : start + size].view(spec.dtype).reshape(spec.shape)
 
 
-# ---- outputs and parameters --------------------------------------------------------------------------------------------
+# ---- outputs and parameters ----------------------------------------------------------------------------------------
 
 
 def _note_outputs(bound: BoundStage, made: dict[str, _Made]) -> None:
@@ -279,7 +279,9 @@ def _open_outputs(bound: BoundStage) -> None:
         with _about(_where(stage, argument.name)):
             stream = bound.streams[argument.name] = _output(stage, argument, bound.specs[argument.name])
             if not stream.handle.writable:
-                raise BindingError(f"this process may not write to {stream.path}; check the file's owner and mode")
+                raise BindingError(
+                    f"this process may not write to {stream.path}; check the file's owner and mode"
+                )
         # It goes on from what its stream holds: a restarted controller does not make the mirror jump.
         frames = stream.history(1) if stream.count else []
         if frames:
@@ -327,7 +329,7 @@ def _param_spec(parameter: Parameter) -> ParamSpec:
     )
 
 
-# ---- messages ----------------------------------------------------------------------------------------------------------
+# ---- messages ------------------------------------------------------------------------------------------------------
 
 
 def _where(stage: Stage, argument: str) -> str:

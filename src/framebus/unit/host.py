@@ -77,7 +77,7 @@ class Host:
                 loop.stop()
             except UnitError as error:
                 self.code = self.code or 1
-                print(error, file=sys.stderr, flush=True)
+                sys.stderr.write(f"{error}\n")
 
     def _over(self) -> bool:
         if not self._complete:

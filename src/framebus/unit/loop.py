@@ -215,7 +215,9 @@ class Loop:
 
     def _refuse_own_thread(self, what: str) -> None:
         if self._native is not None and threading.get_native_id() == self.record.thread_id:
-            raise UsageError(f"a unit cannot {what} its own loop from within; return a non-zero int to end it")
+            raise UsageError(
+                f"a unit cannot {what} its own loop from within; return a non-zero int to end it"
+            )
 
     def _finish(self, native: _core.Loop) -> None:
         """What remains to be done once the thread has ended."""
@@ -273,58 +275,63 @@ def start(stages: Stage | Sequence[Stage], options: LoopOptions | None = None) -
         raise UsageError("start() needs at least one stage")
     if options.trigger == "stream" and not listed[0].declaration.inputs():
         raise UsageError(
-            f"unit '{listed[0].label}' has no input whose frames could trigger it; use trigger='delay', 'once' or 'free'"
+            f"unit '{listed[0].label}' has no input whose frames trigger it; use trigger='delay', 'once' or 'free'"
         )
     labels = {stage.label for stage in listed}
     _reserve(labels)
     try:
         loop = Loop(bind(listed, options.trigger), options)
     except BaseException:
-        _names.difference_update(labels)
+        _here.names.difference_update(labels)
         raise
-    _running.add(loop)
+    _here.loops.add(loop)
     return loop
 
 
 # ---- the loops of this process -------------------------------------------------------------------------------------
 
-_running: set[Loop] = set()
-_names: set[str] = set()
-_names_lock = threading.Lock()
+
+class _Registry:
+    """The loops that were not stopped, and the names of their units."""
+
+    def __init__(self) -> None:
+        self.loops: set[Loop] = set()
+        self.names: set[str] = set()
+        self.lock = threading.Lock()
+
+
+_here = _Registry()
 
 
 def _reserve(labels: set[str]) -> None:
     """Each name once: parameter set and process record go by it."""
-    with _names_lock:
-        taken = labels & _names
+    with _here.lock:
+        taken = labels & _here.names
         if taken:
             raise BindingError(
                 f"unit '{min(taken)}' runs in this process already; stop it, or give this one another name"
             )
-        _names.update(labels)
+        _here.names.update(labels)
 
 
 def _forget(loop: Loop) -> None:
-    _running.discard(loop)
-    _names.difference_update(stage.label for stage in loop._bound)
+    _here.loops.discard(loop)
+    _here.names.difference_update(stage.label for stage in loop._bound)
 
 
 @atexit.register
 def _stop_all() -> None:
     # Native threads must not outlive the interpreter whose arrays they use.
-    for loop in list(_running):
+    for loop in list(_here.loops):
         with contextlib.suppress(UnitError):  # told in its record
             loop.stop()
 
 
 def _after_fork() -> None:
     """The threads are the parent's, and so are the devices, records and claims."""
-    global _names_lock
-    for loop in _running:
+    for loop in _here.loops:
         loop._native = None
-    _running.clear()
-    _names.clear()
-    _names_lock = threading.Lock()
+    _here.__init__()  # type: ignore[misc]
 
 
 os.register_at_fork(after_in_child=_after_fork)

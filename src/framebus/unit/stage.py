@@ -123,8 +123,10 @@ class BoundStage:
         """
         if self.kernel_address:
             return None
-        unit = self.device.step if self.device is not None else self.stage.unit  # type: ignore[attr-defined]
-        arrays = [self._as_given(argument.name, argument.role) for argument in self.stage.declaration.arguments]
+        unit: Any = self.stage.unit if self.device is None else self.device.step  # type: ignore[attr-defined]
+        arrays = [
+            self._as_given(argument.name, argument.role) for argument in self.stage.declaration.arguments
+        ]
         # A handle of its own: the user may close those that the loop gives away.
         params = Params(self.params.core) if self.params is not None else None
 
@@ -145,7 +147,7 @@ class BoundStage:
         return view
 
     def describe_failure(self, code: int) -> str:
-        """What went wrong in a call that gave this code; a compiled unit is called once more to learn what it raised."""
+        """What went wrong in a call that gave this code; a compiled unit is called once more to learn it."""
         if code != RAISED:
             return f"returned {code}; units return None or 0 for a good frame"
         if not self._raised and self.kernel_address:
@@ -190,5 +192,7 @@ def _code(returned: Any) -> int:
     try:
         code = operator.index(returned)
     except TypeError:
-        raise TypeError(f"the unit returned {returned!r}, expected None or an int: 0 for a good frame") from None
+        raise TypeError(
+            f"the unit returned {returned!r}, expected None or an int: 0 for a good frame"
+        ) from None
     return max(-_LARGEST_CODE, min(code, _LARGEST_CODE))  # beyond 32 bits a code must not become 0
