@@ -1,7 +1,9 @@
 #include "core/handle.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <thread>
 #include <utility>
 
 #include "core/errors.hpp"
@@ -14,6 +16,8 @@ namespace {
 
 constexpr std::int64_t slice_ns = 50'000'000;        // the longest sleep before looking around
 constexpr std::int64_t nap_ns = 1'000'000;           // while a writer is in the way: it is gone in a moment, or dead
+constexpr int moment = 30;                           // so many naps a writer may be in the way
+constexpr int long_moment = 250;                     // and so many may pass until a history is understood
 constexpr std::int64_t look_again_ns = 100'000'000;  // how often the file is asked whether it still has its name
 constexpr std::size_t copy_without_gil = 64 * 1024;  // shorter copies cost less than giving the GIL away
 
@@ -284,8 +288,16 @@ std::uint64_t StreamHandle::wait_newer(std::uint64_t count, std::int64_t timeout
 std::optional<FrameInfo> StreamHandle::read_at(std::uint64_t count, void* pixels) {
   const Use use(*this);
   reader_.set_writer_dead(map()->last_writer() > 0 && !map_->last_writer_alive());
+  const StreamMapPtr keep = map_;
   FrameInfo info;
-  const bool read = reader_.at(count, pixels, info);
+  bool read = reader_.at(count, pixels, info);
+  // The newest frame may have a writer in its way, who is gone in a moment; an older one only goes farther away.
+  for (int attempt = 0; !read && attempt < (reader_.learning() ? long_moment : moment) && count == keep->count();
+       ++attempt) {
+    const nb::gil_scoped_release released;
+    std::this_thread::sleep_for(std::chrono::nanoseconds(nap_ns));
+    read = reader_.at(count, pixels, info);
+  }
   reader_.set_writer_dead(false);
   return read ? std::optional<FrameInfo>(info) : std::nullopt;
 }

@@ -10,9 +10,9 @@ namespace {
 constexpr int copy_attempts = 64;
 constexpr int brief_spins = 64;
 constexpr int glances = 8;
-constexpr int sightings = 3;  // of the same offset, at different frames, before it is believed
-constexpr std::int64_t stuck_ns = 20'000'000;
+constexpr int sightings = 16;               // of the same offset, at different frames, before it is believed
 constexpr std::int64_t settle_ns = 20'000;  // C writers count a frame some 100 ns after they filled its slot
+constexpr std::int64_t quiet_ns = 200'000'000;
 }  // namespace
 
 void Reader::rebase(StreamMapPtr map) noexcept {
@@ -40,8 +40,7 @@ bool Reader::glance(Counters& counters) const noexcept {
   return false;
 }
 
-// Looks on for a moment. A slot filled before our eyes proves in which order the two counters stand; where nothing
-// changes for so long, or the step seen is that of cnt0 alone, they most likely stand as they do between two frames.
+// Looks on for a moment. A slot filled before our eyes proves that nothing was due when we looked first.
 Reader::Phase Reader::settle(Counters& counters) const noexcept {
   const std::int64_t until = monotonic_ns() + settle_ns;
   bool moved = false;
@@ -55,9 +54,9 @@ Reader::Phase Reader::settle(Counters& counters) const noexcept {
       const std::uint64_t frames = now.count - counters.count;
       const std::uint64_t slots = now.slots - counters.slots;
       if (frames == 0 && slots == map_->layout().history) continue;  // CBcycle was stored, CBindex is about to be
-      if (frames == 0 && slots == 1) return Phase::proven;           // nothing was due when we looked first
+      if (frames == 0 && slots == 1) return Phase::proven;
       counters = now;
-      if (frames == 1 && slots == 0) return Phase::still;  // it was due, and now is counted (if the history is kept)
+      if (frames == 1 && slots == 0) return Phase::still;  // it was due, and now is counted
       moved = true;
     }
   } while (monotonic_ns() < until);
@@ -69,30 +68,37 @@ void Reader::believe_ring(const Counters& now) noexcept {
   ring_.offset = now.count - now.slots;
   // Where every frame since the stream was made has its slot, all of them are known; else those from now on.
   ring_.first = ring_.offset == 0 ? 1 : now.count;
+  confirm_ring(now);
+}
+
+void Reader::confirm_ring(const Counters& now) noexcept {
   ring_.last = now.count;
+  ring_.writer = map_->last_writer();
   ring_.agreed = 0;
+}
+
+// Nothing has changed for so long that no writer is in the middle of a frame.
+bool Reader::quiet(std::uint64_t count) const noexcept {
+  return ring_.agreed > 0 && ring_.agreed_at == count && ring_.rival + 1 != 0 &&
+         monotonic_ns() - ring_.agreed_ns > quiet_ns;
 }
 
 void Reader::learn_ring(Counters now) noexcept {
   const Phase phase = settle(now);
   const std::uint64_t offset = now.count - now.slots;
-  if (ring_.trusted && offset == ring_.offset) {
-    ring_.last = now.count;
-    return;
-  }
+  if (ring_.trusted && offset == ring_.offset) return confirm_ring(now);
   if (phase == Phase::proven || (offset == 0 && !ring_.trusted)) return believe_ring(now);
   if (phase == Phase::moving) return;
   const bool agrees = ring_.agreed > 0 && offset == ring_.rival;
-  if (agrees && now.count == ring_.agreed_at) {
-    // No frame came since. A living writer does not stand between filling a slot and counting it for so long.
-    if (monotonic_ns() - ring_.agreed_ns > stuck_ns && map_->last_writer_alive()) believe_ring(now);
-    return;
-  }
+  if (agrees && now.count == ring_.agreed_at) return;
   ring_.agreed = agrees ? ring_.agreed + 1 : 1;
   ring_.rival = offset;
   ring_.agreed_at = now.count;
   ring_.agreed_ns = monotonic_ns();
-  if (ring_.agreed >= sightings) believe_ring(now);
+  // One sighting could be of a writer between filling a slot and counting it, be it only because it was interrupted
+  // there. So many in a row could not. And one that was trusted before is shifted by nothing but a writer's death
+  // there.
+  if (ring_.agreed >= sightings && (!ring_.trusted || ring_.writer != map_->last_writer())) believe_ring(now);
 }
 
 void Reader::watch_ring() noexcept {
@@ -100,21 +106,18 @@ void Reader::watch_ring() noexcept {
   if (history < 2) return;
   Counters now;
   if (!glance(now)) return;  // what is known holds for the frames up to ring_.last
-  std::uint64_t offset = now.count - now.slots;
-  if (ring_.trusted && offset + history == ring_.offset) offset = ring_.offset;  // CBcycle stored, CBindex about to be
-  if (ring_.trusted && offset == ring_.offset) {
-    ring_.last = now.count;
-    ring_.agreed = 0;
-    return;
-  }
-  // One less: a slot was filled and its frame not yet counted. If that stays so, a writer died at this point. Anything
-  // else: the history is not kept, or the counter was set back.
+  const std::uint64_t offset = now.count - now.slots;
+  // The same, or CBcycle was stored, and CBindex is about to be.
+  if (ring_.trusted && (offset == ring_.offset || offset + history == ring_.offset)) return confirm_ring(now);
+  // One less: a slot was filled and its frame is not counted yet. Anything else: the history is not kept, or somebody
+  // set the counter back.
   if (ring_.trusted && offset + 1 != ring_.offset) ring_.trusted = false;
   if (now.slots != ring_.slots || now.count < ring_.slots_at) {
     ring_.slots = now.slots;
     ring_.slots_at = now.count;
   }
-  if (now.count - ring_.slots_at < 2) learn_ring(now);
+  ring_.kept = now.count - ring_.slots_at < 2;
+  if (ring_.kept) learn_ring(now);
 }
 
 // Slots of `count` and later were filled again only after count + history - 1 had been counted. So the counter alone
@@ -171,8 +174,10 @@ FrameView Reader::locate(std::uint64_t count, std::uint64_t newest, bool flagged
     const auto slot = static_cast<std::size_t>((count - ring_.offset) % history);
     return {FrameView::Place::counted_slot, map_->slot(slot), slot, count, false};
   }
-  // While a history is known to be kept it is the better proof: wait for it rather than looking at the pixels.
-  if (count != newest || (!flagged && ring_.trusted)) return {};
+  if (count != newest) return {};
+  // Where a history is kept it is the better proof: pixels that are the next frame's already, and not yet counted, look
+  // whole. Wait for it rather than looking at them, unless nothing moves at all.
+  if (!flagged && history > 1 && ring_.kept && (ring_.trusted || !quiet(count))) return {};
   // The flag falls just after the counter moved: wait that moment out rather than reporting a writer in the way.
   for (int spin = 0; spin < brief_spins; ++spin) {
     if (shared(map_->header().write).load(std::memory_order_acquire) == 0)

@@ -43,6 +43,10 @@ class Reader {
   std::uint64_t cursor() const noexcept { return cursor_; }
   void set_cursor(std::uint64_t count) noexcept { cursor_ = count; }
   std::uint64_t retries() const noexcept { return retries_; }
+  // Whether it has yet to be found out which slot of a C writer's history holds which frame.
+  bool learning() const noexcept {
+    return map_->layout().history > 1 && ring_.kept && !ring_.trusted && ring_.agreed > 0;
+  }
   // With the writer known to be dead no slot can change: the whole history may be read, whoever kept it. Unless it died
   // in the middle of a frame: then the slot that it was to fill next stays out of bounds.
   void set_writer_dead(bool dead) noexcept;
@@ -87,7 +91,9 @@ class Reader {
   Phase settle(Counters& counters) const noexcept;
   void watch_ring() noexcept;
   void learn_ring(Counters now) noexcept;
+  bool quiet(std::uint64_t count) const noexcept;
   void believe_ring(const Counters& now) noexcept;
+  void confirm_ring(const Counters& now) noexcept;
   bool ring_holds(std::uint64_t count) const noexcept;
   std::size_t depth(std::uint64_t newest, bool flagged) const noexcept;
   std::uint64_t oldest(std::uint64_t newest, bool flagged) const noexcept;
@@ -101,10 +107,12 @@ class Reader {
   // advances with cnt0, but a moment before it, so that the same two numbers can mean 'frame n is in slot m' or
   // 'frame n + 1 is in slot m, and about to be counted'.
   struct {
-    bool trusted = false;
+    bool kept = true;          // it advances, as far as was seen
+    bool trusted = false;      // it is known which slot holds which frame
     std::uint64_t offset = 0;  // cnt0 minus the number of slots ever written, between two frames
     std::uint64_t first = 0;   // counts for which this is known
     std::uint64_t last = 0;
+    std::int32_t writer = 0;  // who wrote the last of them
     int agreed = 0;           // frames at which another offset was seen, before it is believed
     std::uint64_t rival = 0;  // that offset
     std::uint64_t agreed_at = 0;

@@ -272,9 +272,10 @@ void register_reading(nb::class_<StreamHandle>& type) {
       .def(
           "times",
           [](StreamHandle& self, std::uint64_t after) {
-            std::vector<std::tuple<std::uint64_t, std::int64_t, std::int64_t>> rows;
+            // Counts as signed numbers, for an array of int64: only a damaged header has one beyond.
+            std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t>> rows;
             for (const FrameInfo& info : self.times(after))
-              rows.emplace_back(info.count, info.acquisition_ns, info.write_ns);
+              rows.emplace_back(static_cast<std::int64_t>(info.count), info.acquisition_ns, info.write_ns);
             return rows;
           },
           "after"_a)
@@ -291,7 +292,7 @@ void register_writing(nb::class_<StreamHandle>& type) {
             if (!buffer.is_frame_of(self.map()->layout())) return 0;
             return self.write(buffer.data(), acquisition_ns);
           },
-          "array"_a, "acquisition_ns"_a = 0,
+          "array"_a.none(), "acquisition_ns"_a = 0,
           "Returns the count; 0 when the array is not byte for byte a frame of this stream.")
       .def("begin_write",
            [](StreamHandle& self) {

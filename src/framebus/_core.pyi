@@ -145,7 +145,7 @@ class StreamHandle:
     @cursor.setter
     def cursor(self, arg: int, /) -> None: ...
 
-    def write(self, array: object, acquisition_ns: int = 0) -> int:
+    def write(self, array: object | None, acquisition_ns: int = 0) -> int:
         """
         Returns the count; 0 when the array is not byte for byte a frame of this stream.
         """

@@ -13,6 +13,7 @@ import pytest
 
 import framebus as fb
 from framebus.stream import Stream
+from framebus.stream.keywords import KeywordInput
 from support.c_writer import TYPES, CStream
 from support.processes import Spawner
 
@@ -158,7 +159,12 @@ def test_every_writer_with_every_reader(
         for count, frame in enumerate(past, 1):
             write(frame)
             data, seen = read(rig)
-            assert (data.tobytes(), data.dtype, data.shape, seen) == (frame.tobytes(), dtype, shape, count)
+            assert (data.tobytes(), data.dtype.name, data.shape, seen) == (
+                frame.tobytes(),
+                dtype,
+                shape,
+                count,
+            )
         held = rig.stream.history()
         # A writer that leaves no marks costs its readers one slot; it may be filling that one just now.
         depth = max(1, history - (writer in (by_c_flagged, by_c_unflagged)))
@@ -174,7 +180,11 @@ def test_every_writer_with_every_reader(
 def test_what_we_write_is_read_by_offsets(
     dtype: str, shape: tuple[int, ...], shm_dir: Path, describe: Describe
 ) -> None:
-    keywords = {"GAIN": (0.25, "loop gain"), "N": (-(2**63), ""), "TEXT": ("sixteen bytes :)", "x" * 80)}
+    keywords: KeywordInput = {
+        "GAIN": (0.25, "loop gain"),
+        "N": (-(2**63), ""),
+        "TEXT": ("sixteen bytes :)", "x" * 80),
+    }
     history = len(shape) + 1
     s = fb.create("image", shape=shape, dtype=dtype, history=history, keywords=keywords, keyword_slots=4)
     past = frames(shape, dtype, 6)
@@ -236,9 +246,10 @@ def test_c_reader_is_woken_on_any_semaphore_it_chooses(shm_dir: Path, spawn: Spa
             while c.wait(i, 60):
                 print("got", c.count, c.pixels().tolist())
     """
-    first, second = spawn(program), spawn(program)
-    taken = {process.expect("claimed") for process in (first, second)}
-    assert taken == {"claimed 0", "claimed 1"}
+    first = spawn(program)
+    assert first.expect("claimed") == "claimed 0"
+    second = spawn(program)
+    assert second.expect("claimed") == "claimed 1"
     for n in (1, 2):
         s.write(np.full((2, 2), n))
         for process in (first, second):

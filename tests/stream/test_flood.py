@@ -137,7 +137,7 @@ def test_every_other_way_to_read_gives_whole_frames(
 def test_reader_100_times_slower_than_the_writer(how: str, history: int, shm_dir: Path) -> None:
     CStream.create(shm_dir / "image.im.shm", (16,), "int64", history=history).close()
     reader, s = fb.open("image"), fb.open("image")
-    delivered = missed = 0
+    delivered = missed = last = 0
     with CStream(shm_dir / "image.im.shm") as c:
         for n in range(1, 5001):
             if how == "framebus":
@@ -149,15 +149,15 @@ def test_reader_100_times_slower_than_the_writer(how: str, history: int, shm_dir
                 assert whole(frame)
                 delivered += 1
                 missed += frame.missed
-                assert delivered + missed == frame.count <= n
-        if how == "framebus":
-            assert frame.count >= n - history
-        while reader.count > frame.count:
+                last = frame.count
+                assert delivered + missed == last <= n
+        while last < 5000:
             frame = reader.read_next(timeout_s=0)
             assert whole(frame)
+            last = frame.count
             delivered += 1
             missed += frame.missed
-    assert delivered + missed == n == 5000
+    assert delivered + missed == 5000
 
 
 @pytest.mark.parametrize("history", [0, 32])
@@ -178,7 +178,7 @@ def test_reader_that_does_much_with_each_frame(history: int, shm_dir: Path, spaw
 
 
 NURSERY = """
-    import mmap, os, sys
+    import mmap, os, sys, traceback
     import numpy as np
     import framebus as fb
     n, readers, paced = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
@@ -196,26 +196,33 @@ NURSERY = """
                 received = 0
                 while reader.statistics().cursor < n:
                     frame = reader.read_next(timeout_s=60)
-                    assert (frame.data == frame.count).all()
+                    assert (frame.data == frame.count).all(), (frame, s.count, reader.statistics())
                     received += 1
                     board[i] = frame.count + 1
                 seen = reader.statistics()
                 assert received + seen.frames_missed == n, (received, seen)
                 assert not paced or seen.frames_missed == 0, seen
-                assert seen.unannounced == 0, seen
                 status = 0
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(status)
         children.append(pid)
-    while not board.all():
+    def fine():
+        # Readers get time to go on; one that ended by now failed, and has said why.
         os.sched_yield()
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        assert not (pid and status), "a reader failed"
+
+    while not board.all():
+        fine()
     frame = np.empty(16, np.int64)
     for k in range(1, n + 1):
         frame.fill(k)
         s.write(frame)
         while paced and board.min() < k - 60:
-            os.sched_yield()
-    print("statuses", {os.waitpid(child, 0)[1] for child in children})
+            fine()
+    assert all(os.waitpid(child, 0)[1] == 0 for child in children)
 """
 
 
@@ -223,8 +230,7 @@ NURSERY = """
 def test_32_readers(paced: int, spawn: Spawner) -> None:
     """All of them get every frame if the writer never laps them; if it does, all of them account for every one."""
     nursery = spawn(NURSERY, "3000", "32", str(paced))
-    assert nursery.expect("statuses") == "statuses {0}", nursery.errors
-    assert nursery.wait() == 0
+    assert nursery.wait() == 0, nursery.errors
 
 
 def test_sixty_readers_of_a_c_writer(shm_dir: Path, spawn: Spawner) -> None:
@@ -233,6 +239,6 @@ def test_sixty_readers_of_a_c_writer(shm_dir: Path, spawn: Spawner) -> None:
         's = fb.create("image", shape=16, dtype="int64", history=64)',
         "from support.c_writer import CStream\n"
         '    s = CStream.create(os.environ["MILK_SHM_DIR"] + "/image.im.shm", (16,), "int64", history=64)',
-    ).replace("assert seen.unannounced == 0, seen", "")
+    )
     nursery = spawn(source, "500", "60", "1")
-    assert nursery.expect("statuses") == "statuses {0}", nursery.errors
+    assert nursery.wait() == 0, nursery.errors

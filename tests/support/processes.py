@@ -84,6 +84,11 @@ class Spawned:
         assert self._process.stdin is not None
         self._process.stdin.write(line.encode() + b"\n")
 
+    def end_input(self) -> None:
+        """Close its input; ``input()`` there raises EOFError."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
     def signal(self, number: int) -> None:
         """Send it a signal, if it still runs."""
         self._process.send_signal(number)

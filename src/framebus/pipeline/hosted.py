@@ -62,7 +62,7 @@ class HostedProcess:
         answer = self._ask(json.dumps(plan), time.monotonic() + timeout_s)
         if not answer:
             self._child.wait()
-            raise UnitError(f"process '{self.name}' did not start: {self.fate()}")
+            raise UnitError(self.fate())
         told = json.loads(answer)
         if "error" in told:
             kind = getattr(errors, told["error"], None)
@@ -113,7 +113,7 @@ class HostedProcess:
         """How it ended and what it had to say."""
         code = self._child.wait()
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return f"{how}; {self.said() or 'it said nothing'}"
+        return f"process '{self.name}' has ended: {how}; {self.said() or 'it said nothing'}"
 
     def end(self) -> str:
         """End it, kindly first. Returns what it had to say if it did not end well, else an empty text."""
@@ -127,7 +127,7 @@ class HostedProcess:
                 break
             except subprocess.TimeoutExpired:
                 urge()
-        said = "" if child.wait() == 0 else f"process '{self.name}' failed: {self.fate()}"
+        said = "" if child.wait() == 0 else self.fate()
         child.stdout.close()
         self._errors.close()
         return said

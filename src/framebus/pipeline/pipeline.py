@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from framebus.errors import UnitError, UsageError
+from framebus.errors import NotFoundError, UnitError, UsageError
 from framebus.params import Params
 from framebus.pipeline.hosted import HostedProcess
 from framebus.process import ProcessRecord
@@ -135,7 +136,7 @@ class Pipeline:
         return list(groups.values())
 
     def records(self) -> dict[str, ProcessRecord]:
-        """Open process records by unit name; the caller closes them.
+        """Open process records by unit name, but for units that came to a good end; the caller closes them.
 
         Raises:
             UsageError: the pipeline does not run.
@@ -143,10 +144,12 @@ class Pipeline:
         if not (self._processes or self._loops):
             raise UsageError(f"pipeline '{self.name}' does not run; start it")
         pids = {name: process.pid for name, process in self._processes.items()} | {"": os.getpid()}
-        return {
-            node.stage.label: ProcessRecord.open(f"{node.stage.label}.{pids[node.process]}")
-            for node in self.nodes
-        }
+        records = {}
+        for node in self.nodes:
+            with contextlib.suppress(NotFoundError):
+                label = node.stage.label
+                records[label] = ProcessRecord.open(f"{label}.{pids[node.process]}")
+        return records
 
     def params(self, name: str) -> Params:
         """Open the live parameters of a unit; the caller closes them.
@@ -168,7 +171,7 @@ class Pipeline:
         for name, process in self._processes.items():
             code = process.exit_code
             if code is not None and not (code == 0 and self._may_end(name)):
-                raise UnitError(f"process '{name}' has ended: {process.fate()}")
+                raise UnitError(process.fate())
         for loop in self._loops:
             if not loop.running:
                 loop.stop()  # raises what ended it
@@ -212,8 +215,10 @@ class Pipeline:
     ) -> None:
         if error is None:
             self.stop()
-        else:
-            self._end()
+            return
+        for text in self._end():
+            if text not in str(error):
+                error.add_note(text)  # often what the error in the block came from
 
 
 def _check_place(stage: Stage, process: str) -> None:

@@ -37,7 +37,8 @@ class StreamStatistics:
         cursor: count of the last frame read.
         retries: copies thrown away because the writer changed the frame meanwhile.
         recreated: how often the handle moved to a new file of the same name.
-        unannounced: sleeps that a frame did not end although it should have; it was found all the same.
+        unannounced: sleeps that a frame did not end, or (on an overloaded machine) much too late; it was found all the
+            same.
         wake: how the handle last slept: futex, semaphore, poll, or auto if it never did.
         semaphore: index of the semaphore it holds, -1 if none.
     """

@@ -1,4 +1,4 @@
-"""Removing a file that nobody uses, and only such a one: Linux' file leases answer that without looking into processes."""
+"""Removing a file that nobody uses, and only such a one: file leases answer that without looking into processes."""
 
 from __future__ import annotations
 

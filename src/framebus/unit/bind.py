@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -110,8 +110,9 @@ def initial_values(stage: Stage) -> dict[str, Any]:
     """
     checked = {}
     for name, value in stage.parameters.items():
+        parameter = stage.declaration.parameter(name)
         try:
-            checked[name] = stage.declaration.parameter(name).check(value)
+            checked[name] = parameter.check(value)
         except ParameterError as error:
             raise ParameterError(f"unit '{stage.label}': {error}") from None
     return checked
@@ -259,11 +260,13 @@ def _existing_outputs(stage: Stage) -> dict[str, ArraySpec]:
     found = {}
     for argument in stage.declaration.outputs():
         name = _name(stage, argument)
-        if name.exists is False:
-            continue
+        if name.exists is False and not name.local and stream_path(name).exists():
+            raise BindingError(f"{_where(stage, argument.name)}: '{name}' was to be new, and it exists already")
         try:
-            stream = open_stream(str(name))
-        except (FramebusError, OSError):
+            stream = open_stream(str(replace(name, modifiers=name.modifiers.replace("N", ""))))
+        except (FramebusError, OSError) as error:
+            if name.exists:
+                raise BindingError(f"{_where(stage, argument.name)}: {error}") from error
             continue
         with stream:
             handle = stream.handle

@@ -74,6 +74,7 @@ class Loop:
         self._loops = 0
         self._refusals: list[str] = []
         self._failure: UnitError | None = None
+        self._told = False
         self._lock = threading.Lock()
         native = _core.Loop()
         try:
@@ -211,6 +212,7 @@ class Loop:
                 if self._native is not None:
                     self._finish(native)
         if self._failure is not None:
+            self._told = True
             raise self._failure
 
     def _refuse_own_thread(self, what: str) -> None:
@@ -240,7 +242,10 @@ class Loop:
         """Give everything back, and add to ``said`` what went wrong with that."""
         for stage, record in reversed(list(zip(self._bound, self._records, strict=False))):
             if trouble := stage.close():
-                record.fail(trouble, record.traceback)
+                if record.state is State.ERROR:  # what came first stands first
+                    record.set_message(f"{record.message}; {trouble}", record.traceback)
+                else:
+                    record.fail(trouble)
                 said.append(f"unit '{stage.label}': {trouble}")
         for stage in self._bound[len(self._records) :]:
             stage.close()
@@ -256,7 +261,14 @@ class Loop:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        told = self._told
+        try:
+            self.stop()
+        except UnitError as failure:
+            if error is None and not told:
+                raise
+            if error is not None and error is not failure:
+                error.add_note(str(failure))  # often what the error in the block came from
 
 
 def start(stages: Stage | Sequence[Stage], options: LoopOptions | None = None) -> Loop:
