@@ -3,6 +3,7 @@
 #include <nanobind/ndarray.h>
 
 #include <cstring>
+#include <utility>
 
 namespace nb = nanobind;
 
@@ -69,10 +70,10 @@ Buffer::~Buffer() {
 }
 
 bool Buffer::is_frame_of(const Layout& layout) const noexcept {
-  if (!held_ || view_.ndim != static_cast<int>(layout.naxis)) return false;
+  if (!held_ || std::cmp_not_equal(view_.ndim, layout.naxis)) return false;
   for (unsigned axis = 0; axis < layout.naxis; ++axis)
-    if (view_.shape[axis] != static_cast<Py_ssize_t>(layout.size[layout.naxis - 1 - axis])) return false;
-  return static_cast<std::size_t>(view_.itemsize) == item_bytes(layout.datatype) &&
+    if (std::cmp_not_equal(view_.shape[axis], layout.size[layout.naxis - 1 - axis])) return false;
+  return std::cmp_equal(view_.itemsize, item_bytes(layout.datatype)) &&
          kind_of_format(view_.format) == kind_of_datatype(layout.datatype);
 }
 
@@ -82,7 +83,7 @@ nb::object frame_array(const StreamMapPtr& map, const std::byte* data, bool writ
   for (unsigned axis = 0; axis < layout.naxis; ++axis) shape[axis] = layout.size[layout.naxis - 1 - axis];
   auto keep = std::make_unique<StreamMapPtr>(map);
   const nb::capsule owner(keep.get(), [](void* pointer) noexcept { delete static_cast<StreamMapPtr*>(pointer); });
-  keep.release();  // the capsule's from here on
+  [[maybe_unused]] StreamMapPtr* const given = keep.release();  // the capsule's from here on
   const nb::dlpack::dtype type = dlpack_type(layout.datatype);
   if (writable)
     return nb::cast(nb::ndarray<nb::numpy>(const_cast<std::byte*>(data), layout.naxis, shape, owner, nullptr, type));

@@ -35,9 +35,8 @@ class SystemError : public std::system_error {
 
 void raise_named(const Error& error) {
   nb::object type = nb::module_::import_("framebus.errors").attr(error.kind());
-  nb::object value = error.field().empty() && error.path().empty()
-                         ? type(error.what())
-                         : type(error.what(), error.field(), error.path());
+  nb::object value = error.field().empty() && error.path().empty() ? type(error.what())
+                                                                   : type(error.what(), error.field(), error.path());
   PyErr_SetObject(type.ptr(), value.ptr());
 }
 

@@ -19,7 +19,7 @@ constexpr std::int64_t nap_ns = 1'000'000;           // while a writer is in the
 constexpr int moment = 30;                           // so many naps a writer may be in the way
 constexpr int long_moment = 250;                     // and so many may pass until a history is understood
 constexpr std::int64_t look_again_ns = 100'000'000;  // how often the file is asked whether it still has its name
-constexpr std::size_t copy_without_gil = 64 * 1024;  // shorter copies cost less than giving the GIL away
+constexpr std::size_t copy_without_gil = 65'536;     // shorter copies cost less than giving the GIL away
 
 void check_signals() {
   if (PyErr_CheckSignals() != 0) throw nb::python_error();

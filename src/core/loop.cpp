@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "core/errors.hpp"
@@ -49,7 +50,8 @@ void Loop::add_stage(StagePlan plan) {
 
 void Loop::configure(const LoopSettings& settings) {
   if (thread_.joinable()) throw_usage("the loop runs already; it is configured before start()");
-  if (settings.trigger == TriggerKind::delay && settings.period_ns <= 0) throw_usage("a delay trigger needs a period above 0");
+  if (settings.trigger == TriggerKind::delay && settings.period_ns <= 0)
+    throw_usage("a delay trigger needs a period above 0");
   settings_ = settings;
 }
 
@@ -78,7 +80,8 @@ bool Loop::wait_end(std::int64_t timeout_ns) const noexcept {
 void Loop::join() noexcept {
   if (!thread_.joinable()) return;
   if (generation_ != fork_generation()) {
-    new std::thread(std::move(thread_));  // the parent's, not ours to wait for: nothing here may touch it
+    // The parent's, not ours to wait for, and nothing here may touch it: neither joined nor destroyed.
+    static_cast<void>(new (std::nothrow) std::thread(std::move(thread_)));
     return;
   }
   // The loop may be waiting for the GIL on its way out; whoever destroys it may hold it.
@@ -104,7 +107,8 @@ void Loop::place_thread() {
     if (error != 0) refusals_.push_back(what + ": " + std::strerror(error));
   };
   if (settings_.cpu >= 0) note(pin_thread(settings_.cpu), "CPU " + std::to_string(settings_.cpu));
-  if (settings_.priority > 0) note(set_thread_priority(settings_.priority), "priority " + std::to_string(settings_.priority));
+  if (settings_.priority > 0)
+    note(set_thread_priority(settings_.priority), "priority " + std::to_string(settings_.priority));
   for (const Stage& stage : stages_) {
     stage.record().set_thread(thread_id());
     stage.record().set_placement(settings_.cpu, settings_.priority);
@@ -200,10 +204,17 @@ void Loop::set_states(State state) noexcept {
 Loop::Turn Loop::await() {
   bool due = true;
   switch (settings_.trigger) {
-    case TriggerKind::stream: due = wait_for_frame(); break;
-    case TriggerKind::delay: due = wait_for_tick(); break;
-    case TriggerKind::once: due = !trigger_ || wait_for_first_frame(); break;
-    case TriggerKind::free: break;
+    case TriggerKind::stream:
+      due = wait_for_frame();
+      break;
+    case TriggerKind::delay:
+      due = wait_for_tick();
+      break;
+    case TriggerKind::once:
+      due = !trigger_ || wait_for_first_frame();
+      break;
+    case TriggerKind::free:
+      break;
   }
   if (!due || told_to_hold()) return Turn::again;
   frame_ = {};
@@ -232,7 +243,7 @@ bool Loop::wait_for_first_frame() {
   return map->count() > 0 || waiter_.wait(map, 0, 0, slice_ns);
 }
 
-bool Loop::wait_for_tick() {
+bool Loop::wait_for_tick() const {
   // An absolute clock: a late frame does not shift those after it.
   const std::int64_t now = monotonic_ns();
   const std::int64_t wake = next_tick_ns_ - std::min(settings_.spin_ns, settings_.period_ns);
@@ -357,7 +368,10 @@ void Loop::compute_and_publish() {
   std::int32_t code = 0;
   for (; done < stages_.size(); ++done) {
     code = compute(done);
-    if (done == 0 && !trigger_lay_still()) return stages_[0].take_back();  // as if it had not been; the same again
+    if (done == 0 && !trigger_lay_still()) {
+      stages_[0].take_back();  // as if it had not been; the same again
+      return;
+    }
     if (code != 0) break;
     note_origin(done);
     note_lineage(done);
@@ -386,7 +400,8 @@ void Loop::fail(std::size_t stage, std::int32_t code, const std::string& message
   ProcessRecord& record = stages_[stage].record();
   ProcessRecord::Texts texts = record.texts();  // a unit in the interpreter has told already
   if (!message.empty()) texts = {message, ""};
-  if (texts.message.empty()) texts.message = code == unit_raised ? "raised an exception" : "returned " + std::to_string(code);
+  if (texts.message.empty())
+    texts.message = code == unit_raised ? "raised an exception" : "returned " + std::to_string(code);
   record.fail(code, texts.message, texts.traceback);
 }
 

@@ -83,7 +83,7 @@ class Loop {
   Turn await();
   bool wait_for_frame();
   bool wait_for_first_frame();
-  bool wait_for_tick();
+  bool wait_for_tick() const;
   bool take_trigger() noexcept;
   bool try_in_place() noexcept;
   void take_tick() noexcept;

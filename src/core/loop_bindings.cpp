@@ -26,7 +26,8 @@ namespace {
 class PythonLoop {
  public:
   void add_stage(std::uint64_t kernel, nb::object callback, const nb::list& ports, std::vector<std::int64_t> dims,
-                 std::shared_ptr<ParamSet> parameters, std::vector<std::int64_t> cells, std::shared_ptr<ProcessRecord> record) {
+                 std::shared_ptr<ParamSet> parameters, std::vector<std::int64_t> cells,
+                 std::shared_ptr<ProcessRecord> record) {
     StagePlan plan;
     plan.kernel = reinterpret_cast<Kernel>(kernel);  // an address that the compiler of units gave
     if (!callback.is_none()) plan.callback = wrap(callback);
@@ -63,12 +64,18 @@ class PythonLoop {
   Port port_of(const nb::tuple& item) {
     Port port;
     const auto kind = nb::cast<std::string>(item[0]);
-    if (kind == "trigger") port.kind = PortKind::trigger;
-    else if (kind == "input") port.kind = PortKind::input;
-    else if (kind == "output") port.kind = PortKind::output;
-    else if (kind == "state") port.kind = PortKind::state;
-    else if (kind == "linked") port.kind = PortKind::linked;
-    else throw_usage("port kind '" + kind + "' is unknown");
+    if (kind == "trigger")
+      port.kind = PortKind::trigger;
+    else if (kind == "input")
+      port.kind = PortKind::input;
+    else if (kind == "output")
+      port.kind = PortKind::output;
+    else if (kind == "state")
+      port.kind = PortKind::state;
+    else if (kind == "linked")
+      port.kind = PortKind::linked;
+    else
+      throw_usage("port kind '" + kind + "' is unknown");
     auto buffer = std::make_unique<Buffer>(item[1], true);
     if (!buffer->held()) throw_usage("an array bound to a unit must be writable and C-contiguous");
     port.buffer = static_cast<std::byte*>(buffer->data());
@@ -90,8 +97,8 @@ TriggerKind trigger_of(const std::string& name) {
   throw_usage("trigger '" + name + "' is unknown; expected 'stream', 'delay', 'once' or 'free'");
 }
 
-void configure(PythonLoop& self, const std::string& trigger, std::int64_t period_ns, bool every_frame, std::int64_t spin_ns,
-               int cpu, int priority, const std::string& name) {
+void configure(PythonLoop& self, const std::string& trigger, std::int64_t period_ns, bool every_frame,
+               std::int64_t spin_ns, int cpu, int priority, const std::string& name) {
   LoopSettings settings;
   settings.trigger = trigger_of(trigger);
   settings.period_ns = period_ns;
@@ -108,14 +115,17 @@ void configure(PythonLoop& self, const std::string& trigger, std::int64_t period
 void register_loop(nb::module_& module) {
   nb::class_<PythonLoop>(module, "Loop", "A native thread that runs one unit, or several fused; see framebus.unit.")
       .def(nb::init<>())
-      .def("add_stage", &PythonLoop::add_stage, "kernel"_a, "callback"_a.none(), "ports"_a, "dims"_a, "parameters"_a.none(),
-           "cells"_a, "record"_a)
-      .def("configure", &configure, "trigger"_a, "period_ns"_a, "every_frame"_a, "spin_ns"_a, "cpu"_a, "priority"_a, "name"_a)
-      .def("start", [](PythonLoop& self) { self.loop.start(); },
-           nb::call_guard<nb::gil_scoped_release>())  // touches no Python object; the new thread may need the GIL
+      .def("add_stage", &PythonLoop::add_stage, "kernel"_a, "callback"_a.none(), "ports"_a, "dims"_a,
+           "parameters"_a.none(), "cells"_a, "record"_a)
+      .def("configure", &configure, "trigger"_a, "period_ns"_a, "every_frame"_a, "spin_ns"_a, "cpu"_a, "priority"_a,
+           "name"_a)
+      .def(
+          "start", [](PythonLoop& self) { self.loop.start(); },
+          nb::call_guard<nb::gil_scoped_release>())  // touches no Python object; the new thread may need the GIL
       .def("request_stop", [](PythonLoop& self) { self.loop.request_stop(); })
-      .def("wait_end", [](const PythonLoop& self, std::int64_t timeout_ns) { return self.loop.wait_end(timeout_ns); },
-           "timeout_ns"_a, nb::call_guard<nb::gil_scoped_release>())  // touches no Python object
+      .def(
+          "wait_end", [](const PythonLoop& self, std::int64_t timeout_ns) { return self.loop.wait_end(timeout_ns); },
+          "timeout_ns"_a, nb::call_guard<nb::gil_scoped_release>())  // touches no Python object
       .def("join", [](PythonLoop& self) { self.loop.join(); })
       .def_prop_ro("loops", [](const PythonLoop& self) { return self.loop.loops(); })
       .def_prop_ro("refusals", [](const PythonLoop& self) { return self.loop.refusals(); })

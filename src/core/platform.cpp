@@ -111,12 +111,14 @@ bool process_alive(std::int32_t pid, std::uint32_t start_ticks) noexcept {
 namespace {
 static_assert(sizeof(std::atomic<std::uint32_t>) == 4 && std::atomic<std::uint32_t>::is_always_lock_free);
 
-long futex(const std::atomic<std::uint32_t>* word, int operation, std::uint32_t value, const timespec* timeout) noexcept {
+long futex(const std::atomic<std::uint32_t>* word, int operation, std::uint32_t value,
+           const timespec* timeout) noexcept {
   return ::syscall(SYS_futex, word, operation, value, timeout, nullptr, 0);
 }
 }  // namespace
 
-FutexResult futex_wait(const std::atomic<std::uint32_t>* word, std::uint32_t expected, std::int64_t timeout_ns) noexcept {
+FutexResult futex_wait(const std::atomic<std::uint32_t>* word, std::uint32_t expected,
+                       std::int64_t timeout_ns) noexcept {
   const timespec timeout{static_cast<time_t>(timeout_ns / second_ns), static_cast<long>(timeout_ns % second_ns)};
   if (futex(word, FUTEX_WAIT, expected, &timeout) == 0) return FutexResult::woken;
   if (errno == ETIMEDOUT) return FutexResult::timed_out;
@@ -146,7 +148,8 @@ class Descriptor {
 
 std::byte* map(int file, std::size_t size, bool writable, const std::string& path) {
   void* const address = ::mmap(nullptr, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, file, 0);
-  if (address == MAP_FAILED) throw_system(errno, "cannot map " + std::to_string(size) + " bytes of shared memory", path);
+  if (address == MAP_FAILED)
+    throw_system(errno, "cannot map " + std::to_string(size) + " bytes of shared memory", path);
   return static_cast<std::byte*>(address);
 }
 
@@ -190,8 +193,8 @@ SharedFile SharedFile::create(const std::string& path, std::size_t size, unsigne
   const std::string file_name = slash == std::string::npos ? path : path.substr(slash + 1);
   SharedFile made;
   made.path_ = path;
-  made.temporary_ = directory + ".fb-" + std::to_string(process_id()) + "-" + std::to_string(serial.fetch_add(1)) + "-" +
-                    file_name.substr(0, 60) + ".new";
+  made.temporary_ = directory + ".fb-" + std::to_string(process_id()) + "-" + std::to_string(serial.fetch_add(1)) +
+                    "-" + file_name.substr(0, 60) + ".new";
   ::unlink(made.temporary_.c_str());  // of a process that died with our pid
   const Descriptor file(::open(made.temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode));
   if (file.get() < 0) {

@@ -33,7 +33,8 @@ bool process_alive(std::int32_t pid, std::uint32_t start_ticks) noexcept;
 
 // ---- futex (process-shared) ---------------------------------------------------------------------------------------
 enum class FutexResult { woken, value_changed, timed_out, interrupted };
-FutexResult futex_wait(const std::atomic<std::uint32_t>* word, std::uint32_t expected, std::int64_t timeout_ns) noexcept;
+FutexResult futex_wait(const std::atomic<std::uint32_t>* word, std::uint32_t expected,
+                       std::int64_t timeout_ns) noexcept;
 void futex_wake_all(const std::atomic<std::uint32_t>* word) noexcept;
 
 // ---- a shared file ------------------------------------------------------------------------------------------------
@@ -62,7 +63,8 @@ class SharedFile {
   static SharedFile create(const std::string& path, std::size_t size, unsigned mode);
   // An anonymous file in memory, for process-local streams.
   static SharedFile create_local(const std::string& name, std::size_t size);
-  // Maps an existing file whole. Falls back to read-only when the file cannot be written. Throws StreamNotFound, OSError.
+  // Maps an existing file whole. Falls back to read-only when the file cannot be written. Throws StreamNotFound,
+  // OSError.
   static SharedFile open(const std::string& path);
 
   // Gives a file made by create() its real name, atomically: replacing what had that name, or, with `only_if_new`,

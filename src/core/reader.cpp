@@ -86,8 +86,14 @@ bool Reader::quiet(std::uint64_t count) const noexcept {
 void Reader::learn_ring(Counters now) noexcept {
   const Phase phase = settle(now);
   const std::uint64_t offset = now.count - now.slots;
-  if (ring_.trusted && offset == ring_.offset) return confirm_ring(now);
-  if (phase == Phase::proven || (offset == 0 && !ring_.trusted)) return believe_ring(now);
+  if (ring_.trusted && offset == ring_.offset) {
+    confirm_ring(now);
+    return;
+  }
+  if (phase == Phase::proven || (offset == 0 && !ring_.trusted)) {
+    believe_ring(now);
+    return;
+  }
   if (phase == Phase::moving) return;
   const bool agrees = ring_.agreed > 0 && offset == ring_.rival;
   if (agrees && now.count == ring_.agreed_at) return;
@@ -108,7 +114,10 @@ void Reader::watch_ring() noexcept {
   if (!glance(now)) return;  // what is known holds for the frames up to ring_.last
   const std::uint64_t offset = now.count - now.slots;
   // The same, or CBcycle was stored, and CBindex is about to be.
-  if (ring_.trusted && (offset == ring_.offset || offset + history == ring_.offset)) return confirm_ring(now);
+  if (ring_.trusted && (offset == ring_.offset || offset + history == ring_.offset)) {
+    confirm_ring(now);
+    return;
+  }
   // One less: a slot was filled and its frame is not counted yet. Anything else: the history is not kept, or somebody
   // set the counter back.
   if (ring_.trusted && offset + 1 != ring_.offset) ring_.trusted = false;
@@ -170,7 +179,7 @@ FrameView Reader::locate(std::uint64_t count, std::uint64_t newest, bool flagged
   const std::size_t history = map_->layout().history;
   if (history > 0 && flagged) {
     if (const FrameView view = locate_marked(count)) return view;
-  } else if (ring_holds(count)) {
+  } else if (history > 0 && ring_holds(count)) {
     const auto slot = static_cast<std::size_t>((count - ring_.offset) % history);
     return {FrameView::Place::counted_slot, map_->slot(slot), slot, count, false};
   }

@@ -9,7 +9,7 @@
 namespace framebus {
 
 namespace {
-constexpr std::size_t copy_below = 16 * 1024;  // smaller triggers are copied: cheaper than being wrong now and then
+constexpr std::size_t copy_below = 16'384;  // smaller triggers are copied: cheaper than being wrong now and then
 constexpr std::size_t cache_line = 64;
 
 void require_writable(const StreamMap& map) {
@@ -102,16 +102,19 @@ void Stage::show_failure() noexcept {
 
 // ---- taking a call back --------------------------------------------------------------------------------------------
 
-// Computing in place means computing before it is known that the frame lay still. If it did not, the call is taken back:
-// states from a copy made before, outputs from their streams. Worth it where that copy is much smaller than the frame.
+// Computing in place means computing before it is known that the frame lay still. If it did not, the call is taken
+// back: states from a copy made before, outputs from their streams. Worth it where that copy is much smaller than the
+// frame.
 bool Stage::reversible() const noexcept {
-  return small_states_ && std::all_of(outputs_.begin(), outputs_.end(), [this](const Output& o) { return holds_ours(o); });
+  return small_states_ &&
+         std::all_of(outputs_.begin(), outputs_.end(), [this](const Output& o) { return holds_ours(o); });
 }
 
 // Whether the stream holds our last frame, hence what the unit's own array held before this call.
 bool Stage::holds_ours(const Output& output) const noexcept {
   const StreamMap& map = *output.writer.map();
-  return output.published != 0 && map.count() == output.published && shared(map.header().write).load(std::memory_order_acquire) == 0;
+  return output.published != 0 && map.count() == output.published &&
+         shared(map.header().write).load(std::memory_order_acquire) == 0;
 }
 
 void Stage::keep_states() noexcept {

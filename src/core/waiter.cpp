@@ -68,7 +68,7 @@ bool Waiter::claim(const StreamMapPtr& map) noexcept {
     auto owner = shared(map->reader_pid(static_cast<std::size_t>(i)));
     std::int32_t holder = owner.load(std::memory_order_relaxed);
     const bool free =
-        holder <= 0 || (holder == self ? all.held.count(claim_key(*map, i)) == 0 : !process_alive(holder, 0));
+        holder <= 0 || (holder == self ? !all.held.contains(claim_key(*map, i)) : !process_alive(holder, 0));
     // Nothing is published by the claim itself; the counter orders the frames.
     if (!free || !owner.compare_exchange_strong(holder, self, std::memory_order_relaxed)) continue;
     try {
@@ -101,7 +101,10 @@ void Waiter::release() noexcept {
 WaitMode Waiter::choose(const StreamMapPtr& map, std::uint64_t count) noexcept {
   const bool may_register = map->file().writable();
   const bool automatic = preferred_ == WaitMode::automatic;
-  const auto usable = [](Trust& trust) { return trust.polls_left == 0 || --trust.polls_left == 0; };
+  const auto usable = [](Trust& trust) {
+    if (trust.polls_left > 0) --trust.polls_left;
+    return trust.polls_left == 0;
+  };
   // Before the first frame nobody knows who will write: a semaphore is posted by every writer.
   if (may_register && (preferred_ == WaitMode::futex || (automatic && count > 0)) && map->framebus_writes(count) &&
       usable(futex_)) {
