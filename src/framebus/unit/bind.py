@@ -261,7 +261,9 @@ def _existing_outputs(stage: Stage) -> dict[str, ArraySpec]:
     for argument in stage.declaration.outputs():
         name = _name(stage, argument)
         if name.exists is False and not name.local and stream_path(name).exists():
-            raise BindingError(f"{_where(stage, argument.name)}: '{name}' was to be new, and it exists already")
+            raise BindingError(
+                f"{_where(stage, argument.name)}: '{name}' was to be new, and it exists already"
+            )
         try:
             stream = open_stream(str(replace(name, modifiers=name.modifiers.replace("N", ""))))
         except (FramebusError, OSError) as error:
