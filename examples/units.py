@@ -7,7 +7,7 @@ import numpy as np
 
 import framebus as fb
 from framebus.errors import BindingError
-from framebus.unit import Array, ArraySpec, Range, Unit
+from framebus.unit import Array, ArraySpec, Range
 
 
 @fb.unit
@@ -76,10 +76,10 @@ def binned_shape(image: ArraySpec) -> dict[str, tuple[tuple[int, int], str]]:
 # -- state
 @fb.unit
 def moving_mean(image: fb.In, mean: fb.Out, total: fb.State, *, weight: float = 0.1) -> int:
-    """Exponential moving mean; frames that are not finite are not taken in."""
+    """Exponential moving mean; what is not finite ends it."""
     for i in range(image.size):
         if not np.isfinite(image.flat[i]):
-            return 1  # not published: the output keeps its last good frame
+            return 1  # an error: the frame is not published, and the unit ends
     for i in range(image.size):
         total.flat[i] += weight * (image.flat[i] - total.flat[i])
         mean.flat[i] = total.flat[i]
@@ -99,23 +99,3 @@ def spectrum(signal: fb.In, power: fb.Out, *, window: str = "hann") -> None:
 
 
 # -- end of plain
-
-
-# -- device
-class Shutter(Unit):
-    """A device: something to open before the first frame and to close after the last."""
-
-    def setup(self) -> None:
-        """Open the device; an exception here keeps the unit from starting."""
-        self.is_open = True
-
-    def step(self, command: fb.In, position: fb.Out, *, speed: float = 1.0) -> None:
-        """One frame; an exception here means that it is not published."""
-        position[:] = np.clip(command * speed, 0, 1)
-
-    def teardown(self) -> None:
-        """Close the device, whatever happened."""
-        self.is_open = False
-
-
-# -- end of device

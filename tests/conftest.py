@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
+# OpenBLAS ends its threads at every fork and starts them anew at the next product, in whichever test that is.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import importlib
 import itertools
-import os
 import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path

@@ -165,7 +165,9 @@ SharedFile::Identity identity_of(int file, const std::string& path, std::size_t*
 
 // Reserves the pages now: a full tmpfs then is an error here and not a SIGBUS at the first frame.
 void reserve(int file, std::size_t size, const std::string& path) {
-  const int error = ::posix_fallocate(file, 0, static_cast<off_t>(size));
+  int error = 0;
+  do error = ::posix_fallocate(file, 0, static_cast<off_t>(size));
+  while (error == EINTR);  // a signal; large files take a while
   if (error != 0) throw_system(error, "cannot reserve " + std::to_string(size) + " bytes of shared memory", path);
 }
 

@@ -9,8 +9,6 @@ namespace framebus {
 
 namespace {
 
-constexpr int semaphore_cap = 10;
-
 Layout requested_layout(const StreamMap::Request& request) {
   Layout layout;
   layout.naxis = static_cast<unsigned>(request.size.size());

@@ -111,6 +111,7 @@ using StreamMapPtr = std::shared_ptr<StreamMap>;
 // StreamRecreated when its frames have another shape or dtype.
 StreamMapPtr successor(const StreamMap& map);
 
+constexpr int semaphore_cap = 10;
 // The processes' part in publish and retire: post unless the value has reached the format's cap.
 void post_semaphore(sem_t* semaphore) noexcept;
 

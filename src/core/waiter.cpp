@@ -154,9 +154,14 @@ void Waiter::sleep_on_count(const StreamMap& map, std::uint64_t seen, std::int64
 void Waiter::sleep_on_semaphore(const StreamMap& map, std::uint64_t seen, std::int64_t sleep_ns) noexcept {
   sem_t* const semaphore = map.semaphore(static_cast<std::size_t>(claimed_));
   // Posts of frames already seen would only wake us for nothing. A frame that comes after the look at cnt0 posts anew.
-  for (int i = 0; i < stale_posts && sem_trywait(semaphore) == 0; ++i) {
-  }
+  int posts = 0;
+  while (posts < stale_posts && sem_trywait(semaphore) == 0) ++posts;
+  // Taking a post only acquires: on ARM our look at cnt0 could come before the semaphore is seen to be empty.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   if (map.count() != seen || map.retired()) return;
+  // A writer that found the semaphore full a moment ago did not post, and C writers have no barrier between counting
+  // their frame and looking at the semaphore: their frame may become visible after our look, unannounced.
+  if (posts >= semaphore_cap) sleep_ns = std::min(sleep_ns, poll_ns);
   const std::int64_t deadline_ns = monotonic_ns() + sleep_ns;
   const timespec deadline{static_cast<time_t>(deadline_ns / 1'000'000'000),
                           static_cast<long>(deadline_ns % 1'000'000'000)};

@@ -66,6 +66,8 @@ void Writer::wake(std::uint64_t previous) noexcept {
   const std::uint32_t waiting = shared(map_->header().fb_waiting).load(std::memory_order_seq_cst);
   if (waiting - static_cast<std::uint32_t>(previous) <= 1) futex_wake_all(map_->count_word());
   const std::int32_t pid = process_id();
+  // The load above also keeps the looks at the semaphores' values behind the store of cnt0: a reader empties its
+  // semaphore before it looks at cnt0.
   for (std::size_t i = 0; i < map_->layout().semaphores; ++i) {
     post_semaphore(map_->semaphore(i));
     if (map_->writer_pid(i) != pid) map_->writer_pid(i) = pid;

@@ -122,12 +122,8 @@ def test_every_other_way_to_read_gives_whole_frames(
         assert all(whole(frame) for frame in held)
         counts = [frame.count for frame in held]
         assert counts == sorted(set(counts))
-        if (
-            frame := reader.read_next(newest=True, timeout_s=60)
-            if reader.count > reader.statistics().cursor
-            else None
-        ):
-            assert whole(frame)
+        if reader.count > reader.statistics().cursor:
+            assert whole(reader.read_next(newest=True, timeout_s=60))
     assert writer.wait() == 0, writer.errors
     assert expired <= n
 

@@ -29,10 +29,11 @@ def image(shape: tuple[int, ...] = (4,), history: int = 0, value: float | None =
 
 
 class Gate:
-    """A unit that takes the value of a frame and waits to be let go on."""
+    """A unit that takes the value of a frame and waits to be let go on, then computes for so long."""
 
-    def __init__(self) -> None:
+    def __init__(self, compute_s: float = 0.0) -> None:
         self._open = threading.Semaphore(0)
+        self._compute_s = compute_s
         self.seen: list[float] = []
 
     def let(self, n: int = 1) -> None:
@@ -43,6 +44,7 @@ class Gate:
         def gated(image: In, value: units.One) -> None:
             self.seen.append(float(image.flat[0]))
             assert self._open.acquire(timeout=60)
+            threading.Event().wait(self._compute_s)
             value[0] = image.flat[0]
 
         return gated
@@ -334,7 +336,7 @@ class TestFilesMadeAnew:
             assert loop.record.loop_count + loop.record.missed == 8
 
     def test_frames_that_the_old_file_holds_come_first(self) -> None:
-        gate, stream = Gate(), image(history=16)
+        gate, stream = Gate(0.01), image(history=16)
         with start(Stage(gate.unit(), GATED), LoopOptions(every_frame=True)) as loop:
             stream.write(np.full(4, 1))
             until(lambda: gate.seen == [1])

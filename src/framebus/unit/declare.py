@@ -47,6 +47,15 @@ FILE_MODULE_PREFIX = "_framebus_file_"
 """Modules that ``load_unit`` made from a path are registered under this prefix and a hash of the path."""
 
 
+def _short(limit: float | None) -> str:
+    """A limit as people write it: 1, not 1.0. Typing hands out one object for equal limits, whichever came first."""
+    return (
+        str(int(limit))
+        if isinstance(limit, float) and limit.is_integer() and abs(limit) < 1e15
+        else str(limit)
+    )
+
+
 @dataclass(frozen=True)
 class Range:
     """Limits of a parameter, both inclusive: ``Annotated[float, Range(0.0, 2.0)]``; ``None`` is no limit.
@@ -71,7 +80,7 @@ class Range:
         return above and (self.maximum is None or value <= self.maximum)
 
     def __str__(self) -> str:
-        return f"Range({self.minimum}, {self.maximum})"
+        return f"Range({_short(self.minimum)}, {_short(self.maximum)})"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Units for devices: a class with a life before and after its frames.
 
-The loop calls ``setup`` once, ``step`` for every trigger and ``teardown`` once at the end, in the
-interpreter, all from one thread.
+The loop calls ``setup`` once, ``step`` for every trigger and ``teardown`` once at the end, in the interpreter:
+``step`` in its own thread, the other two in the threads that start and stop it.
 """
 
 from __future__ import annotations
