@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import threading
 from types import ModuleType
 from typing import Any
 
@@ -14,8 +15,15 @@ from framebus.errors import NotFoundError, UsageError
 from framebus.unit.declare import FILE_MODULE_PREFIX, FunctionUnit
 from framebus.unit.device import Unit
 
-_importing: list[str] = []
-"""Files and modules that are being imported for their units just now."""
+
+class _Importing(threading.local):
+    """Files and modules that this thread imports for their units just now."""
+
+    def __init__(self) -> None:
+        self.places: list[str] = []
+
+
+_importing = _Importing()
 
 
 def refuse_while_importing(what: str) -> None:
@@ -24,10 +32,10 @@ def refuse_while_importing(what: str) -> None:
     Raises:
         UsageError: a module is being imported for its units.
     """
-    if _importing:
+    if _importing.places:
         raise UsageError(
-            f"{_importing[-1]} tries to {what} while it is imported for its units; put what it does as a script under "
-            "if __name__ == '__main__':"
+            f"{_importing.places[-1]} tries to {what} while it is imported for its units; put what it does as a script "
+            "under if __name__ == '__main__':"
         )
 
 
@@ -48,11 +56,11 @@ def load_unit(use: str) -> FunctionUnit | type[Unit]:
         )
     if "<" in name:
         raise UsageError(f"{use!r}: a unit inside a function cannot be imported; move it to module level")
-    _importing.append(place)
+    _importing.places.append(place)
     try:
         module = _load_file(place, use) if _is_path(place) else _import(place, use)
     finally:
-        _importing.pop()
+        _importing.places.pop()
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):
