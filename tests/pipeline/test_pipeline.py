@@ -233,9 +233,7 @@ class TestRefused:
             parameters={"gain": 11},
             process=process,
         )
-        with pytest.raises(
-            ParameterError, match=r"unit 'scale': parameter 'gain' = 11 is outside Range\(0.0, 10.0\)"
-        ):
+        with pytest.raises(ParameterError, match=r"unit 'scale': parameter 'gain' = 11 is outside Range\(0"):
             pipeline.start()
         self.nothing_runs(shm_dir)
 
