@@ -10,6 +10,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import importlib
 import itertools
 import shutil
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -32,6 +33,9 @@ _failed = pytest.StashKey[bool]()
 
 def pytest_configure() -> None:
     """Let libraries start their pools of threads now, so that no test is blamed for them."""
+    # A run in the background may have been started with Ctrl-C ignored, and every process of a test would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in ("numpy.linalg", "scipy.linalg"):
         try:
             importlib.import_module(name)

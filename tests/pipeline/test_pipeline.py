@@ -339,12 +339,15 @@ class TestFailure:
             image.write(np.ones(8))
             third.read_next(timeout_s=60)
 
-    def test_process_that_does_not_listen(self, image: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_process_that_does_not_listen(
+        self, image: Stream, shm_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A unit that never comes back: its process is told more firmly, in the end by SIGKILL."""
         monkeypatch.setattr("framebus.pipeline.hosted.END_S", 0.2)
         pipeline = Pipeline().add("support.units:hang", streams={"image": "image", "value": "value"}).start()
         with fb.open("image") as trigger:
             trigger.write(np.ones(8))
+        until((shm_dir / "hanging").exists)
         with pytest.raises(UnitError, match="process 'hang' has ended: killed by SIGKILL"):
             pipeline.stop()
 

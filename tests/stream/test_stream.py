@@ -371,6 +371,29 @@ def test_history_that_began_late_is_understood_in_time(shm_dir: Path) -> None:
         assert len(s.history()) == 3
 
 
+def test_frame_that_is_filled_and_not_yet_counted_is_taken_for_no_other(shm_dir: Path) -> None:
+    """However often a reader happens to look just then: as long as one writer lives, the order stays what it was."""
+    with CStream.create(shm_dir / "image.im.shm", (2,), "int64", history=8) as c:
+        s = fb.open("image")
+        for n in range(1, 4):
+            c.write(np.full(2, n), flagged=False)
+            s.handle.oldest()
+        for n in range(4, 30):
+            c.store(np.full(2, n))
+            c.fill_slot()
+            assert n % 8 or all(f.data[0] == f.count < n for f in s.history())
+            for reader in (s, fb.open("image")):
+                reader.handle.cursor = n - 2
+                try:
+                    frame = reader.read_next(timeout_s=0)
+                    assert (frame.count, frame.data.tolist()) == (n - 1, [n - 1] * 2)
+                except WaitTimeout:
+                    pass
+            c.count_frame()
+            c.post()
+        assert [(f.count, f.data[0]) for f in s.history()] == [(n, n) for n in range(23, 30)]
+
+
 def test_history_that_is_not_kept_is_not_given(shm_dir: Path) -> None:
     with CStream.create(shm_dir / "image.im.shm", (2,), "uint8", history=4) as c:
         s = fb.open("image")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
+from framebus.stream.names import shm_directory
 from framebus.unit import Array, In, Out, Range, State, Unit, unit
 
 One = Annotated[Out, Array((1,), dtype="float64")]
@@ -126,5 +127,6 @@ class Counter(Unit):
 
 @unit(compiled=False)
 def hang(image: In, value: One) -> None:
-    """Never comes back."""
+    """Never comes back; says that it is there by a file."""
+    (shm_directory() / "hanging").touch()
     threading.Event().wait()
