@@ -359,7 +359,7 @@ from typing import Annotated
 import numpy as np
 import framebus as fb
 from framebus.unit import Array, Out, Unit, LoopOptions
-from neighbour import FACTOR
+from script_neighbour import FACTOR
 
 @fb.unit
 def times(image: fb.In, result: fb.Out) -> None:
@@ -384,7 +384,7 @@ def main():
     def script(self, directory: Path, guarded: bool) -> list[str]:
         import sys
 
-        (directory / "neighbour.py").write_text("FACTOR = 3\n")
+        (directory / "script_neighbour.py").write_text("FACTOR = 3\n")
         text = self.SCRIPT + ("\nif __name__ == '__main__':\n    main()\n" if guarded else "\nmain()\n")
         (directory / "script.py").write_text(text)
         return [sys.executable, "-u", str(directory / "script.py")]
