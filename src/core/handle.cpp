@@ -91,6 +91,26 @@ void StreamHandle::follow() {
   ++recreated_;
 }
 
+// Whether a reader that takes every frame may leave a file that has a successor. Until that one has a frame the writer
+// may still be with the old one; then frames that came there since we looked last are taken first, and what cannot be
+// taken counts as missed.
+bool StreamHandle::ready_to_part() {
+  const StreamMapPtr next = successor(*map());
+  if (!next) return true;
+  if (next->count() == 0) {
+    const nb::gil_scoped_release released;  // touches nothing of ours
+    std::this_thread::sleep_for(std::chrono::nanoseconds(nap_ns));
+    return false;
+  }
+  const std::uint64_t count = map()->count();
+  if (count > reader_.cursor()) {
+    if (!std::exchange(parting_, true)) return false;
+    lost_ += count - reader_.cursor();
+  }
+  parting_ = false;
+  return true;
+}
+
 void StreamHandle::look_for_successor() {
   // A C writer that makes the stream anew leaves no mark in the old file.
   const std::int64_t now = coarse_ns();
@@ -113,17 +133,18 @@ void StreamHandle::before_write() {
   follow();
 }
 
-std::uint64_t StreamHandle::write(const void* pixels, std::int64_t acquisition_ns) {
+std::uint64_t StreamHandle::write(const void* pixels, std::int64_t acquisition_ns, std::uint64_t at_count) {
   const Use use(*this);
   before_write();
+  if (at_count != 0) writer_.prepare_at_count();
   std::uint64_t count = 0;
   if (map_->layout().frame_bytes > copy_without_gil) {
     // Safe without the GIL: a writer of its own keeps the map, and the caller holds the buffer.
     Writer writer(map_);
     const nb::gil_scoped_release released;
-    count = writer.write(pixels, acquisition_ns, nullptr);
+    count = writer.write(pixels, acquisition_ns, nullptr, at_count);
   } else {
-    count = writer_.write(pixels, acquisition_ns, nullptr);
+    count = writer_.write(pixels, acquisition_ns, nullptr, at_count);
   }
   ++frames_written_;
   return count;
@@ -174,7 +195,7 @@ void StreamHandle::throw_timed_out(const std::string& waited_for, std::int64_t t
   throw_timeout(text);
 }
 
-bool StreamHandle::sleep(std::uint64_t count, std::int64_t deadline_ns, std::int64_t spin_ns) {
+bool StreamHandle::sleep(std::uint64_t count, std::int64_t deadline_ns, std::int64_t spin_ns, bool in_order) {
   const StreamMapPtr current = map();
   const std::int64_t left =
       deadline_ns == INT64_MAX ? INT64_MAX : std::max<std::int64_t>(0, deadline_ns - monotonic_ns());
@@ -188,6 +209,7 @@ bool StreamHandle::sleep(std::uint64_t count, std::int64_t deadline_ns, std::int
   if (closed()) throw_usage("the stream was closed while this thread waited for it");
   if (newer) return true;
   check_signals();
+  if (in_order && !ready_to_part()) return false;
   follow();
   if (map()->file().local() && map_->standing() == StreamMap::Standing::gone)
     throw_recreated("process-local stream '" + map_->file().path() + "' was removed while this handle waited for it");
@@ -222,14 +244,15 @@ FrameInfo StreamHandle::read_next(void* pixels, bool newest, std::int64_t timeou
     const std::int64_t deadline = deadline_after(timeout_ns);
     for (;;) {
       if (status == ReadStatus::busy)
-        sleep(map()->count(), std::min(deadline, monotonic_ns() + nap_ns), 0);
+        sleep(map()->count(), std::min(deadline, monotonic_ns() + nap_ns), 0, true);
       else
-        sleep(reader_.cursor(), deadline, spin_ns);
+        sleep(reader_.cursor(), deadline, spin_ns, true);
       status = attempt(pixels, info, wanted);
       if (status == ReadStatus::ok) break;
       if (monotonic_ns() >= deadline) throw_timed_out("new frame", timeout_ns);
     }
   }
+  info.missed += std::exchange(lost_, 0);
   ++frames_read_;
   frames_missed_ += info.missed;
   return info;

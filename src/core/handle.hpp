@@ -34,8 +34,8 @@ class StreamHandle {
   void close() noexcept;
   bool closed() const noexcept { return map_ == nullptr; }
 
-  // Copies `pixels` (exactly one frame) into the stream. Returns the frame's count.
-  std::uint64_t write(const void* pixels, std::int64_t acquisition_ns);
+  // Copies `pixels` (exactly one frame) into the stream. Returns the frame's count. `at_count` as in Writer::publish.
+  std::uint64_t write(const void* pixels, std::int64_t acquisition_ns, std::uint64_t at_count = 0);
   void begin_write();
   std::uint64_t end_write(std::int64_t acquisition_ns);
   void abandon_write();
@@ -70,7 +70,8 @@ class StreamHandle {
   ReadStatus attempt(void* pixels, FrameInfo& info, Wanted wanted);
   void look_for_successor();
   void forget_map() noexcept;
-  bool sleep(std::uint64_t count, std::int64_t deadline_ns, std::int64_t spin_ns);
+  bool sleep(std::uint64_t count, std::int64_t deadline_ns, std::int64_t spin_ns, bool in_order = false);
+  bool ready_to_part();
   [[noreturn]] void throw_timed_out(const std::string& waited_for, std::int64_t timeout_ns) const;
   void before_write();
 
@@ -82,6 +83,8 @@ class StreamHandle {
   std::atomic<std::uint64_t> user_{0};
   bool in_frame_ = false;
   std::int64_t looked_ns_ = 0;
+  bool parting_ = false;    // the successor of our file is in use, and ours still had a frame when we looked
+  std::uint64_t lost_ = 0;  // frames of former files that nobody will read any more
   std::uint64_t recreated_ = 0;
   std::uint64_t frames_read_ = 0;
   std::uint64_t frames_missed_ = 0;

@@ -26,6 +26,7 @@ inline Timespec to_timespec(std::int64_t ns) noexcept { return {ns / 1'000'000'0
 //               which tells readers that the `write` flag is kept and that futex waiters are woken
 //   fb_waiting  newest count (low 32 bits) at which somebody sleeps on cnt0
 //   fb_pid, fb_start  the last framebus writer: pid, and start time in clock ticks
+//   fb_at       1 + the slot of the keyword `at_count`; 0 while no frame was ever written for later use
 struct Header {
   char version[32];
   char name[80];
@@ -56,7 +57,7 @@ struct Header {
   std::uint8_t pad_257;
   std::uint16_t sem;
   std::uint16_t NBproctrace;
-  std::uint16_t pad_262;
+  std::uint16_t fb_at;
   std::uint64_t cnt0;
   std::uint64_t cnt1;
   std::uint64_t cnt2;
@@ -84,6 +85,7 @@ static_assert(offsetof(Header, ownerPID) == 220 && offsetof(Header, shared) == 2
 static_assert(offsetof(Header, inode) == 232 && offsetof(Header, location) == 240 && offsetof(Header, status) == 241);
 static_assert(offsetof(Header, fb_layout) == 242 && offsetof(Header, fb_start) == 244 && offsetof(Header, flag) == 248);
 static_assert(offsetof(Header, logflag) == 256 && offsetof(Header, sem) == 258 && offsetof(Header, NBproctrace) == 260);
+static_assert(offsetof(Header, fb_at) == 262);
 static_assert(offsetof(Header, cnt0) == 264 && offsetof(Header, cnt1) == 272 && offsetof(Header, cnt2) == 280);
 static_assert(offsetof(Header, write) == 288 && offsetof(Header, fb_retired) == 289 && offsetof(Header, NBkw) == 290);
 static_assert(offsetof(Header, CBsize) == 292 && offsetof(Header, CBindex) == 296 && offsetof(Header, fb_count) == 300);
@@ -98,6 +100,10 @@ struct Keyword {
   std::uint64_t count;
   char comment[80];
 };
+// The keyword `at_count` of type 'L': its value is the trigger count from which on units use the frame of the count
+// that follows in the other half of the value, which no 'L' uses.
+constexpr char at_count_keyword[16] = "at_count";
+
 static_assert(sizeof(Keyword) == 128 && offsetof(Keyword, value) == 24 && offsetof(Keyword, comment) == 48);
 
 struct TraceEntry {

@@ -1,11 +1,8 @@
 #include "core/loop.hpp"
 
 #include <nanobind/nanobind.h>
-#include <time.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <new>
 #include <utility>
 
@@ -20,15 +17,6 @@ constexpr std::int64_t busy_ns = 1'000'000;         // the longest sleep while a
 constexpr std::int64_t look_again_ns = 50'000'000;  // how often a busy loop looks at its files
 constexpr std::int64_t look_soon_ns = 4'000'000;    // how often at most, when one of them was given up
 
-timespec monotonic_timespec(std::int64_t ns) noexcept {
-  return {static_cast<time_t>(ns / 1'000'000'000), static_cast<long>(ns % 1'000'000'000)};
-}
-
-void sleep_until(std::int64_t ns) noexcept {
-  const timespec at = monotonic_timespec(ns);
-  clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr);
-}
-
 }  // namespace
 
 // ---- setting up ------------------------------------------------------------------------------------------------
@@ -38,8 +26,12 @@ Loop::~Loop() {
   join();
 }
 
+void Loop::refuse_once_started(const char* what) const {
+  if (thread_.joinable()) throw_usage(std::string("the loop runs already; ") + what + " before start()");
+}
+
 void Loop::add_stage(StagePlan plan) {
-  if (thread_.joinable()) throw_usage("the loop runs already; stages are added before start()");
+  refuse_once_started("stages are added");
   Stage stage(std::move(plan), stages_);
   if (const Port* const port = stage.trigger_port()) {
     trigger_.emplace(Trigger{Reader(port->stream), port->buffer, {}});
@@ -49,32 +41,70 @@ void Loop::add_stage(StagePlan plan) {
 }
 
 void Loop::configure(const LoopSettings& settings) {
-  if (thread_.joinable()) throw_usage("the loop runs already; it is configured before start()");
+  refuse_once_started("it is configured");
   if (settings.trigger == TriggerKind::delay && settings.period_ns <= 0)
     throw_usage("a delay trigger needs a period above 0");
   settings_ = settings;
 }
 
-void Loop::start() {
+void Loop::hold_gate(bool holds) {
+  refuse_once_started("its gate is set up");
+  gated_ = holds;
+}
+
+void Loop::open_gate() noexcept {
+  gate_.store(static_cast<std::uint32_t>(Gate::open), std::memory_order_release);
+  futex_wake_all(&gate_);
+}
+
+void Loop::start(std::shared_ptr<Barrier> barrier) {
   if (thread_.joinable()) throw_usage("the loop was started already");
   if (stages_.empty()) throw_usage("the loop has no stage");
   if (settings_.trigger == TriggerKind::stream && !trigger_)
     throw_usage("a loop that is triggered by a stream needs a trigger port");
   generation_ = fork_generation();
+  barrier_ = std::move(barrier);
   thread_ = std::thread([this] { run(); });
   const auto made = static_cast<std::uint32_t>(Phase::made);
-  while (phase_.load(std::memory_order_acquire) == made) futex_wait(&phase_, made, slice_ns);
+  while (phase() == Phase::made) futex_wait(&phase_, made, slice_ns);
+}
+
+bool Loop::wait_ready(std::int64_t timeout_ns) const {
+  Phase now = phase();
+  const std::int64_t until = monotonic_ns() + timeout_ns;
+  while ((now == Phase::made || now == Phase::armed) && generation_ == fork_generation()) {
+    const std::int64_t left = until - monotonic_ns();
+    if (left <= 0 || futex_wait(&phase_, static_cast<std::uint32_t>(now), left) == FutexResult::interrupted)
+      return false;
+    now = phase();
+  }
+  if (now == Phase::ended && !began_ && failure_) throw Error("UnitError", failure_->message);
+  return true;
+}
+
+void Loop::request_stop() noexcept {
+  stopping_.store(true, std::memory_order_release);
+  if (!thread_.joinable() || generation_ != fork_generation()) return;
+  // Wherever it sleeps; a wake-up that comes too early is made up for by the end of its slice.
+  for (const Stage& stage : stages_) stage.record().wake_control();
+  futex_wake_all(&gate_);
+  if (const std::atomic<std::uint32_t>* const bed = bed_.load(std::memory_order_acquire)) futex_wake_all(bed);
 }
 
 bool Loop::wait_end(std::int64_t timeout_ns) const noexcept {
-  const auto over = [this](std::uint32_t phase) {
-    return phase != static_cast<std::uint32_t>(Phase::running) || generation_ != fork_generation();
+  const auto over = [this](Phase phase) {
+    return phase == Phase::made || phase == Phase::ended || generation_ != fork_generation();
   };
   // Acquire: whoever sees the end sees the failure that led to it.
-  const std::uint32_t phase = phase_.load(std::memory_order_acquire);
-  if (over(phase)) return true;
-  if (timeout_ns > 0) futex_wait(&phase_, phase, timeout_ns);
-  return over(phase_.load(std::memory_order_acquire));
+  const std::int64_t until = monotonic_ns() + timeout_ns;
+  for (;;) {
+    const Phase now = phase();
+    if (over(now)) return true;
+    const std::int64_t left = until - monotonic_ns();
+    if (left <= 0 || timeout_ns <= 0) return false;
+    const FutexResult result = futex_wait(&phase_, static_cast<std::uint32_t>(now), left);
+    if (result == FutexResult::interrupted) return over(phase());  // Ctrl-C: Python looks at it
+  }
 }
 
 void Loop::join() noexcept {
@@ -99,19 +129,20 @@ bool Loop::interpreted() const noexcept {
 
 // ---- the thread ------------------------------------------------------------------------------------------------
 
-void Loop::place_thread() {
+void Loop::place_thread(PlacedThread& placed) {
   block_all_signals();  // they are the main thread's
   name_thread(settings_.name.empty() ? "fb-loop" : settings_.name);
   set_timer_slack(1);
-  const auto note = [&](int error, const std::string& what) {
-    if (error != 0) refusals_.push_back(what + ": " + std::strerror(error));
-  };
-  if (settings_.cpu >= 0) note(pin_thread(settings_.cpu), "CPU " + std::to_string(settings_.cpu));
-  if (settings_.priority > 0)
-    note(set_thread_priority(settings_.priority), "priority " + std::to_string(settings_.priority));
-  for (const Stage& stage : stages_) {
+  refusals_ = placed.place(settings_.placement);
+  for (const Stage& stage : stages_) stage.place_streams(settings_.placement, refusals_);
+  std::string told;
+  for (const std::string& refusal : refusals_) told += (told.empty() ? "" : "\n") + refusal;
+  const std::vector<int>& cpus = settings_.placement.cpus;
+  for (Stage& stage : stages_) {
     stage.record().set_thread(thread_id());
-    stage.record().set_placement(settings_.cpu, settings_.priority);
+    stage.record().set_placement(cpus.empty() ? -1 : cpus.front(), settings_.placement.priority);
+    stage.record().set_refusals(told);
+    stage.touch();
   }
 }
 
@@ -120,20 +151,40 @@ void Loop::enter(Phase phase) noexcept {
   futex_wake_all(&phase_);
 }
 
+void Loop::note_bed() noexcept {
+  if (trigger_) bed_.store(trigger_->reader.map()->count_word(), std::memory_order_release);
+}
+
+// False: the others will not come, or the loop was told to stop.
+bool Loop::arrive() noexcept {
+  enter(Phase::armed);
+  if (!barrier_) return true;
+  barrier_->arrive();
+  while (!barrier_->wait(slice_ns))
+    if (barrier_->aborted() || stopping_.load(std::memory_order_acquire)) return false;
+  return true;
+}
+
 void Loop::run() noexcept {
   PyThreadState* idle = nullptr;
   PyGILState_STATE gil{};
   bool with_python = false;
+  PlacedThread placed;
   try {
-    place_thread();
-    set_states(State::running);
-    enter(Phase::running);
+    place_thread(placed);
+    note_bed();
     if (interpreted()) {  // one thread state for the thread's life: taking the GIL per frame then costs no allocation
       with_python = true;
       gil = PyGILState_Ensure();
       idle = PyEval_SaveThread();
     }
-    serve();
+    next_tick_ns_ = monotonic_ns();
+    if (arrive() && take_over()) {
+      set_states(State::running);
+      began_ = true;
+      enter(Phase::running);
+      serve();
+    }
   } catch (const std::exception& error) {
     fail(0, unit_raised, error.what());
   }
@@ -146,8 +197,9 @@ void Loop::run() noexcept {
   enter(Phase::ended);
 }
 
+// ---- the frames ----------------------------------------------------------------------------------------------------
+
 void Loop::serve() {
-  next_tick_ns_ = monotonic_ns();
   looked_ns_ = coarse_ns();
   while (!failure_) {
     Turn turn = obey();
@@ -175,13 +227,22 @@ Loop::Turn Loop::obey() {
     }
   }
   if (holding == nullptr) {
-    if (std::exchange(paused_, false)) {
-      set_states(State::running);
-      next_tick_ns_ = monotonic_ns();
+    if (!paused_) return Turn::compute;
+    if (gate_closed()) {
+      futex_wait(&gate_, static_cast<std::uint32_t>(Gate::closed), slice_ns);
+      return Turn::again;
     }
+    paused_ = false;
+    for (const Stage& stage : stages_) stage.record().forget_period();
+    set_states(State::running);
+    next_tick_ns_ = monotonic_ns();
     return Turn::compute;
   }
-  if (!std::exchange(paused_, true)) set_states(State::idle);
+  if (!std::exchange(paused_, true)) {
+    // Before the state is seen: whoever sees the loop idle finds its gate closed.
+    if (gated_) gate_.store(static_cast<std::uint32_t>(Gate::closed), std::memory_order_release);
+    set_states(State::idle);
+  }
   holding->wait_control_change(word, slice_ns);
   return Turn::again;
 }
@@ -243,13 +304,18 @@ bool Loop::wait_for_first_frame() {
   return map->count() > 0 || waiter_.wait(map, 0, 0, slice_ns);
 }
 
-bool Loop::wait_for_tick() const {
-  // An absolute clock: a late frame does not shift those after it.
+bool Loop::wait_for_tick() const noexcept {
+  // An absolute clock: a late frame does not shift those after it. The sleep ends early when the unit is told
+  // something.
+  const ProcessRecord& record = stages_[0].record();
+  const std::uint32_t word = record.control_word();
   const std::int64_t now = monotonic_ns();
   const std::int64_t wake = next_tick_ns_ - std::min(settings_.spin_ns, settings_.period_ns);
-  if (wake > now) sleep_until(std::min(wake, now + slice_ns));
+  if (wake > now && !told_to_hold()) record.wait_control_until(word, std::min(wake, now + slice_ns));
+  if (record.control_word() != word || stopping_.load(std::memory_order_acquire)) return false;
   const std::int64_t spin_until = std::min(next_tick_ns_, now + slice_ns);
-  while (monotonic_ns() < spin_until) cpu_relax();
+  while (monotonic_ns() < spin_until && record.control_word() == word && !stopping_.load(std::memory_order_relaxed))
+    cpu_relax();
   return monotonic_ns() >= next_tick_ns_;
 }
 
@@ -258,7 +324,8 @@ void Loop::take_tick() noexcept {
   if (settings_.trigger != TriggerKind::delay) return;
   const std::int64_t skipped = (monotonic_ns() - next_tick_ns_) / settings_.period_ns;
   frame_.missed = static_cast<std::uint64_t>(skipped);
-  next_tick_ns_ += (skipped + 1) * settings_.period_ns;
+  tick_ns_ = next_tick_ns_ + skipped * settings_.period_ns;
+  next_tick_ns_ = tick_ns_ + settings_.period_ns;
 }
 
 bool Loop::try_in_place() noexcept {
@@ -307,10 +374,17 @@ bool Loop::trigger_lay_still() noexcept {
   return true;
 }
 
+// 0: no frame triggers it.
+std::uint64_t Loop::trigger_count_of(std::size_t index) const noexcept {
+  if (index == 0) return frame_.count;
+  const Stage::Link* const link = stages_[index].link();
+  return link != nullptr ? stages_[link->stage].output(link->output).count() + 1 : 0;  // not published yet
+}
+
 std::int32_t Loop::compute(std::size_t index) noexcept {
   Stage& stage = stages_[index];
   if (index > 0) stage.frame.start_ns = stages_[index - 1].frame.end_ns;
-  stage.renew();
+  stage.renew(trigger_count_of(index));
   if (index == 0 && trigger_ && trigger_->in_place) stage.keep_states();
   const std::int32_t code = stage.call();
   stage.frame.end_ns = realtime_ns();
@@ -321,7 +395,7 @@ void Loop::note_origin(std::size_t index) noexcept {
   Stage::Frame& frame = stages_[index].frame;
   frame.trigger_mode = 0;
   frame.trigger_inode = frame.trigger_count = frame.missed = 0;
-  frame.trigger_ns = 0;
+  frame.trigger_ns = frame.tick_ns = 0;
   if (index == 0) {
     if (trigger_) {
       frame.trigger_mode = 1;
@@ -330,13 +404,14 @@ void Loop::note_origin(std::size_t index) noexcept {
       frame.trigger_ns = frame_.write_ns;
     } else if (settings_.trigger == TriggerKind::delay) {
       frame.trigger_mode = 4;
+      frame.tick_ns = tick_ns_;
     }
     frame.missed = frame_.missed + (trigger_ ? std::exchange(trigger_->lost, 0) : 0);
   } else if (const Stage::Link* const link = stages_[index].link()) {
     const Stage& source = stages_[link->stage];
     frame.trigger_mode = 1;
     frame.trigger_inode = source.output(link->output).file().identity().inode;
-    frame.trigger_count = source.output(link->output).count() + 1;  // not published yet
+    frame.trigger_count = trigger_count_of(index);
     frame.trigger_ns = source.frame.end_ns;
   }
 }
@@ -377,13 +452,28 @@ void Loop::compute_and_publish() {
     note_lineage(done);
   }
   publish(done);
-  if (done > 0) loops_.store(loops_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-  if (code != 0) {
+  const bool skipped = code == unit_skips;
+  if (skipped) skip(done);
+  if (done > 0 || skipped) loops_.store(loops_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  if (code != 0 && !skipped) {
     stages_[done].show_failure();
     fail(done, code, "");
   }
+  take_steps();
+}
+
+void Loop::take_steps() noexcept {
   for (const Stage& stage : stages_)
     if (stage.record().control() == Control::step) stage.record().take_step();
+}
+
+// The unit has no frame to show for this one, and says so: the stages behind it have nothing to do.
+void Loop::skip(std::size_t index) noexcept {
+  Stage& stage = stages_[index];
+  note_origin(index);
+  stage.keep_to_itself();
+  stage.stamp();
+  stage.record().note_skipped();
 }
 
 // What was computed before a unit failed is good, and is published as if the units ran apart. The last stage first: its
@@ -420,7 +510,9 @@ bool Loop::time_to_look(bool idle) noexcept {
 void Loop::follow_trigger() {
   Trigger& trigger = *trigger_;
   const StreamMapPtr next = successor(*trigger.reader.map());
-  if (!next) return;
+  // Until the new file has a frame its writer may still be with the old one, and what came there then nobody would
+  // count.
+  if (!next || next->count() == 0) return;
   const std::uint64_t count = trigger.reader.map()->count();
   const std::uint64_t cursor = trigger.reader.cursor();
   const bool moves = !trigger.parting || (cursor != trigger.parting_cursor && cursor < trigger.parting_count);
@@ -432,13 +524,17 @@ void Loop::follow_trigger() {
   trigger.lost += count > cursor ? count - cursor : 0;
   trigger.parting = false;
   trigger.reader.rebase(next);
+  note_bed();
 }
 
 void Loop::look_around() {
   std::size_t at = 0;
   try {
     if (trigger_) follow_trigger();
-    for (; at < stages_.size(); ++at) stages_[at].follow();
+    for (; at < stages_.size(); ++at) {
+      stages_[at].follow();
+      stages_[at].tell_trouble();
+    }
   } catch (const Error& error) {
     fail(at, unit_raised, error.what());
   }

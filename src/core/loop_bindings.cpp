@@ -98,35 +98,84 @@ TriggerKind trigger_of(const std::string& name) {
 }
 
 void configure(PythonLoop& self, const std::string& trigger, std::int64_t period_ns, bool every_frame,
-               std::int64_t spin_ns, int cpu, int priority, const std::string& name) {
+               std::int64_t spin_ns, std::vector<int> cpus, int priority, const std::string& name, bool lock_memory,
+               int numa_node, double dma_latency_us, const std::string& huge_pages, std::vector<std::string> irqs) {
   LoopSettings settings;
   settings.trigger = trigger_of(trigger);
   settings.period_ns = period_ns;
   settings.every_frame = every_frame;
   settings.spin_ns = spin_ns < 0 ? LoopSettings::forever : spin_ns;
-  settings.cpu = cpu;
-  settings.priority = priority;
+  settings.placement.cpus = std::move(cpus);
+  settings.placement.priority = priority;
+  settings.placement.lock_memory = lock_memory;
+  settings.placement.numa_node = numa_node;
+  settings.placement.dma_latency_us = dma_latency_us;
+  settings.placement.huge_pages = huge_pages == "none" ? "" : huge_pages;
+  settings.placement.irqs = std::move(irqs);
   settings.name = name;
   self.loop.configure(settings);
+}
+
+void start(PythonLoop& self, std::shared_ptr<Barrier> barrier) {
+  constexpr std::int64_t ctrl_c_ns = 100'000'000;
+  const bool alone = barrier == nullptr;
+  bool ready = false;
+  {
+    const nb::gil_scoped_release released;  // touches no Python object; the new thread may need the GIL
+    self.loop.start(std::move(barrier));
+  }
+  while (alone && !ready) {
+    {
+      const nb::gil_scoped_release released;  // as above
+      ready = self.loop.wait_ready(ctrl_c_ns);
+    }
+    if (!ready && PyErr_CheckSignals() != 0) throw nb::python_error();
+  }
+}
+
+void register_barrier(nb::module_& module) {
+  nb::class_<Barrier>(module, "Barrier", "Where the loops of a process wait for one another; given to Loop.start.")
+      .def(nb::init<std::uint32_t>(), "parties"_a)
+      .def_prop_ro("missing", &Barrier::missing, "How many loops have not come yet.")
+      .def("abort", &Barrier::abort, "Not all will come: those that wait end without having begun.");
 }
 
 }  // namespace
 
 void register_loop(nb::module_& module) {
+  register_barrier(module);
   nb::class_<PythonLoop>(module, "Loop", "A native thread that runs one unit, or several fused; see framebus.unit.")
       .def(nb::init<>())
       .def("add_stage", &PythonLoop::add_stage, "kernel"_a, "callback"_a.none(), "ports"_a, "dims"_a,
            "parameters"_a.none(), "cells"_a, "record"_a)
-      .def("configure", &configure, "trigger"_a, "period_ns"_a, "every_frame"_a, "spin_ns"_a, "cpu"_a, "priority"_a,
-           "name"_a)
+      .def("configure", &configure, "trigger"_a, "period_ns"_a, "every_frame"_a, "spin_ns"_a, "cpus"_a, "priority"_a,
+           "name"_a, "lock_memory"_a = false, "numa_node"_a = -1, "dma_latency_us"_a = -1.0, "huge_pages"_a = "",
+           "irqs"_a = std::vector<std::string>())
       .def(
-          "start", [](PythonLoop& self) { self.loop.start(); },
-          nb::call_guard<nb::gil_scoped_release>())  // touches no Python object; the new thread may need the GIL
+          "succeed",
+          [](PythonLoop& self, std::vector<std::shared_ptr<ProcessRecord>> records, std::int64_t patience_ns) {
+            self.loop.succeed(std::move(records), patience_ns);
+          },
+          "records"_a, "patience_ns"_a = 10'000'000'000,
+          "Before start: take over from the loop that these records are of, its first unit's first.")
+      .def(
+          "hold_gate", [](PythonLoop& self, bool holds) { self.loop.hold_gate(holds); }, "holds"_a,
+          "Before start: whenever the loop became idle, it runs again only after open_gate.")
+      .def("open_gate", [](PythonLoop& self) { self.loop.open_gate(); })
+      .def_prop_ro("gate_closed", [](const PythonLoop& self) { return self.loop.gate_closed(); })
+      .def("start", &start, "barrier"_a.none() = nb::none(),
+           "Returns when the loop waits for its first frame; with a barrier, when it stands before it.")
+      .def(
+          "wait_ready",
+          [](const PythonLoop& self, std::int64_t timeout_ns) { return self.loop.wait_ready(timeout_ns); },
+          "timeout_ns"_a, nb::call_guard<nb::gil_scoped_release>(),  // touches no Python object
+          "Whether the loop waits for its first frame, or did. Raises UnitError: it could not begin.")
       .def("request_stop", [](PythonLoop& self) { self.loop.request_stop(); })
       .def(
           "wait_end", [](const PythonLoop& self, std::int64_t timeout_ns) { return self.loop.wait_end(timeout_ns); },
           "timeout_ns"_a, nb::call_guard<nb::gil_scoped_release>())  // touches no Python object
       .def("join", [](PythonLoop& self) { self.loop.join(); })
+      .def_prop_ro("state", [](const PythonLoop& self) { return static_cast<std::uint32_t>(self.loop.state()); })
       .def_prop_ro("loops", [](const PythonLoop& self) { return self.loop.loops(); })
       .def_prop_ro("refusals", [](const PythonLoop& self) { return self.loop.refusals(); })
       .def_prop_ro(

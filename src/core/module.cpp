@@ -11,4 +11,5 @@ NB_MODULE(_core, module) {
   framebus::register_params(module);
   framebus::register_record(module);
   framebus::register_loop(module);
+  framebus::register_placement(module);
 }

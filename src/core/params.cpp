@@ -1,9 +1,11 @@
 #include "core/params.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <new>
+#include <optional>
 #include <set>
 #include <system_error>
 #include <thread>
@@ -22,9 +24,12 @@ std::uint64_t this_holder() noexcept {
   return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(process_id())) << 32U) | process_start_ticks();
 }
 std::int32_t holder_pid(std::uint64_t holder) noexcept { return static_cast<std::int32_t>(holder >> 32U); }
-bool holder_alive(std::uint64_t holder) noexcept {
-  return process_alive(holder_pid(holder), static_cast<std::uint32_t>(holder & 0xFFFFFFFFU));
+std::uint32_t holder_ticks(std::uint64_t holder) noexcept { return static_cast<std::uint32_t>(holder & 0xFFFFFFFFU); }
+bool holder_alive(std::uint64_t holder) noexcept { return process_alive(holder_pid(holder), holder_ticks(holder)); }
+bool same(const ProcessName& a, const ProcessName& b) noexcept {
+  return a.pid == b.pid && a.start_ticks == b.start_ticks;
 }
+ProcessName this_process() noexcept { return {process_id(), process_start_ticks()}; }
 
 constexpr std::int64_t patience_ns = 1'000'000'000;  // for a lock or an undisturbed copy; either takes microseconds
 
@@ -91,19 +96,22 @@ std::shared_ptr<ParamSet> replaced_set(const std::string& path) {
 }  // namespace
 
 std::shared_ptr<ParamSet> ParamSet::create(const std::string& path, const std::string& name,
-                                           const std::vector<ParamSpec>& specs, unsigned mode) {
+                                           const std::vector<ParamSpec>& specs, unsigned mode,
+                                           const std::vector<Change>& values, ProcessName successor_of) {
   if (name.empty() || name.size() > 79) throw_usage("parameter set '" + name + "': expected a name of 1 to 79 bytes");
   if (specs.size() > param_max_entries)
     throw_parameter("parameter set '" + name + "': " + std::to_string(specs.size()) + " entries, at most " +
                     std::to_string(param_max_entries) + " are possible");
   std::set<std::string> names;
   std::size_t texts = 0;
+  std::size_t help_bytes = 0;
   for (const ParamSpec& spec : specs) {
     check_spec(name, spec);
+    help_bytes += spec.help.size();
     if (!names.insert(spec.name).second) refuse_entry(name, "'" + spec.name + "'", "is declared twice");
     texts += is_text(spec.type) ? 1 : 0;
   }
-  const ParamLayout layout(specs.size(), texts);
+  const ParamLayout layout(specs.size(), texts, help_bytes);
   SharedFile file = SharedFile::create(path, layout.file_size, mode);
   auto* const header = new (file.data()) ParamHeader{};
   std::memcpy(header->magic, param_magic, sizeof param_magic);
@@ -113,18 +121,27 @@ std::shared_ptr<ParamSet> ParamSet::create(const std::string& path, const std::s
   header->entry_count = static_cast<std::uint32_t>(specs.size());
   header->text_count = static_cast<std::uint32_t>(texts);
   header->descriptor_size = sizeof(ParamDescriptor);
+  header->help_size = static_cast<std::uint32_t>(help_bytes);
   set_field(header->name, sizeof header->name, name);
   header->creation_ns = realtime_ns();
   header->creator_pid = process_id();
   header->creator_start_ticks = process_start_ticks();
-  std::size_t text_index = 0;
+  ParamPlace place;
   for (std::size_t i = 0; i < specs.size(); ++i) {
-    write_entry(file.data(), layout, specs.size(), i, text_index, specs[i]);
-    text_index += is_text(specs[i].type) ? 1 : 0;
+    write_entry(file.data(), layout, i, place, specs[i]);
+    place.text_index += is_text(specs[i].type) ? 1 : 0;
+    place.help_offset += specs[i].help.size();
   }
   std::shared_ptr<ParamSet> made(new ParamSet(std::move(file)));
   made->validate();
+  if (!values.empty()) made->update(values, true);
   const auto replaced = replaced_set(path);
+  std::optional<Lock> lock;  // claim() takes it too: no unit starts with the old set between the look and the end
+  if (replaced && replaced->writable()) lock.emplace(replaced->header()->lock, name);
+  const ProcessName user = replaced ? replaced->user() : ProcessName{};
+  if (user.pid != 0 && !same(user, this_process()) && !same(user, successor_of))
+    throw_usage("parameter set '" + name + "': a unit of process " + std::to_string(user.pid) +
+                " runs with it, so it cannot be replaced; stop that unit first");
   made->file_.publish();
   if (replaced) replaced->retire();
   return made;
@@ -146,7 +163,8 @@ void ParamSet::validate() {
           "not a parameter set of framebus");
   require(
       h.version == param_layout_version, where, "version",
-      "layout version " + std::to_string(h.version) + ", this framebus reads version 1; update the older of the two");
+      "layout version " + std::to_string(h.version) +
+          ", this framebus reads version 2 only; end what uses this file and remove it, or update the older framebus");
   require(h.header_size == sizeof(ParamHeader), where, "header_size", std::to_string(h.header_size) + ", expected 384");
   require(h.descriptor_size == sizeof(ParamDescriptor), where, "descriptor_size",
           std::to_string(h.descriptor_size) + ", expected 320");
@@ -155,7 +173,9 @@ void ParamSet::validate() {
   require(entries <= param_max_entries, where, "entry_count", std::to_string(entries) + ", at most 1024 are possible");
   require(texts <= entries, where, "text_count",
           std::to_string(texts) + " texts in " + std::to_string(entries) + " entries");
-  const ParamLayout layout(entries, texts);
+  require(h.help_size <= entries * param_help_size, where, "help_size",
+          std::to_string(h.help_size) + ", at most 4000 bytes for each entry are possible");
+  const ParamLayout layout(entries, texts, h.help_size);
   require(h.file_size == layout.file_size, where, "file_size",
           std::to_string(h.file_size) + ", expected " + std::to_string(layout.file_size) + " for these entries");
   require(size == layout.file_size, where, "file size",
@@ -171,12 +191,13 @@ void ParamSet::validate() {
   generation_ = &header()->generation;
   banks_offset_ = layout.banks;
   bank_words_ = layout.bank_bytes / 8;
+  findings_word_ = layout.findings_word;
   specs_.resize(entries);
   text_words_.assign(entries, 0);
   std::set<std::string> names;
   std::set<std::size_t> places;
   for (std::size_t i = 0; i < entries; ++i) {
-    validate_entry(i, texts);
+    validate_entry(i, layout);
     require(names.insert(specs_[i].name).second, where, "entry name", "'" + specs_[i].name + "' stands there twice");
     if (is_text(specs_[i].type))
       require(places.insert(text_words_[i]).second, where, "text_index", "two entries share one text");
@@ -185,7 +206,7 @@ void ParamSet::validate() {
   check_values();
 }
 
-void ParamSet::validate_entry(std::size_t index, std::size_t texts) {
+void ParamSet::validate_entry(std::size_t index, const ParamLayout& layout) {
   const std::string& where = file_.path();
   // A private copy: what is checked is what is used.
   ParamDescriptor descriptor;
@@ -203,6 +224,11 @@ void ParamSet::validate_entry(std::size_t index, std::size_t texts) {
   spec.minimum = descriptor.minimum;
   spec.maximum = descriptor.maximum;
   spec.initial = descriptor.initial;
+  require(descriptor.help_length <= param_help_size && descriptor.help_offset <= header()->help_size &&
+              descriptor.help_length <= header()->help_size - descriptor.help_offset,
+          where, "help", "'" + spec.name + "' has its help outside the file");
+  spec.help.assign(reinterpret_cast<const char*>(file_.data()) + layout.help + descriptor.help_offset,
+                   descriptor.help_length);
   if (!is_text(spec.type)) {
     require(cell_allowed(spec.type, spec.minimum, spec.minimum, spec.maximum), where, "minimum",
             "'" + spec.name + "' has limits that allow nothing");
@@ -212,9 +238,9 @@ void ParamSet::validate_entry(std::size_t index, std::size_t texts) {
             "'" + spec.name + "' has a default outside its limits");
     return;
   }
-  require(descriptor.text_index < texts, where, "text_index", "'" + spec.name + "' has its text outside the file");
-  const ParamLayout layout(specs_.size(), texts);
-  text_words_[index] = 2 * specs_.size() + descriptor.text_index * param_text_words;
+  require(layout.defaults + (descriptor.text_index + 1ULL) * param_text_size <= layout.help, where, "text_index",
+          "'" + spec.name + "' has its text outside the file");
+  text_words_[index] = layout.texts_word + descriptor.text_index * param_text_words;
   const auto* text =
       reinterpret_cast<const char*>(file_.data()) + layout.defaults + descriptor.text_index * param_text_size;
   spec.initial_text = checked_text(text, param_text_size, where, "default");
@@ -227,6 +253,8 @@ void ParamSet::check_values() const {
     require(is_text(spec.type) || cell_allowed(spec.type, now.cells[i], spec.minimum, spec.maximum), file_.path(),
             "value", "'" + spec.name + "' has a value outside its limits");
     require(now.texts[i].size() < param_text_size, file_.path(), "value", "'" + spec.name + "' has no terminating NUL");
+    require(now.findings[i].size() < param_finding_size, file_.path(), "finding",
+            "'" + spec.name + "' has no terminating NUL");
   }
 }
 
@@ -275,10 +303,17 @@ ParamSet::Values ParamSet::values() const {
   std::memcpy(result.cells.data(), words.data(), 8 * entries);
   result.changes.assign(words.begin() + static_cast<std::ptrdiff_t>(entries),
                         words.begin() + static_cast<std::ptrdiff_t>(2 * entries));
+  result.changed.assign(words.begin() + static_cast<std::ptrdiff_t>(2 * entries),
+                        words.begin() + static_cast<std::ptrdiff_t>(3 * entries));
+  const auto text_at = [&](std::size_t word, std::size_t size) {
+    return field_text(reinterpret_cast<const char*>(words.data() + word), size);
+  };
   result.texts.resize(entries);
-  for (std::size_t i = 0; i < entries; ++i)
-    if (is_text(specs_[i].type))
-      result.texts[i] = field_text(reinterpret_cast<const char*>(words.data() + text_words_[i]), param_text_size);
+  result.findings.resize(entries);
+  for (std::size_t i = 0; i < entries; ++i) {
+    if (is_text(specs_[i].type)) result.texts[i] = text_at(text_words_[i], param_text_size);
+    result.findings[i] = text_at(findings_word_ + i * param_finding_words, param_finding_size);
+  }
   return result;
 }
 
@@ -288,82 +323,157 @@ void ParamSet::check_writable() const {
   if (!file_.writable()) throw_system(EACCES, "parameter set '" + name_ + "' may only be read by this user", path());
 }
 
-void ParamSet::check_change(const Change& change, bool from_unit, bool running) const {
+void ParamSet::check_current() const {
+  if (retired()) throw_gone();
+}
+
+void ParamSet::throw_gone() const {
+  throw_recreated("parameter set '" + name_ + "' was replaced or removed since it was opened; open it again");
+}
+
+// The words after "parameter set 'x': ", or nothing. `user`: the process whose unit runs with the set, 0 = none.
+std::string ParamSet::problem(const Change& change, bool from_unit, std::int32_t user) const {
   const auto& [index, cell, text] = change;
-  if (index >= specs_.size())
-    throw_parameter("parameter set '" + name_ + "': no entry " + std::to_string(index) + ", it has " +
-                    std::to_string(specs_.size()));
+  if (index >= specs_.size()) return "no entry " + std::to_string(index) + ", it has " + std::to_string(specs_.size());
   const ParamSpec& spec = specs_[index];
+  const std::string runs = "unit '" + name_ + "' of process " + std::to_string(user) + " runs";
+  const std::string value = is_text(spec.type) ? "'" + text + "'" : cell_text(spec.type, cell);
   if (is_text(spec.type)) {
     if (text.size() >= param_text_size)
-      refuse_entry(name_, spec.name, "takes a text of at most 255 bytes, got " + std::to_string(text.size()));
-    if (text.find('\0') != std::string::npos) refuse_entry(name_, spec.name, "takes a text without NUL characters");
+      return spec.name + " takes a text of at most 255 bytes, got " + std::to_string(text.size());
+    if (text.find('\0') != std::string::npos) return spec.name + " takes a text without NUL characters";
   } else if (!cell_allowed(spec.type, cell, spec.minimum, spec.maximum)) {
-    refuse_entry(name_, spec.name,
-                 "= " + cell_text(spec.type, cell) + " is outside its limits " + limits_text(spec) + " (" +
-                     type_name(spec.type) + ")");
+    return spec.name + " = " + value + " is outside its limits " + limits_text(spec) + " (" + type_name(spec.type) +
+           ")" + (user != 0 ? "; " + runs + " with it" : "; no unit runs with it");
   }
-  if (from_unit) return;
+  if (from_unit) return {};
+  const std::string subject = spec.name + " = " + value + " (" + kind_text(spec) + ")";
   if ((spec.flags & param_status) != 0)
-    refuse_entry(name_, spec.name, "is a status value: only the unit itself writes it");
-  if (running && (spec.flags & param_live) == 0)
-    refuse_entry(name_, spec.name,
-                 "is fixed while process " + std::to_string(user_pid()) + " runs with this set; stop that unit first");
+    return subject + ": " + spec.name + " is a status value, only the unit itself writes it";
+  if (user != 0 && (spec.flags & param_live) == 0)
+    return subject + ": " + spec.name + " is fixed while " + runs + "; stop it first";
+  return {};
+}
+
+std::vector<std::string> ParamSet::problems(const std::vector<Change>& changes, bool from_unit) const {
+  const std::int32_t user = user_pid();
+  std::vector<std::string> found;
+  found.reserve(changes.size());
+  for (const Change& change : changes) found.push_back(problem(change, from_unit, user));
+  return found;
 }
 
 std::uint64_t ParamSet::update(const std::vector<Change>& changes, bool from_unit) {
   check_writable();
   const Lock lock(header()->lock, name_);
-  if (retired())
-    throw_recreated("parameter set '" + name_ + "' was replaced or removed since it was opened; open it again");
+  check_current();
   // Under the lock, as claim() is: no unit starts between this check and the change.
-  const bool running = user_pid() != 0;
-  for (const Change& change : changes) check_change(change, from_unit, running);
+  const std::int32_t user = user_pid();
+  for (const Change& change : changes) {
+    const std::string found = problem(change, from_unit, user);
+    if (!found.empty()) throw_parameter("parameter set '" + name_ + "': " + found);
+  }
   if (changes.empty()) return generation();
-  return publish_bank(changes);
+  const std::uint64_t before = generation();
+  std::uint64_t* const to = prepare_bank(before);
+  for (const Change& change : changes) put_change(to, change, before + 1);
+  return publish_bank(before);
 }
 
-std::uint64_t ParamSet::publish_bank(const std::vector<Change>& changes) noexcept {
-  const std::uint64_t before = generation_->load(std::memory_order_acquire);
+std::uint64_t ParamSet::set_findings(const std::vector<std::string>& findings) {
+  if (findings.size() != specs_.size())
+    throw_usage("parameter set '" + name_ + "': set_findings() needs " + std::to_string(specs_.size()) +
+                " texts, got " + std::to_string(findings.size()));
+  std::vector<std::uint64_t> words(specs_.size() * param_finding_words);
+  for (std::size_t i = 0; i < findings.size(); ++i)
+    set_field(reinterpret_cast<char*>(words.data() + i * param_finding_words), param_finding_size, findings[i]);
+  check_writable();
+  const Lock lock(header()->lock, name_);
+  check_current();
+  const std::uint64_t before = generation();
+  std::vector<std::uint64_t> known(words.size());
+  load_words(known.data(), bank(before) + findings_word_, known.size());
+  if (known == words) return before;
+  store_words(prepare_bank(before) + findings_word_, words.data(), words.size());
+  return publish_bank(before);
+}
+
+// A copy of the active bank, to be changed and published. Only under the lock.
+std::uint64_t* ParamSet::prepare_bank(std::uint64_t before) noexcept {
   // Pairs with the acquire fence of the readers: who sees one of our words sees at least generation `before`.
   std::atomic_thread_fence(std::memory_order_release);
   std::uint64_t* const from = bank(before);
   std::uint64_t* const to = bank(before + 1);
   for (std::size_t i = 0; i < bank_words_; ++i) store_words(to + i, from + i, 1);
+  return to;
+}
+
+void ParamSet::put_change(std::uint64_t* to, const Change& change, std::uint64_t generation) noexcept {
+  const auto& [index, cell, text] = change;
   const std::size_t entries = specs_.size();
-  for (const auto& [index, cell, text] : changes) {
-    const std::uint64_t count = to[entries + index] + 1;
-    store_words(to + entries + index, &count, 1);
-    if (is_text(specs_[index].type)) {
-      char field[param_text_size];
-      std::uint64_t words[param_text_words];
-      set_field(field, sizeof field, text);
-      std::memcpy(words, field, sizeof words);
-      store_words(to + text_words_[index], words, param_text_words);
-    } else {
-      const auto word = static_cast<std::uint64_t>(cell);
-      store_words(to + index, &word, 1);
-    }
+  std::uint64_t words[param_text_words] = {static_cast<std::uint64_t>(cell)};
+  const bool texts = is_text(specs_[index].type);
+  const std::size_t count = texts ? param_text_words : 1;
+  std::uint64_t* const value = to + (texts ? text_words_[index] : index);
+  if (texts) {
+    char field[param_text_size];
+    set_field(field, sizeof field, text);
+    std::memcpy(words, field, sizeof words);
   }
+  std::uint64_t known[param_text_words];
+  load_words(known, value, count);
+  if (std::memcmp(known, words, 8 * count) != 0) {
+    store_words(value, words, count);
+    store_words(to + 2 * entries + index, &generation, 1);
+  }
+  const std::uint64_t writes = to[entries + index] + 1;
+  store_words(to + entries + index, &writes, 1);
+  constexpr std::uint64_t nothing[param_finding_words] = {};  // what was found was about the value that is gone
+  store_words(to + findings_word_ + index * param_finding_words, nothing, param_finding_words);
+}
+
+std::uint64_t ParamSet::publish_bank(std::uint64_t before) noexcept {
   generation_->store(before + 1, std::memory_order_release);  // pairs with the readers' acquire: the bank is complete
   futex_wake_all(reinterpret_cast<std::atomic<std::uint32_t>*>(generation_));
   return before + 1;
 }
 
-// ---- who runs with it ----------------------------------------------------------------------------------------------
+// ---- waiting -------------------------------------------------------------------------------------------------------
 
-std::int32_t ParamSet::user_pid() const noexcept {
-  const std::uint64_t user = header()->user.load(std::memory_order_acquire);
-  return user != 0 && holder_alive(user) ? holder_pid(user) : 0;
+std::uint64_t ParamSet::wait(std::uint64_t seen, std::int64_t sleep_ns) const {
+  // The low half on a little-endian machine. A generation that differs by 2^32 is met again only after so many writes.
+  const auto* const word = reinterpret_cast<const std::atomic<std::uint32_t>*>(generation_);
+  if (generation() == seen && !retired() && sleep_ns > 0) {
+    const FutexResult result = futex_wait(word, static_cast<std::uint32_t>(seen), sleep_ns);
+    // A kernel that refuses to wait on a read-only mapping must not make the caller spin.
+    if (result == FutexResult::value_changed && generation() == seen)
+      std::this_thread::sleep_for(std::chrono::nanoseconds(std::min<std::int64_t>(sleep_ns, 1'000'000)));
+  }
+  const std::uint64_t now = generation();
+  if (now == seen && (retired() || file_identity(path()) != file_.identity())) throw_gone();
+  return now;
 }
 
-void ParamSet::claim() {
+// ---- who runs with it ----------------------------------------------------------------------------------------------
+
+ProcessName ParamSet::user() const noexcept {
+  const std::uint64_t user = header()->user.load(std::memory_order_acquire);
+  return user != 0 && holder_alive(user) ? ProcessName{holder_pid(user), holder_ticks(user)} : ProcessName{};
+}
+
+void ParamSet::claim(ProcessName from) {
   check_writable();
   const Lock lock(header()->lock, name_);
-  const std::int32_t pid = user_pid();
-  if (pid != 0 && pid != process_id())
-    throw_usage("parameter set '" + name_ + "': process " + std::to_string(pid) + " already runs a unit with it");
-  header()->user.store(this_holder(), std::memory_order_release);
+  check_current();
+  std::uint64_t user = header()->user.load(std::memory_order_acquire);
+  const ProcessName named{holder_pid(user), holder_ticks(user)};
+  if (user != 0 && holder_alive(user) && named.pid != process_id() && !same(named, from))
+    throw_usage("parameter set '" + name_ + "': process " + std::to_string(named.pid) +
+                " already runs a unit with it; stop that unit first");
+  // release() is not under the lock: the user that we take over from may end just now, which changes nothing for us.
+  while (!header()->user.compare_exchange_weak(user, this_holder(), std::memory_order_acq_rel,
+                                               std::memory_order_acquire)) {
+  }
 }
 
 void ParamSet::release() {

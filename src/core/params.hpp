@@ -41,6 +41,8 @@ inline constexpr std::uint32_t param_saved = 4;    // belongs into saved files
 inline constexpr std::uint32_t param_status = 8;   // only the unit itself writes it
 inline constexpr std::size_t param_max_entries = 1024;
 inline constexpr std::size_t param_text_size = 256;
+inline constexpr std::size_t param_help_size = 4000;    // at most, without a NUL
+inline constexpr std::size_t param_finding_size = 160;  // with its NUL
 
 // A numeric value is always one 8-byte cell: the bits of a float64, an int64, uint64 or (0 | 1) on/off; float32, int32
 // and uint32 in the low 4 bytes with zeros above. Text entries have a cell too, which stays 0.
@@ -54,18 +56,31 @@ struct ParamSpec {
   std::int64_t maximum = 0;
   std::int64_t initial = 0;  // default cell
   std::string initial_text;  // default of a text entry
+  std::string help;          // as long as a reader needs
 };
 
 struct ParamHeader;
+struct ParamLayout;
+
+// A process, told apart from a later one with the same number.
+struct ProcessName {
+  std::int32_t pid = 0;  // 0 = none
+  std::uint32_t start_ticks = 0;
+};
 
 class ParamSet {
  public:
+  using Change = std::tuple<std::uint32_t, std::int64_t, std::string>;  // entry, cell, text (of a text entry)
+
   // A `seen` generation that no set ever has: the first refresh() with it always copies.
   static constexpr std::uint64_t never = ~std::uint64_t{0};
 
-  // A new file of that path, replacing (and retiring) an old one. Throws ParameterError for a bad spec, OSError.
+  // A new file of that path, replacing (and retiring) an old one, with the defaults and then `values` as its values.
+  // Throws ParameterError for a bad spec or value, UsageError if another live process than `successor_of` runs a unit
+  // with the old one, WaitTimeout (the old one's lock), OSError.
   static std::shared_ptr<ParamSet> create(const std::string& path, const std::string& name,
-                                          const std::vector<ParamSpec>& specs, unsigned mode = 0660);
+                                          const std::vector<ParamSpec>& specs, unsigned mode = 0660,
+                                          const std::vector<Change>& values = {}, ProcessName successor_of = {});
   // Maps and checks an existing file. Throws StreamFormatError (path, field), StreamNotFound, OSError.
   static std::shared_ptr<ParamSet> open(const std::string& path);
 
@@ -81,24 +96,35 @@ class ParamSet {
   }
 
   // ---- everyone's side ----
-  using Change = std::tuple<std::uint32_t, std::int64_t, std::string>;  // entry, cell, text (of a text entry)
   struct Values {
     std::uint64_t generation = 0;
     std::vector<std::int64_t> cells;
     std::vector<std::uint64_t> changes;  // how often each entry was written
+    std::vector<std::uint64_t> changed;  // the generation that gave each entry another value; 0 = it has its first one
     std::vector<std::string> texts;      // one per entry; empty for numeric ones
+    std::vector<std::string> findings;
   };
   // All changes in one generation, or none. `from_unit`: the caller is the unit, which may write its status entries
   // and entries that are fixed while it runs. Returns the new generation. Throws ParameterError, WaitTimeout (another
   // live process holds the lock), StreamRecreated (the set was replaced or removed), OSError (read-only file).
   std::uint64_t update(const std::vector<Change>& changes, bool from_unit);
+  // Why a change would be refused now, for each; empty if it would not.
+  std::vector<std::string> problems(const std::vector<Change>& changes, bool from_unit) const;
+  // Replaces what a check found about each entry (one text for each, cut to fit). Returns the generation, a new one if
+  // they differ from those before. Throws as update() does.
+  std::uint64_t set_findings(const std::vector<std::string>& findings);
+  // Sleeps until the generation is not `seen`, `sleep_ns` have passed or a signal came; the generation. Throws
+  // StreamRecreated if it is still `seen` and the set was replaced or removed.
+  std::uint64_t wait(std::uint64_t seen, std::int64_t sleep_ns) const;
   Values values() const;  // of one generation
   std::uint64_t generation() const noexcept { return generation_->load(std::memory_order_acquire); }
 
   // The process that runs a unit with this set; entries without param_live are fixed while it lives.
-  void claim();                            // for this process; UsageError if another live process has it
-  void release();                          // if this process has it
-  std::int32_t user_pid() const noexcept;  // 0 = nobody, or its process died
+  // For this process. UsageError if another live process than `from` has it.
+  void claim(ProcessName from = {});
+  void release();                     // if this process has it
+  ProcessName user() const noexcept;  // pid 0 = nobody, or its process died
+  std::int32_t user_pid() const noexcept { return user().pid; }
 
   // Tells every handle that this file is no longer the set of that name: their writes raise StreamRecreated.
   void retire() noexcept;
@@ -116,13 +142,17 @@ class ParamSet {
   class Lock;
   explicit ParamSet(SharedFile file);
   void validate();
-  void validate_entry(std::size_t index, std::size_t texts);
+  void validate_entry(std::size_t index, const ParamLayout& layout);
   void check_values() const;
-  void check_change(const Change& change, bool from_unit, bool running) const;
+  std::string problem(const Change& change, bool from_unit, std::int32_t user) const;
   void check_writable() const;
+  void check_current() const;
+  [[noreturn]] void throw_gone() const;
   bool copy_cells(std::uint64_t& seen, std::int64_t* cells) const noexcept;
   bool copy_bank(std::uint64_t& generation, std::vector<std::uint64_t>& words) const;
-  std::uint64_t publish_bank(const std::vector<Change>& changes) noexcept;
+  std::uint64_t* prepare_bank(std::uint64_t before) noexcept;
+  void put_change(std::uint64_t* to, const Change& change, std::uint64_t generation) noexcept;
+  std::uint64_t publish_bank(std::uint64_t before) noexcept;
   std::uint64_t* bank(std::uint64_t generation) const noexcept;
   ParamHeader* header() const noexcept;
 
@@ -132,6 +162,7 @@ class ParamSet {
   std::atomic<std::uint64_t>* generation_ = nullptr;
   std::size_t banks_offset_ = 0;
   std::size_t bank_words_ = 0;
+  std::size_t findings_word_ = 0;  // where the findings begin in a bank
   std::vector<ParamSpec> specs_;
   std::vector<std::size_t> text_words_;  // where each entry's text lies in a bank, in words; 0 for numeric entries
   std::string name_;

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cstring>
+#include <limits>
 
 #include "core/errors.hpp"
 #include "core/fields.hpp"
@@ -82,6 +83,20 @@ std::string limits_text(const ParamSpec& spec) {
   return "[" + cell_text(spec.type, spec.minimum) + ", " + cell_text(spec.type, spec.maximum) + "]";
 }
 
+std::string kind_text(const ParamSpec& spec) {
+  std::string kind = type_name(spec.type);
+  if (is_text(spec.type) || spec.type == ParamType::onoff) return kind;
+  const bool limited = with_type(spec.type, [&](auto example) {
+    using Range = std::numeric_limits<decltype(example)>;
+    const auto lowest = Range::has_infinity ? -Range::infinity() : Range::lowest();
+    const auto highest = Range::has_infinity ? Range::infinity() : Range::max();
+    return cell_value<decltype(example)>(spec.minimum) != lowest ||
+           cell_value<decltype(example)>(spec.maximum) != highest;
+  });
+  return limited ? kind + ", " + cell_text(spec.type, spec.minimum) + " to " + cell_text(spec.type, spec.maximum)
+                 : kind;
+}
+
 void refuse_entry(const std::string& set, const std::string& entry, const std::string& message) {
   throw_parameter("parameter set '" + set + "': " + entry + " " + message);
 }
@@ -91,7 +106,9 @@ void check_spec(const std::string& set, const ParamSpec& spec) {
   if (!is_entry_name(spec.name) || spec.name.size() > 63)
     bad("is no parameter name: expected letters, digits and _ in parts joined by '.', at most 63 characters");
   if (spec.unit.size() > 23) bad("has a unit longer than 23 bytes");
-  if (spec.description.size() > 159) bad("has a description longer than 159 bytes");
+  if (spec.description.size() > 159) bad("has a description longer than 159 bytes; what is longer goes into help");
+  if (spec.help.size() > param_help_size)
+    bad("has a help text longer than " + std::to_string(param_help_size) + " bytes");
   if (!is_param_type(static_cast<std::uint32_t>(spec.type))) bad("has no known type");
   if ((spec.flags & ~param_all_flags) != 0) bad("has unknown flags");
   if (is_text(spec.type)) {
@@ -107,18 +124,21 @@ void check_spec(const std::string& set, const ParamSpec& spec) {
     bad("has the default " + cell_text(spec.type, spec.initial) + ", which is outside its limits " + limits);
 }
 
-void write_entry(std::byte* data, const ParamLayout& layout, std::size_t entries, std::size_t index,
-                 std::size_t text_index, const ParamSpec& spec) {
+void write_entry(std::byte* data, const ParamLayout& layout, std::size_t index, const ParamPlace& place,
+                 const ParamSpec& spec) {
   auto& descriptor = reinterpret_cast<ParamDescriptor*>(data + sizeof(ParamHeader))[index];
   set_field(descriptor.name, sizeof descriptor.name, spec.name);
   set_field(descriptor.unit, sizeof descriptor.unit, spec.unit);
   set_field(descriptor.description, sizeof descriptor.description, spec.description);
   descriptor.type = static_cast<std::uint32_t>(spec.type);
   descriptor.flags = spec.flags;
+  descriptor.help_offset = static_cast<std::uint32_t>(place.help_offset);
+  descriptor.help_length = static_cast<std::uint32_t>(spec.help.size());
+  std::memcpy(data + layout.help + place.help_offset, spec.help.data(), spec.help.size());
   if (is_text(spec.type)) {
-    descriptor.text_index = static_cast<std::uint32_t>(text_index);
-    for (const std::size_t at : {layout.defaults, layout.banks + 16 * entries})
-      std::memcpy(data + at + param_text_size * text_index, spec.initial_text.data(), spec.initial_text.size());
+    descriptor.text_index = static_cast<std::uint32_t>(place.text_index);
+    for (const std::size_t at : {layout.defaults, layout.banks + 8 * layout.texts_word})
+      std::memcpy(data + at + param_text_size * place.text_index, spec.initial_text.data(), spec.initial_text.size());
     return;
   }
   descriptor.minimum = spec.minimum;

@@ -115,15 +115,25 @@ long futex(const std::atomic<std::uint32_t>* word, int operation, std::uint32_t 
            const timespec* timeout) noexcept {
   return ::syscall(SYS_futex, word, operation, value, timeout, nullptr, 0);
 }
+
+FutexResult result_of(long returned) noexcept {
+  if (returned == 0) return FutexResult::woken;
+  if (errno == ETIMEDOUT) return FutexResult::timed_out;
+  if (errno == EINTR) return FutexResult::interrupted;
+  return FutexResult::value_changed;
+}
 }  // namespace
 
 FutexResult futex_wait(const std::atomic<std::uint32_t>* word, std::uint32_t expected,
                        std::int64_t timeout_ns) noexcept {
   const timespec timeout{static_cast<time_t>(timeout_ns / second_ns), static_cast<long>(timeout_ns % second_ns)};
-  if (futex(word, FUTEX_WAIT, expected, &timeout) == 0) return FutexResult::woken;
-  if (errno == ETIMEDOUT) return FutexResult::timed_out;
-  if (errno == EINTR) return FutexResult::interrupted;
-  return FutexResult::value_changed;
+  return result_of(futex(word, FUTEX_WAIT, expected, &timeout));
+}
+
+FutexResult futex_wait_until(const std::atomic<std::uint32_t>* word, std::uint32_t expected,
+                             std::int64_t until_ns) noexcept {
+  const timespec until{static_cast<time_t>(until_ns / second_ns), static_cast<long>(until_ns % second_ns)};
+  return result_of(::syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, &until, nullptr, FUTEX_BITSET_MATCH_ANY));
 }
 
 void futex_wake_all(const std::atomic<std::uint32_t>* word) noexcept { futex(word, FUTEX_WAKE, INT_MAX, nullptr); }

@@ -35,6 +35,9 @@ bool process_alive(std::int32_t pid, std::uint32_t start_ticks) noexcept;
 enum class FutexResult { woken, value_changed, timed_out, interrupted };
 FutexResult futex_wait(const std::atomic<std::uint32_t>* word, std::uint32_t expected,
                        std::int64_t timeout_ns) noexcept;
+// The same until a time of CLOCK_MONOTONIC.
+FutexResult futex_wait_until(const std::atomic<std::uint32_t>* word, std::uint32_t expected,
+                             std::int64_t until_ns) noexcept;
 void futex_wake_all(const std::atomic<std::uint32_t>* word) noexcept;
 
 // ---- a shared file ------------------------------------------------------------------------------------------------

@@ -275,6 +275,50 @@ ReadStatus Reader::newest(void* pixels, FrameInfo& info) noexcept {
   return ReadStatus::busy;
 }
 
+namespace {
+
+// Both halves of the keyword at one moment; false while its writer is between the two.
+struct Scheduled {
+  std::uint64_t at_count = 0;
+  std::uint64_t frame = 0;
+  bool operator==(const Scheduled&) const = default;
+  // The keyword changes just before the counter: then it is a coming frame's, and hides what was said of this one.
+  bool ahead_of(std::uint64_t count) const noexcept { return frame > count && frame - count <= 8; }
+};
+
+bool load_schedule(const StreamMap& map, Scheduled& schedule) noexcept {
+  schedule = {};
+  Keyword* const keyword = map.at_count_slot();
+  if (keyword == nullptr) return true;
+  auto* const halves = reinterpret_cast<std::uint64_t*>(keyword->value);
+  schedule.frame = shared(halves[1]).load(std::memory_order_acquire);
+  schedule.at_count = shared(halves[0]).load(std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_acquire);  // pairs with the release fence in Writer::store_at_count
+  return shared(halves[1]).load(std::memory_order_relaxed) == schedule.frame;
+}
+
+}  // namespace
+
+ReadStatus Reader::newest_for(void* pixels, FrameInfo& info, std::uint64_t& at_count, int copies) noexcept {
+  for (int look_out = 0; look_out < copy_attempts && copies > 0; ++look_out) {
+    const std::uint64_t count = map_->count();
+    if (count == 0) return ReadStatus::nothing_new;
+    Scheduled before;
+    Scheduled after;
+    const FrameView view = locate(count, count, look(count));
+    if (!view || !load_schedule(*map_, before) || before.ahead_of(count)) {
+      cpu_relax();
+      continue;
+    }
+    --copies;
+    if (!copy(view, pixels, info) || !load_schedule(*map_, after) || after != before) continue;
+    info.missed = accept(info.count);
+    at_count = after.frame == info.count ? after.at_count : 0;
+    return ReadStatus::ok;
+  }
+  return ReadStatus::busy;
+}
+
 ReadStatus Reader::next_newest(void* pixels, FrameInfo& info) noexcept {
   const std::uint64_t count = map_->count();
   if (count < cursor_) cursor_ = 0;  // somebody reset the counter: all that comes is new

@@ -57,6 +57,8 @@ class Reader {
   ReadStatus next(void* pixels, FrameInfo& info) noexcept;
   // The newest frame after the cursor; `missed` counts those passed over.
   ReadStatus next_newest(void* pixels, FrameInfo& info) noexcept;
+  // As newest(), and from which trigger frame on it is to be used; 0: at once. At most so many copies are tried.
+  ReadStatus newest_for(void* pixels, FrameInfo& info, std::uint64_t& at_count, int copies) noexcept;
   // A given frame, if it can still be had whole.
   bool at(std::uint64_t count, void* pixels, FrameInfo& info) noexcept;
   // The oldest count that the history can give now; the newest count when there is no usable history.

@@ -1,7 +1,7 @@
 // A process record in shared memory: `<unit>.<pid>.proc.fb`. docs/process.md gives the layout byte by byte.
 //
 // One process writes it (identity, state, timings, messages), any process reads it, and any process may write the
-// control word. Stamping a loop costs one cache line of stores and no syscall.
+// control word, the limits and the event word. Stamping a loop costs one cache line of stores and no syscall.
 #pragma once
 
 #include <atomic>
@@ -22,6 +22,12 @@ enum class State : std::uint32_t { off = 0, standby = 1, idle = 2, running = 3, 
 enum class Control : std::uint32_t { run = 0, pause = 1, step = 2, stop = 3 };
 inline constexpr std::uint32_t max_steps = (1U << 24) - 1;
 
+// What the loop does when a time is above its limit, beside counting and telling it.
+enum class LimitAction : std::uint32_t { alarm = 0, pause = 1 };
+
+// Events that need the interpreter; the numbers are those of the event word. 0: none.
+inline constexpr std::uint32_t last_event = 8;
+
 inline constexpr std::size_t timing_ring = 1024;
 
 // One loop. Exactly one cache line, so that a stamp touches one line and no reader of the next entry disturbs it.
@@ -31,8 +37,9 @@ struct alignas(64) Timing {
   std::int64_t trigger_ns;          // when that frame was written (CLOCK_REALTIME; 0 = not triggered by a frame)
   std::int64_t start_ns;
   std::int64_t end_ns;
-  std::uint64_t missed;  // frames that this loop found already gone
-  std::uint64_t reserved[2];
+  std::uint64_t missed;         // frames that this loop found already gone
+  std::uint64_t trigger_inode;  // of the triggering stream; 0 = not triggered by a frame
+  std::int64_t tick_ns;         // CLOCK_MONOTONIC time of the tick that was due; 0 = not triggered by the clock
 };
 static_assert(sizeof(Timing) == 64);
 
@@ -54,22 +61,37 @@ struct alignas(64) RecordHeader {
   std::int32_t priority;  // SCHED_FIFO; 0 = normal scheduling
   std::uint32_t reserved0;
   std::int64_t creation_ns;
-  std::int64_t period_limit_ns;   // 0 = no limit
-  std::int64_t compute_limit_ns;  // 0 = no limit
-  std::uint32_t period_action;    // what exceeding the limit does; 0 = nothing
-  std::uint32_t compute_action;
+  std::atomic<std::int64_t> period_limit_ns;   // 0 = no limit
+  std::atomic<std::int64_t> compute_limit_ns;  // 0 = no limit
+  std::atomic<std::uint32_t> limit_action;
+  std::uint32_t reserved1;
   alignas(64) std::atomic<std::uint32_t> state;  // @576
   std::atomic<std::int32_t> error_code;
   std::atomic<std::uint64_t> errors;
   alignas(64) std::atomic<std::uint32_t> control;     // @640; also the futex that control changes wake
+  std::atomic<std::uint32_t> event_word;              // low 8 bits: the event that waits; above: how many were taken
+  std::atomic<std::uint32_t> serves_events;           // 1 = somebody takes them
+  std::atomic<std::uint32_t> activity;                // changes with control, event and state: the futex for all three
   alignas(64) std::atomic<std::uint64_t> loop_count;  // @704
   std::atomic<std::uint64_t> missed;
   std::atomic<std::uint64_t> last_missed;
-  alignas(64) std::atomic<std::uint64_t> text_generation;  // @768; texts[text_generation & 1] is the current one
+  std::atomic<std::uint64_t> skipped;
+  std::atomic<std::uint64_t> alarms;
+  // @768; of each pair below, that of index `generation & 1` is the current one.
+  alignas(64) std::atomic<std::uint64_t> text_generation;
+  std::atomic<std::uint64_t> alarm_generation;
+  std::atomic<std::uint64_t> refusals_generation;
   alignas(64) struct Texts {
     char message[256];
     char traceback[2048];
   } texts[2];  // @832
+  struct Alarm {
+    std::int64_t ns;  // when
+    char text[248];
+  } alarm[2];  // @5440
+  struct Refusals {
+    char text[1024];
+  } refusals[2];  // @5952
 };
 inline constexpr std::size_t record_header_size = 8192;
 static_assert(sizeof(RecordHeader) <= record_header_size);
@@ -91,7 +113,7 @@ class ProcessRecord {
 
   // ---- the loop's side: no syscall, no allocation; one thread at a time ----
   void stamp(std::uint64_t trigger_count, std::int64_t trigger_ns, std::int64_t start_ns, std::int64_t end_ns,
-             std::uint64_t missed) noexcept {
+             std::uint64_t missed, std::uint64_t trigger_inode = 0, std::int64_t tick_ns = 0) noexcept {
     RecordHeader& h = *header();
     const std::uint64_t loop = h.loop_count.load(std::memory_order_relaxed) + 1;  // only this thread writes it
     Timing& entry = ring()[loop % timing_ring];
@@ -103,10 +125,29 @@ class ProcessRecord {
     __atomic_store_n(&entry.start_ns, start_ns, __ATOMIC_RELAXED);
     __atomic_store_n(&entry.end_ns, end_ns, __ATOMIC_RELAXED);
     __atomic_store_n(&entry.missed, missed, __ATOMIC_RELAXED);
+    __atomic_store_n(&entry.trigger_inode, trigger_inode, __ATOMIC_RELAXED);
+    __atomic_store_n(&entry.tick_ns, tick_ns, __ATOMIC_RELAXED);
     entry.loop.store(loop, std::memory_order_release);  // pairs with the acquire load in read_timings()
     h.missed.store(h.missed.load(std::memory_order_relaxed) + missed, std::memory_order_relaxed);
     h.last_missed.store(missed, std::memory_order_relaxed);
     h.loop_count.store(loop, std::memory_order_release);  // a reader that sees the count sees its entry
+    // Relaxed: whoever sets a limit needs no more than that the loop sees it some frames later.
+    const std::int64_t compute_limit = h.compute_limit_ns.load(std::memory_order_relaxed);
+    if (compute_limit != 0 && end_ns - start_ns > compute_limit) [[unlikely]]
+      exceeded("compute time", end_ns - start_ns, compute_limit, loop);
+    const std::int64_t period_limit = h.period_limit_ns.load(std::memory_order_relaxed);
+    if (period_limit != 0 && last_start_ns_ != 0 && start_ns - last_start_ns_ > period_limit) [[unlikely]]
+      exceeded("period", start_ns - last_start_ns_, period_limit, loop);
+    last_start_ns_ = start_ns;
+  }
+  // The time until the next loop is no period: the unit was paused.
+  void forget_period() noexcept { last_start_ns_ = 0; }
+  // What stamping costs: so many loops in a row, in ns.
+  std::int64_t time_stamps(std::uint32_t loops) noexcept;
+  // The loop just stamped published nothing, and was not meant to.
+  void note_skipped() noexcept {
+    std::atomic<std::uint64_t>& skipped = header()->skipped;  // only this thread writes it
+    skipped.store(skipped.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
   // The word, to compare and to wait on; its command.
   std::uint32_t control_word() const noexcept { return header()->control.load(std::memory_order_acquire); }
@@ -117,11 +158,25 @@ class ProcessRecord {
   bool take_step() noexcept;
   // Sleeps while the word is `seen`, at most `timeout_ns`. True: the word differs now.
   bool wait_control_change(std::uint32_t seen, std::int64_t timeout_ns) const noexcept;
+  // The same until a time of CLOCK_MONOTONIC.
+  void wait_control_until(std::uint32_t seen, std::int64_t until_ns) const noexcept;
+  // Ends the sleeps above, whatever the word is.
+  void wake_control() const noexcept;
 
   // ---- the unit's side ----
   void set_state(State state) noexcept;
   void set_thread(std::int32_t thread_id) noexcept;  // the thread that runs the loop (until then: the main thread)
   void set_placement(int cpu, int priority) noexcept;
+  void set_refusals(std::string_view text) noexcept;  // cut to 1023 bytes
+  // Counts go on from another record of the unit, and so does the last loop until this one has stamped one of its own.
+  // Before the first stamp.
+  void continue_from(const ProcessRecord& before) noexcept;
+  // The unit starts anew with this record: what it was told before does not count any more.
+  void reset_control() noexcept;
+  // Whether somebody takes the events that others post.
+  void serve_events(bool serves) noexcept;
+  // The event that waits, which is removed; 0 if there is none.
+  std::uint32_t take_event() noexcept;
   void set_message(std::string_view message, std::string_view traceback = {}) noexcept;     // cut to 255 and 2047 bytes
   void fail(int code, std::string_view message, std::string_view traceback = {}) noexcept;  // counts, then state error
 
@@ -129,6 +184,21 @@ class ProcessRecord {
   // Throws UsageError for an impossible request (anything after stop; a count outside 1..max_steps), OSError if
   // read-only.
   void request(Control command, std::uint32_t steps = 1);
+  // Leaves an event for whoever serves them. Throws UsageError when nobody does, or when another one still waits.
+  void post_event(std::uint32_t event);
+  bool serves_events() const noexcept { return header()->serves_events.load(std::memory_order_acquire) != 0; }
+  // A number that changes with every change of control, event or state; acquire, so that the change is seen, too.
+  std::uint32_t activity() const noexcept { return header()->activity.load(std::memory_order_acquire); }
+  // Sleeps while the number is `seen`, at most `timeout_ns`. True: it differs now.
+  bool wait_activity(std::uint32_t seen, std::int64_t timeout_ns) const noexcept;
+  struct Limits {
+    std::int64_t period_ns = 0;  // 0 = none
+    std::int64_t compute_ns = 0;
+    LimitAction action = LimitAction::alarm;
+  };
+  // Throws UsageError for negative limits, OSError if read-only.
+  void set_limits(const Limits& limits);
+  Limits limits() const noexcept;
   bool alive() const noexcept;  // the kernel's answer: that pid, started at that time
   std::int32_t pid() const noexcept { return pid_; }
   std::uint32_t start_ticks() const noexcept { return start_ticks_; }
@@ -143,8 +213,24 @@ class ProcessRecord {
     std::string traceback;
   };
   Texts texts() const;
+  struct Alarm {
+    std::int64_t ns = 0;  // CLOCK_REALTIME; 0 = there was none
+    std::string text;
+  };
+  Alarm last_alarm() const;
+  std::uint64_t alarms() const noexcept { return header()->alarms.load(std::memory_order_relaxed); }
+  std::uint64_t skipped() const noexcept { return header()->skipped.load(std::memory_order_relaxed); }
+  std::string refusals() const;
   // Up to `count` newest complete entries, oldest first, 64 bytes each as in the ring, consecutive loops; how many.
   std::size_t read_timings(std::byte* to, std::size_t count) const noexcept;
+  // What started the newest loop: which frame of which stream, or which tick of the clock. All 0: it has done none.
+  struct Start {
+    std::uint64_t loop = 0;
+    std::uint64_t trigger_inode = 0;
+    std::uint64_t trigger_count = 0;
+    std::int64_t tick_ns = 0;
+  };
+  Start last_start() const noexcept;
   const Identity& identity() const noexcept { return identity_; }
   const std::string& host() const noexcept { return host_; }
   std::int64_t creation_ns() const noexcept { return creation_ns_; }
@@ -159,6 +245,8 @@ class ProcessRecord {
   explicit ProcessRecord(SharedFile file);
   void validate();
   void check_writable() const;
+  void exceeded(const char* what, std::int64_t value_ns, std::int64_t limit_ns, std::uint64_t loop) noexcept;
+  void note_activity() noexcept;
   RecordHeader* header() const noexcept { return reinterpret_cast<RecordHeader*>(file_.data()); }
   Timing* ring() const noexcept { return reinterpret_cast<Timing*>(file_.data() + record_header_size); }
 
@@ -168,7 +256,8 @@ class ProcessRecord {
   std::int64_t creation_ns_ = 0;
   std::int32_t pid_ = 0;
   std::uint32_t start_ticks_ = 0;
-  std::mutex text_mutex_;  // the loop and the interpreter of one process may both have something to say
+  std::int64_t last_start_ns_ = 0;  // of the loop's thread
+  std::mutex text_mutex_;           // the loop and the interpreter of one process may both have something to say
 };
 
 }  // namespace framebus

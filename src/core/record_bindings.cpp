@@ -31,10 +31,17 @@ void define_unit_side(nb::class_<ProcessRecord>& record) {
       .def(
           "stamp",
           [](ProcessRecord& self, std::uint64_t trigger_count, std::int64_t trigger_ns, std::int64_t start_ns,
-             std::int64_t end_ns,
-             std::uint64_t missed) { own(self).stamp(trigger_count, trigger_ns, start_ns, end_ns, missed); },
+             std::int64_t end_ns, std::uint64_t missed, std::uint64_t trigger_inode, std::int64_t tick_ns) {
+            own(self).stamp(trigger_count, trigger_ns, start_ns, end_ns, missed, trigger_inode, tick_ns);
+          },
           nb::arg("trigger_count"), nb::arg("trigger_ns"), nb::arg("start_ns"), nb::arg("end_ns"),
-          nb::arg("missed") = 0, "One loop was done. Of the loop's thread only.")
+          nb::arg("missed") = 0, nb::arg("trigger_inode") = 0, nb::arg("tick_ns") = 0,
+          "One loop was done. Of the loop's thread only.")
+      .def(
+          "time_stamps", [](ProcessRecord& self, std::uint32_t loops) { return own(self).time_stamps(loops); },
+          nb::arg("loops"), nb::call_guard<nb::gil_scoped_release>(),  // touches shared memory only
+          "Stamp so many loops in a row; the ns that took, for benchmarks.")
+      .def("note_skipped", [](ProcessRecord& self) { own(self).note_skipped(); })
       .def(
           "set_state",
           [](ProcessRecord& self, std::uint32_t state) {
@@ -48,6 +55,17 @@ void define_unit_side(nb::class_<ProcessRecord>& record) {
       .def(
           "set_placement", [](ProcessRecord& self, int cpu, int priority) { own(self).set_placement(cpu, priority); },
           nb::arg("cpu"), nb::arg("priority"))
+      .def(
+          "set_refusals", [](ProcessRecord& self, const std::string& text) { own(self).set_refusals(text); },
+          nb::arg("text"))
+      .def(
+          "reset_control", [](ProcessRecord& self) { own(self).reset_control(); },
+          "The unit starts anew: the control word says run.")
+      .def(
+          "serve_events", [](ProcessRecord& self, bool serves) { own(self).serve_events(serves); }, nb::arg("serves"))
+      .def(
+          "take_event", [](ProcessRecord& self) { return own(self).take_event(); },
+          "Remove the event that waits and return its number; 0 if there is none.")
       .def(
           "set_message",
           [](ProcessRecord& self, const std::string& message, const std::string& traceback) {
@@ -83,6 +101,40 @@ void define_identity(nb::class_<ProcessRecord>& record) {
       .def_prop_ro("inode", &ProcessRecord::inode);
 }
 
+void define_limits(nb::class_<ProcessRecord>& record) {
+  record
+      .def(
+          "set_limits",
+          [](ProcessRecord& self, std::int64_t period_ns, std::int64_t compute_ns, bool pause) {
+            self.set_limits({period_ns, compute_ns, pause ? LimitAction::pause : LimitAction::alarm});
+          },
+          nb::arg("period_ns"), nb::arg("compute_ns"), nb::arg("pause"), "0: no limit.")
+      .def(
+          "limits",
+          [](const ProcessRecord& self) {
+            const ProcessRecord::Limits limits = self.limits();
+            return nb::make_tuple(limits.period_ns, limits.compute_ns, limits.action == LimitAction::pause);
+          },
+          nb::sig("def limits(self) -> tuple[int, int, bool]"), "Period and compute time in ns, whether they pause.")
+      .def_prop_ro("alarms", &ProcessRecord::alarms)
+      .def(
+          "last_alarm",
+          [](const ProcessRecord& self) {
+            const ProcessRecord::Alarm alarm = self.last_alarm();
+            return nb::make_tuple(alarm.ns, python_text(alarm.text));
+          },
+          nb::sig("def last_alarm(self) -> tuple[int, str]"), "When (0: never) and what.");
+}
+
+void define_events(nb::class_<ProcessRecord>& record) {
+  record.def("post_event", &ProcessRecord::post_event, nb::arg("event"), "Leave an event for whoever serves them.")
+      .def_prop_ro("serves_events", &ProcessRecord::serves_events)
+      .def_prop_ro("activity", &ProcessRecord::activity)
+      .def("wait_activity", &ProcessRecord::wait_activity, nb::arg("seen"), nb::arg("timeout_ns"),
+           nb::call_guard<nb::gil_scoped_release>(),  // sleeps; touches shared memory only
+           "Sleep while control, event and state stay as they were when activity was `seen`; whether one changed.");
+}
+
 }  // namespace
 
 void register_record(nb::module_& module) {
@@ -102,6 +154,8 @@ void register_record(nb::module_& module) {
                   "An existing record, fully checked. Raises StreamFormatError, StreamNotFound, OSError.");
   define_unit_side(record);
   define_identity(record);
+  define_limits(record);
+  define_events(record);
   record
       .def(
           "request",
@@ -119,6 +173,8 @@ void register_record(nb::module_& module) {
       .def_prop_ro("loop_count", &ProcessRecord::loop_count)
       .def_prop_ro("missed", &ProcessRecord::missed)
       .def_prop_ro("last_missed", &ProcessRecord::last_missed)
+      .def_prop_ro("skipped", &ProcessRecord::skipped)
+      .def_prop_ro("refusals", [](const ProcessRecord& self) { return python_text(self.refusals()); })
       .def_prop_ro("error_code", &ProcessRecord::error_code)
       .def_prop_ro("errors", &ProcessRecord::errors)
       .def(

@@ -12,5 +12,6 @@ void register_frame_reader(nanobind::module_& module);
 void register_params(nanobind::module_& module);
 void register_record(nanobind::module_& module);
 void register_loop(nanobind::module_& module);
+void register_placement(nanobind::module_& module);
 
 }  // namespace framebus

@@ -11,6 +11,8 @@ namespace framebus {
 namespace {
 constexpr std::size_t copy_below = 16'384;  // smaller triggers are copied: cheaper than being wrong now and then
 constexpr std::size_t cache_line = 64;
+constexpr int renew_copies = 4;                         // tried of an input whose writer is in the way, per frame
+constexpr std::int64_t denied_long_ns = 1'000'000'000;  // without a whole frame: to be told
 
 void require_writable(const StreamMap& map) {
   if (!map.file().writable())
@@ -26,6 +28,8 @@ Stage::Stage(StagePlan plan, const std::vector<Stage>& before) : plan_(std::move
   if (!plan_.record) throw_usage("a stage needs a process record");
   if (plan_.parameters && plan_.cells.size() != plan_.parameters->cell_count())
     throw_usage("a stage needs one cell for each of its parameters");
+  for (std::size_t i = 0; i < plan_.cells.size() && plan_.parameters; ++i)
+    if ((plan_.parameters->specs()[i].flags & param_restart) != 0) fixed_.emplace_back(i, plan_.cells[i]);
   for (const Port& port : plan_.ports) add_port(port);
   if (trigger_ != no_trigger && !before.empty()) throw_usage("only the first stage of a loop can have a trigger");
   std::size_t state_bytes = 0;
@@ -70,21 +74,85 @@ void Stage::find_link(const std::vector<Stage>& before) noexcept {
 
 const Port* Stage::trigger_port() const noexcept { return trigger_ == no_trigger ? nullptr : &port(trigger_); }
 
+// ---- before the first frame ----------------------------------------------------------------------------------------
+
+namespace {
+
+// Reads a byte of every page; of private memory that was never written to, it writes it back, too.
+void touch_pages(std::byte* data, std::size_t bytes, bool own) noexcept {
+  constexpr std::size_t page = 4096;
+  for (std::size_t at = 0; at < bytes; at += page) {
+    volatile std::byte* const byte = data + at;
+    const std::byte value = *byte;
+    if (own) *byte = value;
+  }
+}
+
+}  // namespace
+
+void Stage::touch() noexcept {
+  for (const Port& port : plan_.ports) {
+    if (port.kind != PortKind::linked) touch_pages(port.buffer, port.bytes, true);
+    if (port.stream) touch_pages(port.stream->file().data(), Layout::pixels_at + port.bytes, false);
+  }
+  for (Input& input : inputs_) touch_pages(input.room.data(), input.room.size(), true);
+  touch_pages(states_before_.data(), states_before_.size(), true);
+}
+
+void Stage::place_streams(const Placement& placement, std::vector<std::string>& refused) const {
+  if (!placement.lock_memory && placement.huge_pages.empty()) return;
+  for (const Port& port : plan_.ports) {
+    if (!port.stream) continue;
+    const SharedFile& file = port.stream->file();
+    for (std::string& refusal : place_array(file.data(), file.size(), placement, false, file.writable()))
+      if (std::find(refused.begin(), refused.end(), refusal) == refused.end()) refused.push_back(std::move(refusal));
+  }
+}
+
+void Stage::adopt_outputs() {
+  for (Output& output : outputs_) {
+    std::vector<std::byte> found(port(output.argument).bytes);
+    FrameInfo info;
+    // Not whole: its writer died in the middle of it. What was found when the unit was bound stands.
+    if (Reader(output.writer.map()).newest(found.data(), info) == ReadStatus::ok)
+      std::memcpy(port(output.argument).buffer, found.data(), found.size());
+  }
+}
+
 // ---- computing ---------------------------------------------------------------------------------------------------
 
-void Stage::renew() noexcept {
-  if (plan_.parameters) plan_.parameters->refresh(parameters_seen_, plan_.cells.data());
+void Stage::adopt(Input& input) noexcept {
+  input.due = 0;
+  if (interpreted()) {
+    std::memcpy(arrays_[input.argument], input.spare, input.bytes);  // Python holds on to its array
+  } else {
+    arrays_[input.argument] = std::exchange(input.spare, static_cast<std::byte*>(arrays_[input.argument]));
+  }
+}
+
+void Stage::renew(std::uint64_t trigger_count) noexcept {
+  if (plan_.parameters && plan_.parameters->refresh(parameters_seen_, plan_.cells.data()))
+    for (const auto& [i, cell] : fixed_) plan_.cells[i] = cell;
   for (Input& input : inputs_) {
-    if (input.reader.map()->count() == input.seen) continue;
+    if (input.reader.map()->count() == input.seen) {
+      if (input.due != 0 && trigger_count >= input.due) adopt(input);
+      continue;
+    }
     FrameInfo info;
+    std::uint64_t at_count = 0;
+    input.due = 0;  // what waited is replaced, in the stream and, maybe in part, here
     // Beside the copy in use: an attempt that fails leaves half a frame. `busy` keeps the copy that we have: whole, if
     // old. The next frame tries again.
-    if (input.reader.newest(input.spare, info) != ReadStatus::ok) continue;
+    if (input.reader.newest_for(input.spare, info, at_count, renew_copies) != ReadStatus::ok) {
+      if (input.denied_ns == 0 && input.reader.map()->count() != 0) input.denied_ns = coarse_ns();
+      continue;
+    }
     input.seen = info.count;
-    if (interpreted()) {
-      std::memcpy(arrays_[input.argument], input.spare, input.bytes);  // Python holds on to its array
+    input.denied_ns = 0;
+    if (trigger_count != 0 && at_count > trigger_count) {
+      input.due = at_count;
     } else {
-      arrays_[input.argument] = std::exchange(input.spare, static_cast<std::byte*>(arrays_[input.argument]));
+      adopt(input);
     }
   }
 }
@@ -155,7 +223,12 @@ void Stage::publish(std::int64_t acquisition_ns, const Lineage& parents) noexcep
 }
 
 void Stage::stamp() const noexcept {
-  record().stamp(frame.trigger_count, frame.trigger_ns, frame.start_ns, frame.end_ns, frame.missed);
+  record().stamp(frame.trigger_count, frame.trigger_ns, frame.start_ns, frame.end_ns, frame.missed, frame.trigger_inode,
+                 frame.tick_ns);
+}
+
+void Stage::keep_to_itself() noexcept {
+  for (Output& output : outputs_) output.published = 0;
 }
 
 // ---- files that changed hands --------------------------------------------------------------------------------------
@@ -165,11 +238,32 @@ bool Stage::any_retired() const noexcept {
          std::any_of(outputs_.begin(), outputs_.end(), [](const Output& o) { return o.writer.map()->retired(); });
 }
 
+void Stage::tell_trouble() {
+  for (Input& input : inputs_) {
+    const std::string& path = input.reader.map()->file().path();
+    if (input.told && input.denied_ns == 0) {
+      input.told = false;
+      record().set_message(path + ": is read whole again");
+    } else if (!input.told && input.denied_ns != 0 && coarse_ns() - input.denied_ns >= denied_long_ns) {
+      input.told = true;
+      record().set_message(path +
+                           ": no whole frame for more than 1 s, the unit goes on with the last that it has: the writer "
+                           "leaves no pause between two frames, or has not finished one. Give the stream a history");
+    }
+  }
+  if (!told_replaced_ && plan_.parameters && plan_.parameters->retired()) {
+    told_replaced_ = true;
+    record().set_message(
+        "the parameter set was replaced or removed; the unit goes on with the values that it had. "
+        "Start it again to use the new ones");
+  }
+}
+
 void Stage::follow() {
   for (Input& input : inputs_) {
     if (const StreamMapPtr next = successor(*input.reader.map())) {
       input.reader.rebase(next);
-      input.seen = 0;
+      input.seen = input.due = 0;
     }
   }
   for (Output& output : outputs_) {

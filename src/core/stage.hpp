@@ -5,9 +5,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "core/params.hpp"
+#include "core/placement.hpp"
 #include "core/reader.hpp"
 #include "core/record.hpp"
 #include "core/writer.hpp"
@@ -17,6 +20,7 @@ namespace framebus {
 // A compiled unit: data pointers and all shapes in the order of its arguments, one cell per parameter. 0 = publish.
 using Kernel = std::int32_t (*)(void** arrays, const std::int64_t* dims, const std::int64_t* parameters);
 inline constexpr std::int32_t unit_raised = INT32_MIN;
+inline constexpr std::int32_t unit_skips = 1 << 30;  // no error, and nothing to publish for this frame
 
 enum class PortKind : std::uint8_t {
   trigger,  // the stream whose frames start the loop, copied or read in place
@@ -59,6 +63,7 @@ class Stage {
     std::uint64_t trigger_inode = 0;
     std::uint64_t trigger_count = 0;
     std::int64_t trigger_ns = 0;
+    std::int64_t tick_ns = 0;  // CLOCK_MONOTONIC time of the tick that was due; 0: none
     std::int64_t start_ns = 0;
     std::int64_t end_ns = 0;
     std::uint64_t missed = 0;
@@ -85,8 +90,14 @@ class Stage {
   void keep_states() noexcept;
   void take_back() noexcept;
 
-  // Parameters and inputs as they stand now.
-  void renew() noexcept;
+  // Before the first frame: all memory that a frame touches is there and mapped.
+  void touch() noexcept;
+  // Asks for the pages that the placement says for the streams' memory; adds what was refused.
+  void place_streams(const Placement& placement, std::vector<std::string>& refused) const;
+  // Whoever wrote the outputs before has ended: the unit goes on from what they hold. May allocate.
+  void adopt_outputs();
+  // Parameters and inputs as they stand now, for the trigger's frame of that count (0: no frame triggers the unit).
+  void renew(std::uint64_t trigger_count) noexcept;
   // The unit itself. 0 = publish.
   std::int32_t call() noexcept;
   // After a failure: the arrays as Python knows them hold what the failing call was given.
@@ -94,10 +105,14 @@ class Stage {
   // Publishes all outputs. `parents`: the trigger's own lineage.
   void publish(std::int64_t acquisition_ns, const Lineage& parents) noexcept;
   void stamp() const noexcept;
+  // Nothing is published for this call: the outputs' arrays and their streams differ from now on.
+  void keep_to_itself() noexcept;
 
   bool any_retired() const noexcept;
   // Goes over to new files of the same names. Throws StreamRecreated for other shapes and for removed outputs.
   void follow();
+  // Says in the record what the unit should not be silent about. May allocate.
+  void tell_trouble();
 
   Frame frame;
   Lineage lineage;  // of what publish() published
@@ -110,6 +125,9 @@ class Stage {
     std::vector<std::byte> room;
     std::byte* spare = nullptr;  // in `room`, aligned to a cache line; or the port's own array, see renew()
     std::uint64_t seen = 0;
+    std::uint64_t due = 0;  // the trigger count from which on `spare` is to be used; 0: it holds nothing that waits
+    std::int64_t denied_ns = 0;  // since when no whole frame could be had; 0: the last attempt succeeded
+    bool told = false;           // that this goes on for long
   };
   struct Output {
     Writer writer;
@@ -117,6 +135,7 @@ class Stage {
     std::uint64_t published = 0;  // count of our last frame in it; 0: none yet
   };
 
+  void adopt(Input& input) noexcept;
   void add_port(const Port& port);
   void find_link(const std::vector<Stage>& before) noexcept;
   bool holds_ours(const Output& output) const noexcept;
@@ -132,6 +151,8 @@ class Stage {
   bool linked_ = false;
   Link link_;
   std::uint64_t parameters_seen_ = ParamSet::never;
+  std::vector<std::pair<std::size_t, std::int64_t>> fixed_;  // cells that change at the next start only
+  bool told_replaced_ = false;
   bool small_states_ = false;
   bool states_kept_ = false;
   std::vector<std::byte> states_before_;  // of the frame that is read in place, to take its effect back

@@ -287,12 +287,13 @@ void register_reading(nb::class_<StreamHandle>& type) {
 void register_writing(nb::class_<StreamHandle>& type) {
   type.def(
           "write",
-          [](StreamHandle& self, nb::handle array, std::int64_t acquisition_ns) -> std::uint64_t {
+          [](StreamHandle& self, nb::handle array, std::int64_t acquisition_ns,
+             std::uint64_t at_count) -> std::uint64_t {
             const Buffer buffer(array, false);
             if (!buffer.is_frame_of(self.map()->layout())) return 0;
-            return self.write(buffer.data(), acquisition_ns);
+            return self.write(buffer.data(), acquisition_ns, at_count);
           },
-          "array"_a.none(), "acquisition_ns"_a = 0,
+          "array"_a.none(), "acquisition_ns"_a = 0, "at_count"_a = 0,
           "Returns the count; 0 when the array is not byte for byte a frame of this stream.")
       .def("begin_write",
            [](StreamHandle& self) {

@@ -131,6 +131,14 @@ bool StreamMap::framebus_writes(std::uint64_t count) const noexcept {
   return false;
 }
 
+Keyword* StreamMap::at_count_slot() const noexcept {
+  const std::uint16_t slot = shared(header().fb_at).load(std::memory_order_acquire);
+  if (slot == 0 || slot > layout_.keywords) return nullptr;
+  Keyword& keyword = this->keyword(slot - 1U);
+  return keyword.type == 'L' && std::memcmp(keyword.name, at_count_keyword, sizeof keyword.name) == 0 ? &keyword
+                                                                                                      : nullptr;
+}
+
 void post_semaphore(sem_t* semaphore) noexcept {
   int value = 0;
   if (sem_getvalue(semaphore, &value) == 0 && value < semaphore_cap) sem_post(semaphore);

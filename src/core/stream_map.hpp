@@ -79,6 +79,9 @@ class StreamMap {
   // `write` is kept and sleepers on cnt0 are woken.
   bool framebus_writes(std::uint64_t count) const noexcept;
 
+  // The keyword that says from when on a frame is to be used; null if the stream has none.
+  Keyword* at_count_slot() const noexcept;
+
   // Every way to wake whoever waits here, whether or not a frame came.
   void wake_everyone() const noexcept;
   // Marks the file as no longer the one of its name, and wakes its users.

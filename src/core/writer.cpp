@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/errors.hpp"
+
 namespace framebus {
 
 void Writer::begin() noexcept {
@@ -28,6 +30,42 @@ void Writer::store_history(std::uint64_t count, const Timespec& acquired, const 
   shared(metadata.cnt0).store(count, std::memory_order_release);
   if (slot == 0) shared(header.CBcycle).store(header.CBcycle + 1, std::memory_order_release);
   shared(header.CBindex).store(slot, std::memory_order_release);
+}
+
+void Writer::prepare_at_count() {
+  if (map_->at_count_slot() != nullptr) return;
+  const std::size_t slots = map_->layout().keywords;
+  std::size_t slot = slots;
+  for (std::size_t i = 0; i < slots; ++i) {
+    if (std::memcmp(map_->keyword(i).name, at_count_keyword, sizeof at_count_keyword) == 0) {
+      slot = i;
+      break;
+    }
+    if (slot == slots && (map_->keyword(i).type == 'N' || map_->keyword(i).type == '\0')) slot = i;
+  }
+  if (slot == slots || slot >= UINT16_MAX)
+    throw_usage(map_->file().path() + ": a frame for later use needs the keyword 'at_count', and all " +
+                std::to_string(slots) + " keyword slots are taken; delete one, or create the stream with more");
+  Keyword made{};
+  std::memcpy(made.name, at_count_keyword, sizeof made.name);
+  made.type = 'L';
+  std::strncpy(made.comment, "trigger count from which on units use the frame", sizeof made.comment - 1);
+  std::memcpy(&map_->keyword(slot), &made, sizeof made);
+  // Release: whoever sees the number sees the keyword.
+  shared(map_->header().fb_at).store(static_cast<std::uint16_t>(slot + 1), std::memory_order_release);
+}
+
+// Both halves of the value change just before cnt0 does: whoever finds this frame the newest finds what is said of it.
+void Writer::store_at_count(std::uint64_t count, std::uint64_t at_count) noexcept {
+  Keyword* const keyword = map_->at_count_slot();
+  if (keyword == nullptr) return;
+  auto* const halves = reinterpret_cast<std::uint64_t*>(keyword->value);
+  // The same pairing as a slot's count: 0 while the other half changes.
+  shared(halves[1]).store(0, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);
+  shared(halves[0]).store(at_count, std::memory_order_relaxed);
+  shared(halves[1]).store(count, std::memory_order_release);
+  keyword->count += 1;
 }
 
 void Writer::store_trace(std::int64_t now_ns, const Ancestry* ancestry) noexcept {
@@ -75,7 +113,7 @@ void Writer::wake(std::uint64_t previous) noexcept {
   post_semaphore(map_->log_semaphore());
 }
 
-std::uint64_t Writer::publish(std::int64_t acquisition_ns, const Ancestry* ancestry) noexcept {
+std::uint64_t Writer::publish(std::int64_t acquisition_ns, const Ancestry* ancestry, std::uint64_t at_count) noexcept {
   Header& header = map_->header();
   const std::int64_t now_ns = realtime_ns();
   const Timespec written = to_timespec(now_ns);
@@ -91,6 +129,7 @@ std::uint64_t Writer::publish(std::int64_t acquisition_ns, const Ancestry* ances
     header.fb_pid = process_id();
     header.fb_start = process_start_ticks();
   }
+  if (at_count != 0) store_at_count(count, at_count);
   shared(header.fb_count).store(static_cast<std::uint32_t>(count), std::memory_order_release);
   // Publishes everything above to whoever acquires the new count; seq_cst for the sake of wake().
   shared(header.cnt0).store(count, std::memory_order_seq_cst);
@@ -110,10 +149,11 @@ void Writer::abandon() noexcept {
   shared(map_->header().write).store(0, std::memory_order_release);
 }
 
-std::uint64_t Writer::write(const void* pixels, std::int64_t acquisition_ns, const Ancestry* ancestry) noexcept {
+std::uint64_t Writer::write(const void* pixels, std::int64_t acquisition_ns, const Ancestry* ancestry,
+                            std::uint64_t at_count) noexcept {
   begin();
   std::memcpy(map_->pixels(), pixels, map_->layout().frame_bytes);
-  return publish(acquisition_ns, ancestry);
+  return publish(acquisition_ns, ancestry, at_count);
 }
 
 }  // namespace framebus

@@ -25,15 +25,20 @@ class Writer {
   // Marks the frame as incomplete; the caller then fills map()->pixels().
   void begin() noexcept;
   // The frame is complete: history, times, trace, counter, wake-ups, in the order of the format. Returns its count.
-  std::uint64_t publish(std::int64_t acquisition_ns, const Ancestry* ancestry) noexcept;
+  // `at_count`: from which frame of its trigger on a unit uses it; 0: at once.
+  std::uint64_t publish(std::int64_t acquisition_ns, const Ancestry* ancestry, std::uint64_t at_count = 0) noexcept;
   // The frame will not be completed. With a history the last good frame is put back; without one there is none to put
   // back, and the frame stays marked as incomplete until the next is published.
   void abandon() noexcept;
   // begin, copy, publish.
-  std::uint64_t write(const void* pixels, std::int64_t acquisition_ns, const Ancestry* ancestry) noexcept;
+  std::uint64_t write(const void* pixels, std::int64_t acquisition_ns, const Ancestry* ancestry,
+                      std::uint64_t at_count = 0) noexcept;
+  // Before the first write with `at_count`: makes its keyword. Throws UsageError when no slot is free.
+  void prepare_at_count();
 
  private:
   void store_history(std::uint64_t count, const Timespec& acquired, const Timespec& written) noexcept;
+  void store_at_count(std::uint64_t count, std::uint64_t at_count) noexcept;
   void store_trace(std::int64_t now_ns, const Ancestry* ancestry) noexcept;
   void wake(std::uint64_t previous) noexcept;
 

@@ -145,7 +145,7 @@ class StreamHandle:
     @cursor.setter
     def cursor(self, arg: int, /) -> None: ...
 
-    def write(self, array: object | None, acquisition_ns: int = 0) -> int:
+    def write(self, array: object | None, acquisition_ns: int = 0, at_count: int = 0) -> int:
         """
         Returns the count; 0 when the array is not byte for byte a frame of this stream.
         """
@@ -168,7 +168,7 @@ class FrameReader:
 class ParamSpec:
     """One entry of a parameter set as its file holds it."""
 
-    def __init__(self, name: str, type: int, flags: int, unit: str, description: str, minimum: int, maximum: int, initial: int, initial_text: str) -> None: ...
+    def __init__(self, name: str, type: int, flags: int, unit: str, description: str, minimum: int, maximum: int, initial: int, initial_text: str, help: str = '') -> None: ...
 
     @property
     def name(self) -> str: ...
@@ -197,14 +197,19 @@ class ParamSpec:
     @property
     def initial_text(self) -> str: ...
 
+    @property
+    def help(self) -> str: ...
+
 class ParamSet:
     """A parameter set in shared memory; framebus.params.Params is its face."""
 
     never: int = 18446744073709551615
 
     @staticmethod
-    def create(path: str, name: str, specs: Sequence[ParamSpec], mode: int = 432) -> ParamSet:
-        """A new set, replacing one of that path. Raises ParameterError, OSError."""
+    def create(path: str, name: str, specs: Sequence[ParamSpec], mode: int = 432, values: Sequence[tuple[int, int, str]] = [], successor_of: tuple[int, int] = (0, 0)) -> ParamSet:
+        """
+        A new set, replacing one of that path, with (entry, cell, text) values over its defaults. Raises ParameterError, UsageError (another live process than (pid, start ticks) runs with the old one), WaitTimeout, OSError.
+        """
 
     @staticmethod
     def open(path: str) -> ParamSet:
@@ -212,9 +217,9 @@ class ParamSet:
         An existing set, fully checked. Raises StreamFormatError, StreamNotFound, OSError.
         """
 
-    def values(self) -> tuple[int, list[int], list[int], list[str]]:
+    def values(self) -> tuple[int, list[int], list[int], list[int], list[str], list[str]]:
         """
-        Generation, and per entry: cell, change count, text. All of one generation.
+        Generation, and per entry: cell, number of writes, generation of the last change, text, finding. All of one generation.
         """
 
     def update(self, changes: Sequence[tuple[int, int, str]], from_unit: bool = False) -> int:
@@ -227,8 +232,25 @@ class ParamSet:
         What the native loop does before a frame: if the set changed since the generation `seen`, copy all cells (int64, one per entry) and return the generation they are of; else return `seen`.
         """
 
-    def claim(self) -> None:
-        """This process runs a unit with the set."""
+    def problems(self, changes: Sequence[tuple[int, int, str]], from_unit: bool = False) -> list[str]:
+        """
+        Per (entry, cell, text) change: why update() would refuse it now, or ''.
+        """
+
+    def set_findings(self, findings: Sequence[str]) -> int:
+        """
+        What a check found, one text per entry (cut to 159 bytes), '' for nothing; returns the generation.
+        """
+
+    def wait(self, seen: int, sleep_ns: int) -> int:
+        """
+        Sleep until the generation is not `seen`, the time is over or a signal came; the generation. Raises StreamRecreated.
+        """
+
+    def claim(self, from_process: tuple[int, int] = (0, 0)) -> None:
+        """
+        This process runs a unit with the set, taking over from (pid, start ticks) if that one does.
+        """
 
     def release(self) -> None:
         """This process no longer does."""
@@ -241,6 +263,9 @@ class ParamSet:
 
     @property
     def user_pid(self) -> int: ...
+
+    @property
+    def user(self) -> tuple[int, int]: ...
 
     @property
     def generation(self) -> int: ...
@@ -281,14 +306,29 @@ class ProcessRecord:
         An existing record, fully checked. Raises StreamFormatError, StreamNotFound, OSError.
         """
 
-    def stamp(self, trigger_count: int, trigger_ns: int, start_ns: int, end_ns: int, missed: int = 0) -> None:
+    def stamp(self, trigger_count: int, trigger_ns: int, start_ns: int, end_ns: int, missed: int = 0, trigger_inode: int = 0, tick_ns: int = 0) -> None:
         """One loop was done. Of the loop's thread only."""
+
+    def time_stamps(self, loops: int) -> int:
+        """Stamp so many loops in a row; the ns that took, for benchmarks."""
+
+    def note_skipped(self) -> None: ...
 
     def set_state(self, state: int) -> None: ...
 
     def set_thread(self, thread_id: int) -> None: ...
 
     def set_placement(self, cpu: int, priority: int) -> None: ...
+
+    def set_refusals(self, text: str) -> None: ...
+
+    def reset_control(self) -> None:
+        """The unit starts anew: the control word says run."""
+
+    def serve_events(self, serves: bool) -> None: ...
+
+    def take_event(self) -> int:
+        """Remove the event that waits and return its number; 0 if there is none."""
 
     def set_message(self, message: str, traceback: str = '') -> None: ...
 
@@ -342,6 +382,32 @@ class ProcessRecord:
     @property
     def inode(self) -> int: ...
 
+    def set_limits(self, period_ns: int, compute_ns: int, pause: bool) -> None:
+        """0: no limit."""
+
+    def limits(self) -> tuple[int, int, bool]:
+        """Period and compute time in ns, whether they pause."""
+
+    @property
+    def alarms(self) -> int: ...
+
+    def last_alarm(self) -> tuple[int, str]:
+        """When (0: never) and what."""
+
+    def post_event(self, event: int) -> None:
+        """Leave an event for whoever serves them."""
+
+    @property
+    def serves_events(self) -> bool: ...
+
+    @property
+    def activity(self) -> int: ...
+
+    def wait_activity(self, seen: int, timeout_ns: int) -> bool:
+        """
+        Sleep while control, event and state stay as they were when activity was `seen`; whether one changed.
+        """
+
     def request(self, command: int, steps: int = 1) -> None:
         """0 run, 1 pause, 2 step, 3 stop."""
 
@@ -364,6 +430,12 @@ class ProcessRecord:
     def last_missed(self) -> int: ...
 
     @property
+    def skipped(self) -> int: ...
+
+    @property
+    def refusals(self) -> str: ...
+
+    @property
     def error_code(self) -> int: ...
 
     @property
@@ -377,6 +449,20 @@ class ProcessRecord:
         Fill `to` (uint8, 64 bytes per loop) with the newest loops, oldest first; how many.
         """
 
+class Barrier:
+    """
+    Where the loops of a process wait for one another; given to Loop.start.
+    """
+
+    def __init__(self, parties: int) -> None: ...
+
+    @property
+    def missing(self) -> int:
+        """How many loops have not come yet."""
+
+    def abort(self) -> None:
+        """Not all will come: those that wait end without having begun."""
+
 class Loop:
     """
     A native thread that runs one unit, or several fused; see framebus.unit.
@@ -386,15 +472,41 @@ class Loop:
 
     def add_stage(self, kernel: int, callback: object | None, ports: list, dims: Sequence[int], parameters: ParamSet | None, cells: Sequence[int], record: ProcessRecord) -> None: ...
 
-    def configure(self, trigger: str, period_ns: int, every_frame: bool, spin_ns: int, cpu: int, priority: int, name: str) -> None: ...
+    def configure(self, trigger: str, period_ns: int, every_frame: bool, spin_ns: int, cpus: Sequence[int], priority: int, name: str, lock_memory: bool = False, numa_node: int = -1, dma_latency_us: float = -1.0, huge_pages: str = '', irqs: Sequence[str] = []) -> None: ...
 
-    def start(self) -> None: ...
+    def succeed(self, records: Sequence[ProcessRecord], patience_ns: int = 10000000000) -> None:
+        """
+        Before start: take over from the loop that these records are of, its first unit's first.
+        """
+
+    def hold_gate(self, holds: bool) -> None:
+        """
+        Before start: whenever the loop became idle, it runs again only after open_gate.
+        """
+
+    def open_gate(self) -> None: ...
+
+    @property
+    def gate_closed(self) -> bool: ...
+
+    def start(self, barrier: Barrier | None = None) -> None:
+        """
+        Returns when the loop waits for its first frame; with a barrier, when it stands before it.
+        """
+
+    def wait_ready(self, timeout_ns: int) -> bool:
+        """
+        Whether the loop waits for its first frame, or did. Raises UnitError: it could not begin.
+        """
 
     def request_stop(self) -> None: ...
 
     def wait_end(self, timeout_ns: int) -> bool: ...
 
     def join(self) -> None: ...
+
+    @property
+    def state(self) -> int: ...
 
     @property
     def loops(self) -> int: ...
@@ -404,3 +516,28 @@ class Loop:
 
     @property
     def failure(self) -> tuple[int, int, str] | None: ...
+
+def place_thread(*, cpus: Sequence[int] = [], priority: int = 0, lock_memory: bool = False, numa_node: int = -1, dma_latency_us: float = -1.0, huge_pages: str = '', irqs: Sequence[str] = []) -> list[str]:
+    """
+    Place the calling thread. Everything is tried; returns what the kernel refused, a sentence each. What is held for the thread is given back when it ends.
+    """
+
+def restore_thread() -> list[str]:
+    """
+    Put the calling thread back to where place_thread found it. Returns what was refused, a sentence each.
+    """
+
+def steer_interrupts(irqs: Sequence[str], cpus: Sequence[int], proc: str = '/proc') -> list[str]:
+    """
+    Move interrupts (numbers, names, shell patterns) to CPUs. Returns what was refused, a sentence each.
+    """
+
+def place_array(array: Annotated[NDArray, dict(order='C', device='cpu')], *, lock_memory: bool = False, numa_node: int = -1, huge_pages: str = '') -> list[str]:
+    """
+    Place an array that no other process maps: its pages huge, on a NUMA node, present. Its content stays. Returns what was refused, a sentence each.
+    """
+
+def huge_memory(bytes: int, explicit_pages: bool) -> tuple[Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C')], str]:
+    """
+    Zeroed memory on huge pages, and why it has not the explicit ones that were asked for ("": it has).
+    """

@@ -7,6 +7,9 @@ other side changed or died. ``WaitTimeout``: nothing came in time. ``DataError``
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 
 class FramebusError(Exception):
     """Base of every error that framebus raises on purpose."""
@@ -25,7 +28,48 @@ class BindingError(UsageError):
 
 
 class ParameterError(UsageError):
-    """A parameter's value is outside its type, limits or permitted state."""
+    """A parameter's value is outside its type, limits or permitted state.
+
+    Attributes:
+        problems: all that is wrong, one text each; a single error is its own message.
+    """
+
+    def __init__(self, message: str = "", problems: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = list(problems) or [message]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a pipeline; ``str()`` gives it as compilers do.
+
+    Attributes:
+        message: what is wrong, what was expected, what to do.
+        file: where it stands; empty for a pipeline that was built in Python.
+        line: in that file, from 1; 0 where no line can be told.
+        key: of the pipeline file, such as ``units.camera.cpu``.
+    """
+
+    message: str
+    file: str = ""
+    line: int = 0
+    key: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.file and self.line else self.file
+        return ": ".join(part for part in (place, self.key, self.message) if part)
+
+
+class PipelineError(UsageError):
+    """A pipeline cannot be read or run.
+
+    Attributes:
+        problems: all that is wrong with it.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(map(str, self.problems)))
 
 
 class StreamExists(UsageError):

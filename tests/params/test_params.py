@@ -17,7 +17,9 @@ from framebus.params import Params, ParamSpec
 from support.processes import Spawner
 
 SPECS = [
-    ParamSpec("gain", 0.3, minimum=0, maximum=1, unit="1/frame", description="loop gain"),
+    ParamSpec(
+        "gain", 0.3, minimum=0, maximum=1, unit="1/frame", description="loop gain", help="Of the\nintegrator."
+    ),
     ParamSpec("leak", 0.99, type="float32", minimum=0, maximum=1),
     ParamSpec("small", -5, type="int32"),
     ParamSpec("big", 7),
@@ -29,7 +31,7 @@ SPECS = [
     ParamSpec("loop.wfs", "wfs", type="stream"),
     ParamSpec("owner", 1, type="pid"),
     ParamSpec("since", 1_700_000_000_000_000_000, type="timestamp"),
-    ParamSpec("order", 3, live=False, restart=True, saved=False),
+    ParamSpec("order", 3, minimum=0, maximum=9, live=False, restart=True, saved=False),
     ParamSpec("residual", math.inf, status=True),
 ]
 DEFAULTS = {
@@ -89,12 +91,21 @@ def test_describe_says_everything_about_an_entry(params: Params) -> None:
     params.gain = 0.5
     info = params.describe("gain")
     assert info.spec == ParamSpec(
-        "gain", 0.3, type="float64", minimum=0.0, maximum=1.0, unit="1/frame", description="loop gain"
+        "gain",
+        0.3,
+        type="float64",
+        minimum=0.0,
+        maximum=1.0,
+        unit="1/frame",
+        description="loop gain",
+        help="Of the\nintegrator.",
     )
-    assert (info.value, info.changes) == (0.5, 1)
+    assert (info.value, info.changes, info.finding) == (0.5, 1, "")
     order = params.describe("order").spec
     assert (order.live, order.restart, order.saved, order.status) == (False, True, False, False)
-    assert (order.minimum, order.maximum) == (-(2**63), 2**63 - 1)
+    assert (order.minimum, order.maximum) == (0, 9)
+    big = params.describe("big").spec
+    assert (big.minimum, big.maximum) == (-(2**63), 2**63 - 1)
     label = params.describe("label").spec
     assert (label.type, label.minimum, label.default) == ("string", None, "first light")
 
@@ -102,7 +113,7 @@ def test_describe_says_everything_about_an_entry(params: Params) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("gain", 1.5, ["gain", "1.5", "[0, 1]", "float64"]),
+        ("gain", 1.5, ["gain = 1.5", "[0, 1]", "float64", "no unit runs"]),
         ("gain", -1e-9, ["gain", "-1e-09", "[0, 1]"]),
         ("gain", math.nan, ["gain", "nan", "not NaN"]),
         ("gain", "0.4", ["gain", "'0.4'", "a number"]),
@@ -110,7 +121,7 @@ def test_describe_says_everything_about_an_entry(params: Params) -> None:
         ("gain", np.zeros(3), ["gain", "one number"]),
         ("gain", None, ["gain", "None", "a number"]),
         ("gain", 10**400, ["gain", "one number"]),
-        ("residual", 1.0, ["residual", "status"]),
+        ("residual", 1.0, ["residual = 1", "status", "only the unit itself"]),
         ("leak", 1e39, ["leak", "1e+39", "float32"]),
         ("small", 2**31, ["small", "2147483648", "int32"]),
         ("small", 1.0, ["small", "1.0", "integer"]),
@@ -212,6 +223,7 @@ def test_an_empty_set_is_a_set() -> None:
         ([ParamSpec("a", 0), ParamSpec("a", 1)], ["'a'", "twice"]),
         ([ParamSpec("a", 0, unit="u" * 24)], ["'a'", "unit", "23"]),
         ([ParamSpec("a", 0, description="d" * 160)], ["'a'", "description", "159"]),
+        ([ParamSpec("a", 0, help="h" * 4001)], ["'a'", "help", "4000"]),
         ([ParamSpec("a", 5, minimum=0, maximum=3)], ["'a'", "default 5", "[0, 3]"]),
         ([ParamSpec("a", 5, minimum=3, maximum=0)], ["'a'", "allow nothing", "[3, 0]"]),
         ([ParamSpec("a", 0.5, minimum=math.nan)], ["'a'", "not NaN"]),
@@ -313,8 +325,12 @@ def test_entries_that_are_not_live_are_fixed_while_a_unit_runs(params: Params) -
     params.claim()
     with Params.open("loop") as other:
         assert other.user_pid == os.getpid()
-        with pytest.raises(ParameterError, match=rf"order is fixed while process {os.getpid()} runs"):
+        state = rf"unit 'loop' of process {os.getpid()} runs"
+        fixed = rf"order = 4 \(int64, 0 to 9\): order is fixed while {state}; stop it first"
+        with pytest.raises(ParameterError, match=fixed):
             other.update(gain=0.5, order=4)
+        with pytest.raises(ParameterError, match=rf"gain = 2 is outside its limits \[0, 1\] .*; {state}"):
+            other.gain = 2
         assert other.gain == 0.3
         other.gain = 0.5
         params.set_status(order=5, residual=0.1)
@@ -423,4 +439,5 @@ def test_the_tutorials_code_runs(spawn: Spawner) -> None:
     example = Path(__file__).resolve().parents[2] / "examples" / "parameters.py"
     process = spawn(command=[sys.executable, "-W", "error", str(example)])
     assert process.wait() == 0, process.errors
-    assert "parameter set 'loop': gain = 3 is outside its limits [0, 1] (float64)" in process.lines
+    refused = "parameter set 'loop': gain = 3 is outside its limits [0, 1] (float64); no unit runs with it"
+    assert refused in process.lines

@@ -15,22 +15,27 @@ from framebus.errors import ParameterError, StreamFormatError, WaitTimeout
 from framebus.params import Params, ParamSpec
 from support.processes import Spawner
 
-HEADER, DESCRIPTOR, TEXT = 384, 320, 256
+HEADER, DESCRIPTOR, TEXT, FINDING = 384, 320, 256, 160
 SPECS = [
-    ParamSpec("gain", 0.3, minimum=0, maximum=1, unit="V", description="loop gain"),
+    ParamSpec("gain", 0.3, minimum=0, maximum=1, unit="V", description="loop gain", help="How much of it."),
     ParamSpec("label", "first"),
     ParamSpec("count", 7, type="uint32", maximum=9),
-    ParamSpec("enabled", True),
+    ParamSpec("enabled", True, help="Öffnen"),
     ParamSpec("where", "/tmp", type="path"),
 ]
-BANKS = -(-(HEADER + 5 * DESCRIPTOR + 2 * TEXT) // 64) * 64
-BANK = -(-(5 * 16 + 2 * TEXT) // 64) * 64
+HELP = HEADER + 5 * DESCRIPTOR + 2 * TEXT
+HELP_SIZE = 15 + 7
+BANKS = -(-(HELP + HELP_SIZE) // 64) * 64
+TEXTS = 5 * 24
+FINDINGS = TEXTS + 2 * TEXT
+BANK = -(-(FINDINGS + 5 * FINDING) // 64) * 64
 
 
 @pytest.fixture(scope="module")
 def valid(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     directory = tmp_path_factory.mktemp("valid")
     with Params.create("loop", SPECS, directory=directory) as params:
+        params.set_findings({"count": "too many", "gain": "high"})
         params.update(gain=0.5, label="second")
         return params.path.read_bytes()
 
@@ -38,22 +43,29 @@ def valid(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def test_the_layout_is_the_documented_one(valid: bytes) -> None:
     assert len(valid) == BANKS + 2 * BANK
     assert valid[:8] == b"FBPARAMS"
-    assert struct.unpack_from("<IIQIII", valid, 8) == (1, HEADER, len(valid), 5, 2, DESCRIPTOR)
+    assert struct.unpack_from("<IIQIIII", valid, 8) == (2, HEADER, len(valid), 5, 2, DESCRIPTOR, HELP_SIZE)
     assert valid[40:120].rstrip(b"\0") == b"loop"
     assert struct.unpack_from("<i", valid, 128) == (os.getpid(),)
-    assert struct.unpack_from("<QQ", valid, 192)[0] == 1, "generation"
+    assert struct.unpack_from("<QQ", valid, 192)[0] == 2, "generation"
     assert struct.unpack_from("<Q", valid, 256) == (0,), "the lock is free"
     first = valid[HEADER : HEADER + DESCRIPTOR]
     assert (first[:64].rstrip(b"\0"), first[64:88].rstrip(b"\0")) == (b"gain", b"V")
     assert first[88:248].rstrip(b"\0") == b"loop gain"
     assert struct.unpack_from("<IIII", first, 248) == (6, 5, 0, 0)
     assert struct.unpack_from("<ddd", first, 264) == (0.0, 1.0, 0.3)
-    old, new = valid[BANKS : BANKS + BANK], valid[BANKS + BANK :]
+    assert struct.unpack_from("<II", first, 288) == (0, 15)
+    assert struct.unpack_from("<II", valid, HEADER + 3 * DESCRIPTOR + 288) == (15, 7)
+    assert valid[HELP:BANKS].rstrip(b"\0") == "How much of it.Öffnen".encode()
+    new, old = valid[BANKS : BANKS + BANK], valid[BANKS + BANK :]
     assert struct.unpack_from("<dqI4xq", old) == (0.3, 0, 7, 1)
     assert struct.unpack_from("<dqI4xq", new) == (0.5, 0, 7, 1)
     assert struct.unpack_from("<5Q", new, 40) == (1, 1, 0, 0, 0), "change counts"
-    assert new[80:].rstrip(b"\0") == b"second" + bytes(250) + b"/tmp"
-    defaults = valid[HEADER + 5 * DESCRIPTOR : HEADER + 5 * DESCRIPTOR + 2 * TEXT]
+    assert struct.unpack_from("<5Q", new, 80) == (2, 2, 0, 0, 0), "generations of the last changes"
+    assert new[TEXTS:FINDINGS].rstrip(b"\0") == b"second" + bytes(250) + b"/tmp"
+    findings = [new[FINDINGS + i * FINDING :][:FINDING].rstrip(b"\0") for i in range(5)]
+    assert findings == [b"", b"", b"too many", b"", b""], "that of the entry that was written is gone"
+    assert old[FINDINGS:][:FINDING].rstrip(b"\0") == b"high"
+    defaults = valid[HEADER + 5 * DESCRIPTOR : HELP]
     assert defaults.rstrip(b"\0") == b"first" + bytes(251) + b"/tmp"
 
 
@@ -88,7 +100,13 @@ def u32(value: int) -> bytes:
     ("field", "offset", "new"),
     [
         ("magic", 0, b"X"),
-        ("version", 8, u32(2)),
+        ("version", 8, u32(1)),
+        ("version", 8, u32(3)),
+        ("help_size", 36, u32(5 * 4000 + 1)),
+        ("file_size", 36, u32(1000)),
+        ("help", HEADER + 288, u32(HELP_SIZE)),
+        ("help", HEADER + 292, u32(HELP_SIZE + 1)),
+        ("help", HEADER + 292, u32(0xFFFFFFFF)),
         ("header_size", 12, u32(128)),
         ("file_size", 16, u32(4096)),
         ("entry_count", 24, u32(1025)),
@@ -119,10 +137,11 @@ def u32(value: int) -> bytes:
         ("text_index", HEADER + DESCRIPTOR + 256, u32(1)),
         ("text_count", HEADER + DESCRIPTOR + 248, u32(2)),
         ("default", HEADER + 5 * DESCRIPTOR, b"x" * TEXT),
-        ("value", BANKS + BANK, struct.pack("<d", 1.5)),
-        ("value", BANKS + BANK + 16, struct.pack("<Q", 10)),
-        ("value", BANKS + BANK + 16, struct.pack("<Q", 1 << 32)),
-        ("value", BANKS + BANK + 80, b"x" * TEXT),
+        ("value", BANKS, struct.pack("<d", 1.5)),
+        ("value", BANKS + 16, struct.pack("<Q", 10)),
+        ("value", BANKS + 16, struct.pack("<Q", 1 << 32)),
+        ("value", BANKS + TEXTS, b"x" * TEXT),
+        ("finding", BANKS + FINDINGS, b"x" * FINDING),
     ],
 )
 def test_damage_is_reported_with_its_field(
@@ -135,6 +154,13 @@ def test_damage_is_reported_with_its_field(
     assert caught.value.field == field or (field, caught.value.field) == ("maximum", "minimum")
     assert caught.value.path == str(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_file_of_the_layout_before_says_what_to_do(valid: bytes, tmp_path: Path) -> None:
+    with pytest.raises(
+        StreamFormatError, match=r"layout version 1, .* reads version 2 only; end what uses this file"
+    ):
+        Params.open(_damaged(tmp_path, valid, {8: u32(1)}))
 
 
 @pytest.mark.parametrize("size", [0, 1, 8, HEADER - 1, HEADER, HEADER + 100, BANKS, BANKS + 2 * BANK - 1])
@@ -154,10 +180,16 @@ def test_a_file_with_something_behind_it_is_refused(valid: bytes, tmp_path: Path
 
 
 def test_texts_that_are_not_utf8_are_readable(valid: bytes, tmp_path: Path) -> None:
-    path = _damaged(tmp_path, valid, {HEADER + 64: b"\xff\xfe", BANKS + BANK + 80: b"\xc3"})
+    path = _damaged(
+        tmp_path,
+        valid,
+        {HEADER + 64: b"\xff\xfe", HELP: b"\xff", BANKS + TEXTS: b"\xc3", BANKS + FINDINGS: b"\xc3"},
+    )
     with Params.open(path) as params:
         assert params.describe("gain").spec.unit == "��"
         assert params["label"] == "�econd"
+        assert params.describe("gain").spec.help == "�ow much of it."
+        assert params.findings == {"gain": "�", "count": "too many"}
 
 
 @given(
@@ -231,7 +263,7 @@ def test_the_lock_of_a_dead_writer_is_taken_over(spawn: Spawner) -> None:
     with Params.create("loop", SPECS) as params:
         _hold_lock(params.path, other.pid, ticks)
         with params.path.open("r+b") as file:  # it died in the middle of writing the other bank
-            file.seek(BANKS + BANK)
+            file.seek(BANKS + BANK)  # generation 0: the first bank is the active one
             file.write(b"\xff" * BANK)
         with Params.open("loop") as reader:
             assert reader["label"] == "first"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import resource
 import signal
 import threading
@@ -16,7 +15,7 @@ import pytest
 from framebus.params import Params
 from support.processes import Spawner
 
-KILLS = 300
+KILLS = 1000
 TEXT = "{:.<250}"
 
 
@@ -33,14 +32,6 @@ def pair() -> Iterator[Params]:
 def _consistent(values: Mapping[str, object]) -> bool:
     first = values["first"]
     return values["second"] == first and values["text"] == values["last"] == TEXT.format(first)
-
-
-def _write_for_ever(params: Params) -> None:
-    number = 0
-    while True:
-        number += 1
-        text = TEXT.format(number)
-        params.update(first=number, second=number, text=text, last=text)
 
 
 def _fork(work: Callable[[], None]) -> int:
@@ -82,24 +73,63 @@ def test_a_reader_sees_only_whole_updates(pair: Params, spawn: Spawner) -> None:
     assert pair["first"] == 20_000
 
 
-def test_a_writer_killed_at_any_point_leaves_a_usable_set(pair: Params) -> None:
-    chance = random.Random(20261120)
-    for kill in range(KILLS):
-        start = pair.generation
-        child = _fork(lambda: _write_for_ever(pair))
-        try:
+def test_a_writer_killed_at_any_point_leaves_a_usable_set(pair: Params, spawn: Spawner) -> None:
+    # In a process of its own: a small one forks sooner than one that runs tests.
+    killer = spawn(
+        """
+        import os, random, signal, struct, sys
+        from framebus.params import Params
+
+        pair = Params.open("pair")
+        text = "{:.<250}".format
+
+        def write(number):
+            pair.update(first=number, second=number, text=text(number), last=text(number))
+
+        def write_for_ever():
+            number = 0
+            while True:
+                number += 1
+                write(number)
+
+        def check(when):
+            values = pair.snapshot()
+            first = values["first"]
+            assert values["second"] == first, when
+            assert values["text"] == values["last"] == text(first), when
+
+        held = 0
+        chance = random.Random(20261120)
+        for kill in range(int(sys.argv[1])):
+            start = pair.core.generation
+            child = os.fork()
+            if child == 0:
+                write_for_ever()
             wanted = start + chance.randrange(1, 40)
-            while pair.generation < wanted:
-                assert _consistent(pair.snapshot())
-            for _ in range(chance.randrange(3000)):
-                pass  # somewhere within the next update
-        finally:
-            _end(child)
-        assert _consistent(pair.snapshot()), f"after kill {kill}"
-        # Waits at most 1 s for the lock, or raises WaitTimeout: a dead holder must not count.
-        pair.update(first=kill, second=kill, text=TEXT.format(kill), last=TEXT.format(kill))
-        with Params.open("pair") as other:
-            assert other["first"] == kill
+            try:
+                while pair.core.generation < wanted:
+                    check("while it writes")
+                for _ in range(chance.randrange(3000)):
+                    pass  # somewhere within the next update
+            finally:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+            with pair.path.open("rb") as file:
+                file.seek(256)  # the lock: 0 is free
+                held += file.read(8) != bytes(8)
+            check(f"after kill {kill}")
+            assert pair.core.generation >= wanted
+            # Waits at most 1 s for the lock, or raises WaitTimeout: a dead holder must not count.
+            write(kill)
+            with Params.open("pair") as other:
+                assert other["first"] == kill
+        print("held", held)
+        """,
+        str(KILLS),
+    )
+    assert killer.wait() == 0, killer.errors
+    assert int(killer.expect("held").split()[1]) > 20, "many must have died in the middle of a write"
+    assert _consistent(pair.snapshot())
 
 
 @contextmanager

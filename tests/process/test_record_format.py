@@ -34,28 +34,55 @@ def valid(tmp_path_factory: pytest.TempPathFactory) -> bytes:
             record.core.stamp(loop + 100, loop, 10 * loop, 11 * loop, loop)
         record.fail("broken", "line 1", code=-3)
         record.set_message("later", "line 2")
+        record.core.note_skipped()
+        record.core.set_refusals("CPU 99")
         record.step(5)
+        record.set_limits(period_us=2, compute_us=0.001)
+        record.core.stamp(104, 4, 100_000, 100_005, 0, 77, 88)
+        record.serve_events()
+        record.core.post_event(2)
+        record.core.take_event()
+        record.core.post_event(5)
         return record.path.read_bytes()
 
 
 def test_the_layout_is_the_documented_one(valid: bytes) -> None:
     assert len(valid) == SIZE
     assert valid[:8] == b"FBRECORD"
-    assert struct.unpack_from("<IIQII", valid, 8) == (1, HEADER, SIZE, RING, ENTRY)
+    assert struct.unpack_from("<IIQII", valid, 8) == (2, HEADER, SIZE, RING, ENTRY)
     texts = {32: b"unit", 112: b"package:unit", 432: b"wfs"}
     for offset, text in texts.items():
         assert valid[offset : offset + 80].rstrip(b"\0") == text
     pid, _ticks, thread, cpu, priority = struct.unpack_from("<iIiii", valid, 512)
     assert (pid, thread, cpu, priority) == (os.getpid(), os.getpid(), 2, 10)
-    assert struct.unpack_from("<qqII", valid, 544) == (0, 0, 0, 0), "limits: none yet"
+    assert struct.unpack_from("<qqII", valid, 544) == (2000, 1, 0, 0)
     assert struct.unpack_from("<IiQ", valid, 576) == (4, -3, 1)
-    assert struct.unpack_from("<I", valid, 640) == (5 << 8 | 2,)
-    assert struct.unpack_from("<QQQ", valid, 704) == (3, 6, 3)
-    assert struct.unpack_from("<Q", valid, 768) == (2,)
+    assert struct.unpack_from("<IIII", valid, 640) == (5 << 8 | 2, 1 << 8 | 5, 1, 4)
+    assert struct.unpack_from("<QQQQQ", valid, 704) == (4, 6, 0, 1, 2)
+    assert struct.unpack_from("<QQQ", valid, 768) == (2, 2, 1)
     assert valid[832 : 832 + 256].rstrip(b"\0") == b"later"
     assert valid[832 + 256 : 832 + 2304].rstrip(b"\0") == b"line 2"
     assert valid[832 + 2304 : 832 + 2304 + 256].rstrip(b"\0") == b"broken"
-    assert struct.unpack_from("<QQqqqQQQ", valid, HEADER + 2 * ENTRY) == (2, 102, 2, 20, 22, 2, 0, 0)
+    (alarm_ns,) = struct.unpack_from("<q", valid, 5440)
+    assert alarm_ns > 0
+    alarms = [valid[at : at + 248].rstrip(b"\0").decode() for at in (5440 + 8, 5440 + 256 + 8)]
+    assert alarms == [
+        "period 99.9 µs is above its limit of 2.0 µs (loop 4)",
+        "compute time 0.0 µs is above its limit of 0.0 µs (loop 4)",
+    ]
+    assert valid[5952 + 1024 : 5952 + 2048].rstrip(b"\0") == b"CPU 99"
+    assert not any(valid[8000:HEADER])
+    assert struct.unpack_from("<QQqqqQQq", valid, HEADER + 2 * ENTRY) == (2, 102, 2, 20, 22, 2, 0, 0)
+    assert struct.unpack_from("<QQqqqQQq", valid, HEADER + 4 * ENTRY) == (
+        4,
+        104,
+        4,
+        100_000,
+        100_005,
+        0,
+        77,
+        88,
+    )
 
 
 def _damaged(directory: Path, content: bytes, changes: dict[int, bytes]) -> Path:
@@ -76,6 +103,10 @@ def _use(record: ProcessRecord) -> None:
     assert isinstance(record.rate_hz, float)
     record.message.encode()
     record.traceback.encode()
+    record.last_alarm.encode()
+    assert record.last_alarm_ns is not None
+    assert record.limits.action in ("alarm", "pause")
+    "".join(record.refusals).encode()
     assert record.unit in repr(record)
     with contextlib.suppress(UsageError):  # told to stop, or its process is dead
         record.step()
@@ -89,7 +120,7 @@ def u32(value: int) -> bytes:
     ("field", "offset", "new"),
     [
         ("magic", 0, b"X"),
-        ("version", 8, u32(2)),
+        ("version", 8, u32(1)),
         ("header_size", 12, u32(4096)),
         ("file_size", 16, u32(4096)),
         ("ring_length", 24, u32(2048)),
@@ -106,10 +137,12 @@ def u32(value: int) -> bytes:
         ("creation_ns", 536, b"\xff" * 8),
         ("period_limit_ns", 544, b"\xff" * 8),
         ("compute_limit_ns", 552, b"\xff" * 8),
+        ("limit_action", 560, u32(2)),
         ("state", 576, u32(5)),
         ("control", 640, u32(4)),
         ("control", 640, u32(2)),
         ("control", 640, u32(256)),
+        ("event_word", 644, u32(9)),
     ],
 )
 def test_damage_is_reported_with_its_field(
@@ -164,14 +197,14 @@ def test_state_and_control_that_are_damaged_later_are_still_read(tmp_path: Path,
 
 
 def test_a_loop_that_died_while_stamping_leaves_whole_timings(tmp_path: Path, valid: bytes) -> None:
-    # Loop 4's entry is begun: its number is 0, half of its fields are new, the loop count is the old one.
-    path = _damaged(tmp_path, valid, {HEADER + 4 * ENTRY: bytes(8) + b"\x55" * 24})
+    # Loop 5's entry is begun: its number is 0, half of its fields are new, the loop count is the old one.
+    path = _damaged(tmp_path, valid, {HEADER + 5 * ENTRY: bytes(8) + b"\x55" * 24})
     with ProcessRecord.open(path) as record:
-        assert record.timings()["loop"].tolist() == [1, 2, 3]
+        assert record.timings()["loop"].tolist() == [1, 2, 3, 4]
     # An entry that was being overwritten when it was read: it and what is older are left out.
     path = _damaged(tmp_path, valid, {HEADER + 2 * ENTRY: bytes(8)})
     with ProcessRecord.open(path) as record:
-        assert record.timings()["loop"].tolist() == [3]
+        assert record.timings()["loop"].tolist() == [3, 4]
 
 
 def test_a_reader_gets_whole_entries_and_messages_while_they_are_written(spawn: Spawner) -> None:

@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from framebus.params.cells import Value
+from framebus.params.files import load_sets, read_sets, save_sets
 from framebus.params.paramset import ParamInfo, Params
+from framebus.params.place import ProcessId
 from framebus.params.spec import ParamSpec
+from framebus.params.watch import Changes, Subscription
 
-__all__ = ["ParamInfo", "ParamSpec", "Params", "Value"]
+__all__ = [
+    "Changes",
+    "ParamInfo",
+    "ParamSpec",
+    "Params",
+    "ProcessId",
+    "Subscription",
+    "Value",
+    "load_sets",
+    "read_sets",
+    "save_sets",
+]

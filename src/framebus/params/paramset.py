@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
+import math
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from framebus import _core
-from framebus.errors import NotFoundError, ParameterError, StreamNotFound, UsageError
-from framebus.params.cells import Value, decode, encode
-from framebus.params.spec import ParamSpec, Specs, from_core, specs_of, to_core
-from framebus.stream.names import check_name, shm_directory
+from framebus.errors import ParameterError, UsageError, WaitTimeout
+from framebus.params.cells import Value, encode
+from framebus.params.handle import Handle, ParamInfo
+from framebus.params.place import SUFFIX, ProcessId, near, process
+from framebus.params.watch import Changes, Subscription, wait_generation
 
 __all__ = ["SUFFIX", "ParamInfo", "Params"]
 
-SUFFIX = ".params.fb"
-"""What the file name of a parameter set ends with."""
+FINDING_BYTES = 159
 
 
-@dataclass(frozen=True, slots=True)
-class ParamInfo:
-    """One parameter: what it is, its value now, and how often it was written since the set was made."""
-
-    spec: ParamSpec
-    value: Value
-    changes: int
-
-
-class Params(Mapping[str, Value]):
+class Params(Handle):
     """A handle on a parameter set in shared memory.
 
     ``p["gain"]`` and ``p.gain`` read, ``p["gain"] = 0.4`` and ``p.gain = 0.4`` write, and
@@ -41,201 +29,6 @@ class Params(Mapping[str, Value]):
 
     Values are int, float, bool (on/off) or str; a timestamp is integer ns since 1970.
     """
-
-    _open: _core.ParamSet | None
-    _specs: dict[str, ParamSpec]
-    _index: dict[str, int]
-    _read: tuple[int, dict[str, Value], dict[str, int]] | None
-
-    def __init__(self, core: _core.ParamSet) -> None:
-        """Use ``Params.create``, ``Params.open`` or ``Params.open_or_create``."""
-        put = super().__setattr__
-        put("_open", core)
-        put("_specs", {spec.name: spec for spec in map(from_core, core.specs)})
-        put("_index", {name: i for i, name in enumerate(self._specs)})
-        put("_read", None)
-
-    # ---- making and opening --------------------------------------------------------------------------------
-
-    @classmethod
-    def create(
-        cls,
-        name: str,
-        specs: Specs,
-        *,
-        replace: bool = False,
-        mode: int = 0o660,
-        directory: str | os.PathLike[str] | None = None,
-    ) -> Self:
-        """Make a new set, its values the defaults.
-
-        Args:
-            name: what it is called; the file is ``<directory>/<name>.params.fb``.
-            specs: ``ParamSpec`` objects, or a mapping of names to ParamSpecs or plain defaults.
-            replace: replace a set of that name. Handles on the old one then get ``StreamRecreated`` when they
-                write.
-            mode: access mode of the file, under the umask.
-            directory: default: the one of the streams.
-
-        Raises:
-            ParameterError: an entry is declared wrongly; the message names it and what is possible.
-            UsageError: a set of that name is there already and ``replace`` is False.
-            NameFormatError: the name is not possible.
-        """
-        path = _path(name, directory)
-        entries = [to_core(spec) for spec in specs_of(specs)]
-        if not replace and path.exists():
-            raise UsageError(
-                f"parameter set '{name}' is there already ({path}); "
-                "open it, remove it, or create with replace=True"
-            )
-        return cls(_core.ParamSet.create(str(path), name, entries, mode))
-
-    @classmethod
-    def open(cls, name: str | os.PathLike[str], *, directory: str | os.PathLike[str] | None = None) -> Self:
-        """Open a set by its name, or by its file's path (an ``os.PathLike``, or a text with a ``/`` in it).
-
-        Raises:
-            NotFoundError: there is no such set; the message lists names that are like it.
-            StreamFormatError: the file is corrupt, foreign or truncated; its ``field`` says what is wrong.
-        """
-        path = Path(name) if isinstance(name, os.PathLike) or "/" in name else _path(name, directory)
-        try:
-            return cls(_core.ParamSet.open(str(path)))
-        except StreamNotFound:
-            near = _near(
-                path.name.removesuffix(SUFFIX),
-                [p.name[: -len(SUFFIX)] for p in path.parent.glob(f"*{SUFFIX}")],
-            )
-            raise NotFoundError(f"no parameter set '{name}' ({path}){near}") from None
-
-    @classmethod
-    def open_or_create(
-        cls, name: str, specs: Specs, *, mode: int = 0o660, directory: str | os.PathLike[str] | None = None
-    ) -> Self:
-        """Open the set of that name if it has exactly these entries (its values stay), else make it new.
-
-        So a unit that is started again goes on with the values that it was tuned to.
-
-        Raises:
-            ParameterError: an entry is declared wrongly.
-            UsageError: another live process runs a unit with the set of that name, which has other entries.
-        """
-        declared = specs_of(specs)
-        path = _path(name, directory)
-        try:
-            found = cls(_core.ParamSet.open(str(path)))
-        except StreamNotFound:
-            return cls.create(name, declared, mode=mode, directory=directory)
-        if [_fields(to_core(spec)) for spec in declared] == [_fields(entry) for entry in found.core.specs]:
-            if not found.core.retired:
-                return found
-        elif (user := found.core.user_pid) not in (0, os.getpid()):
-            raise UsageError(
-                f"parameter set '{name}' has other entries and process {user} runs with it; stop that first"
-            )
-        return cls.create(name, declared, replace=True, mode=mode, directory=directory)
-
-    def close(self) -> None:
-        """Give up this handle; the set stays. Using the handle afterwards raises ``UsageError``."""
-        super().__setattr__("_open", None)
-
-    def remove(self) -> None:
-        """Remove the set's file. Other handles can still read; their writes raise ``StreamRecreated``."""
-        core = self.core
-        core.retire()
-        path = Path(core.path)
-        try:
-            if path.stat().st_ino == core.inode:  # else: somebody made a new one, which is not ours to remove
-                path.unlink()
-        except FileNotFoundError:
-            pass  # removed by somebody else: what we wanted
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    # ---- reading -------------------------------------------------------------------------------------------
-
-    def __getitem__(self, name: str) -> Value:
-        self._spec(name)
-        return self._values()[1][name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._specs)
-
-    def __len__(self) -> int:
-        return len(self._specs)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._specs
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The value, or ``default`` if the set has no such entry."""
-        return self[name] if name in self._specs else default
-
-    def items(self) -> Any:
-        """Names and values, all of one moment."""
-        return self.snapshot().items()
-
-    def values(self) -> Any:
-        """The values, all of one moment."""
-        return self.snapshot().values()
-
-    def snapshot(self) -> dict[str, Value]:
-        """All values of one moment: never half of another's ``update``."""
-        return dict(self._values()[1])
-
-    def describe(self, name: str) -> ParamInfo:
-        """Type, limits, unit, default, description, flags, value and change count of one entry.
-
-        Raises:
-            ParameterError: the set has no such entry.
-        """
-        spec = self._spec(name)
-        _, values, changes = self._values()
-        return ParamInfo(spec, values[name], changes[name])
-
-    @property
-    def changes(self) -> dict[str, int]:
-        """How often each entry was written since the set was made."""
-        return dict(self._values()[2])
-
-    @property
-    def generation(self) -> int:
-        """Number of updates since the set was made: equal generations mean equal values."""
-        return self.core.generation
-
-    @property
-    def name(self) -> str:
-        """The set's name."""
-        return self.core.name
-
-    @property
-    def path(self) -> Path:
-        """The set's file."""
-        return Path(self.core.path)
-
-    @property
-    def user_pid(self) -> int:
-        """The live process whose unit runs with the set; 0 if there is none."""
-        return self.core.user_pid
-
-    @property
-    def core(self) -> _core.ParamSet:
-        """The native set, for the loop.
-
-        Raises:
-            UsageError: this handle is closed.
-        """
-        if self._open is None:
-            raise UsageError("this parameter set's handle is closed; open it again with Params.open(name)")
-        return self._open
 
     # ---- writing -------------------------------------------------------------------------------------------
 
@@ -257,19 +50,159 @@ class Params(Mapping[str, Value]):
         """As ``update``, for the unit itself: also status entries and those that are fixed while it runs."""
         return self._write({**(values or {}), **named}, from_unit=True)
 
-    def claim(self) -> None:
+    def set_findings(self, findings: Mapping[str, str]) -> int:
+        """Say beside the parameters what a check of their values found; replaces all that was said before.
+
+        A finding goes when its parameter is written. Texts are cut to 159 bytes.
+
+        Raises:
+            ParameterError: the set has no such entry.
+            WaitTimeout, StreamRecreated: as for ``update``.
+        """
+        for name in findings:
+            self._spec(name)
+        return self.core.set_findings([_short(findings.get(name, "")) for name in self._specs])
+
+    def claim(self, from_process: ProcessId | None = None) -> None:
         """This process runs a unit with the set.
 
         Until ``release``, or the end of the process, others cannot write entries that are not live.
 
+        Args:
+            from_process: pid and start ticks of a process whose unit this one takes over; that one's ``release``
+                then does nothing.
+
         Raises:
             UsageError: another live process runs a unit with it.
+            StreamRecreated: the set was replaced or removed since this handle was opened.
         """
-        self.core.claim()
+        self.core.claim(process(from_process))
 
     def release(self) -> None:
         """This process no longer runs a unit with the set."""
         self.core.release()
+
+    def check_values(self, values: Mapping[str, Any]) -> list[str]:
+        """Everything for which ``update(values)`` would be refused now, one text for each entry; empty: nothing."""
+        return list(self.problems(values).values())
+
+    def problems(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """As ``check_values``, by the name of the entry."""
+        problems: dict[str, str] = {}
+        changes: dict[str, tuple[int, int, str]] = {}
+        for name, value in values.items():
+            problems[name] = ""  # keeps the order of what was given
+            if name not in self._specs:
+                problems[name] = f"no entry {name!r}{near(name, list(self._specs))}"
+                continue
+            try:
+                changes[name] = (self._index[name], *encode(self._specs[name].type, value))
+            except ParameterError as error:
+                problems[name] = f"{name} {error}"
+        found = self.core.problems(list(changes.values()))
+        problems |= dict(zip(changes, found, strict=True))
+        return {name: problem for name, problem in problems.items() if problem}
+
+    # ---- files ---------------------------------------------------------------------------------------------
+
+    def to_save(self, *, changed_only: bool = True) -> dict[str, Value]:
+        """Names and values that belong into a file: with the flag ``saved``, no status, by default not the default."""
+        return {
+            name: value
+            for name, value in self.snapshot().items()
+            if (spec := self._specs[name]).saved
+            and not spec.status
+            and not (changed_only and value == spec.default)
+        }
+
+    def save(self, path: str | os.PathLike[str], *, changed_only: bool = True) -> None:
+        """Write the values that differ from the defaults, or all, as a TOML file; the old one is replaced at once.
+
+        Raises:
+            UsageError: the package ``tomli_w`` is not installed.
+            OSError: the file cannot be written.
+        """
+        from framebus.params import files
+
+        files.save(self, path, changed_only=changed_only)
+
+    def load(self, path: str | os.PathLike[str]) -> int:
+        """Take over the values of a TOML file, all in one step; returns the new generation.
+
+        Entries that the file does not name keep their values.
+
+        Raises:
+            ParameterError: something in the file is wrong; nothing was changed. The message and ``problems`` say
+                all of it, with file and line.
+            WaitTimeout, StreamRecreated: as for ``update``.
+            OSError: the file cannot be read.
+        """
+        from framebus.params import files
+
+        return files.load(self, path)
+
+    # ---- waiting -------------------------------------------------------------------------------------------
+
+    def wait_changed(self, *names: str, since: int | None = None, timeout_s: float | None = None) -> Changes:
+        """Wait until the value of one of ``names`` (of any entry, without names) changes.
+
+        Returns every one of them that changed, with its old and its new value. Writing an entry's own value again is
+        no change. Ctrl-C ends the wait.
+
+        Args:
+            names: entries to wait for.
+            since: a generation of this set: changes after it count, also those before this call; None: from now on.
+                The old value is None where this handle has not read that generation, or long ago.
+            timeout_s: how long to wait at most, in seconds; None: as long as it takes.
+
+        Raises:
+            ParameterError: the set has no such entry.
+            UsageError: the set never had the generation ``since``.
+            WaitTimeout: nothing changed in time.
+            StreamRecreated: the set was replaced or removed.
+        """
+        for name in names:
+            self._spec(name)
+        now = self.generation
+        if since is not None and since > now:
+            raise UsageError(
+                f"parameter set '{self.name}' has generation {now} and never had {since}; is that of another set?"
+            )
+        changes = self._wait(
+            names, now if since is None else since, math.inf if timeout_s is None else timeout_s
+        )
+        if not changes:
+            raise WaitTimeout(
+                f"parameter set '{self.name}': no change of {', '.join(names) or 'any entry'} within {timeout_s} s"
+            )
+        return changes
+
+    def subscribe(
+        self,
+        callback: Callable[[Changes], object],
+        *names: str,
+        on_error: Callable[[Exception], object] | None = None,
+    ) -> Subscription:
+        """Call ``callback`` with what ``wait_changed`` gives, from a thread, at every change until it is closed.
+
+        Changes that come while it is called are told together at its next call.
+
+        Args:
+            callback: gets the ``Changes``: a dict of names with (old value, new value).
+            names: entries to watch; none: all.
+            on_error: gets what the callback raises, and StreamRecreated if the set is replaced or removed, which ends
+                the subscription. None: a RuntimeWarning.
+
+        Raises:
+            ParameterError: the set has no such entry.
+        """
+        for name in names:
+            self._spec(name)
+        own = Params(self.core)  # stays open when this handle is closed
+        start = own.generation
+        return Subscription(
+            lambda since, seconds: own._wait(names, since, seconds), start, callback, on_error, self.name
+        )
 
     # ---- attributes ----------------------------------------------------------------------------------------
 
@@ -298,19 +231,19 @@ class Params(Mapping[str, Value]):
 
     # ---- inside --------------------------------------------------------------------------------------------
 
-    def _values(self) -> tuple[int, dict[str, Value], dict[str, int]]:
-        core = self.core
-        known = self._read
-        if known is not None and known[0] == core.generation:
-            return known
-        generation, cells, counts, texts = core.values()
-        values = {
-            spec.name: decode(spec.type, cell, text)
-            for spec, cell, text in zip(self._specs.values(), cells, texts, strict=True)
-        }
-        read = (generation, values, dict(zip(self._specs, counts, strict=True)))
-        super().__setattr__("_read", read)
-        return read
+    def _wait(self, names: tuple[str, ...], since: int, seconds: float) -> Changes:
+        """What changed since a generation, as soon as something did; nothing when the time is over."""
+        deadline = time.monotonic() + seconds
+        before = next((read.values for read in self._reads if read.generation == since), {})
+        while True:
+            now = self._values()
+            found = {
+                name: (before.get(name), now.values[name])
+                for name in names or self._specs
+                if now.changed[name] > since
+            }
+            if found or not wait_generation(self.core, now.generation, deadline):
+                return Changes(found, now.generation)
 
     def _write(self, values: Mapping[str, Any], *, from_unit: bool) -> int:
         changes = []
@@ -322,38 +255,12 @@ class Params(Mapping[str, Value]):
                 raise ParameterError(f"parameter set '{self.name}': {name} {error}") from error
         return self.core.update(changes, from_unit)
 
-    def _spec(self, name: str) -> ParamSpec:
-        spec = self._specs.get(name)
-        if spec is None:
-            raise ParameterError(self._unknown(name))
-        return spec
 
-    def _unknown(self, name: str) -> str:
-        return f"parameter set '{self.core.name}' has no entry {name!r}{_near(name, list(self._specs))}"
-
-
-def _near(name: str, names: list[str]) -> str:
-    """What to add to a message about a name that is not there."""
-    close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
-    if close:
-        return f"; did you mean {' or '.join(repr(n) for n in close)}?"
-    return f"; there are: {', '.join(sorted(names)[:20])}" if names else "; there are none"
-
-
-def _path(name: str, directory: str | os.PathLike[str] | None) -> Path:
-    check_name(name)
-    return Path(directory if directory is not None else shm_directory()) / f"{name}{SUFFIX}"
-
-
-def _fields(entry: _core.ParamSpec) -> tuple[object, ...]:
+def _short(finding: str) -> str:
+    """At most 159 bytes of UTF-8, with a mark where something was cut off."""
+    data = finding.replace("\0", " ").encode(errors="replace")
     return (
-        entry.name,
-        entry.type,
-        entry.flags,
-        entry.unit,
-        entry.description,
-        entry.minimum,
-        entry.maximum,
-        entry.initial,
-        entry.initial_text,
+        data.decode()
+        if len(data) <= FINDING_BYTES
+        else data[: FINDING_BYTES - 3].decode(errors="ignore") + "…"
     )

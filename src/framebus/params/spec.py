@@ -10,7 +10,7 @@ from framebus import _core
 from framebus.errors import ParameterError
 from framebus.params.cells import TEXT_TYPES, TYPE_NAMES, TYPES, Value, decode, encode, infer_type, limits_of
 
-__all__ = ["ParamSpec", "Specs", "from_core", "specs_of", "to_core"]
+__all__ = ["ParamSpec", "Specs", "carried", "from_core", "same_declaration", "specs_of", "to_core"]
 
 LIVE, RESTART, SAVED, STATUS = 1, 2, 4, 8
 
@@ -29,6 +29,7 @@ class ParamSpec:
         maximum: largest value allowed; None: that of the type. Numbers only.
         unit: physical unit, at most 23 bytes.
         description: one line, at most 159 bytes.
+        help: free text for who wants to know more, at most 4000 bytes.
         live: may be written while a unit runs with the set.
         restart: takes effect at the unit's next start only.
         saved: belongs into saved files.
@@ -46,6 +47,7 @@ class ParamSpec:
     restart: bool = False
     saved: bool = True
     status: bool = False
+    help: str = ""
 
     @property
     def kind(self) -> str:
@@ -116,7 +118,7 @@ def to_core(spec: ParamSpec) -> _core.ParamSpec:
     except ParameterError as error:
         raise ParameterError(f"parameter '{spec.name}' {error}") from error
     return _core.ParamSpec(
-        spec.name, TYPES[kind], spec.flags, spec.unit, spec.description, low, high, cell, text
+        spec.name, TYPES[kind], spec.flags, spec.unit, spec.description, low, high, cell, text, spec.help
     )
 
 
@@ -139,4 +141,34 @@ def from_core(entry: _core.ParamSpec) -> ParamSpec:
         restart=bool(entry.flags & RESTART),
         saved=bool(entry.flags & SAVED),
         status=bool(entry.flags & STATUS),
+        help=entry.help,
     )
+
+
+def same_declaration(declared: Iterable[ParamSpec], entries: Iterable[_core.ParamSpec]) -> bool:
+    """Whether a file's entries are exactly these."""
+    return [from_core(to_core(spec)) for spec in declared] == list(map(from_core, entries))
+
+
+def carried(values: Mapping[str, Value], declared: Iterable[ParamSpec]) -> list[tuple[int, int, str]]:
+    """The (entry, cell, text) changes that give new entries the values that equal-named ones had.
+
+    Where a value is not of the new type, or outside the new limits, the default stays; so it does in status entries.
+    """
+    changes = []
+    for index, spec in enumerate(declared):
+        if spec.name not in values or spec.status:
+            continue
+        held = from_core(to_core(spec))
+        try:
+            cell, text = encode(held.type, values[spec.name])
+        except ParameterError:
+            continue
+        value = decode(held.type, cell, text)
+        if isinstance(value, str) or _inside(value, held):
+            changes.append((index, cell, text))
+    return changes
+
+
+def _inside(value: float, spec: ParamSpec) -> bool:
+    return (spec.minimum is None or value >= spec.minimum) and (spec.maximum is None or value <= spec.maximum)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from framebus.process.listing import purge_records, records
-from framebus.process.record import ProcessRecord
+from framebus.process.record import LimitAction, Limits, ProcessRecord
 from framebus.process.states import Event, State, transition
 from framebus.process.timing import TIMING_DTYPE, Spread, Statistics
 
 __all__ = [
     "TIMING_DTYPE",
     "Event",
+    "LimitAction",
+    "Limits",
     "ProcessRecord",
     "Spread",
     "State",

@@ -6,7 +6,7 @@ import math
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 
@@ -16,7 +16,9 @@ from framebus.process.states import Event, State, transition
 from framebus.process.timing import RING_LENGTH, TIMING_DTYPE, Statistics, rate_hz, statistics_of
 from framebus.stream.names import check_name, shm_directory
 
-__all__ = ["SUFFIX", "ProcessRecord"]
+__all__ = ["SUFFIX", "LimitAction", "Limits", "ProcessRecord"]
+
+LimitAction = Literal["alarm", "pause"]
 
 SUFFIX = ".proc.fb"
 """What the file name of a process record ends with."""
@@ -24,10 +26,24 @@ SUFFIX = ".proc.fb"
 _COMMANDS = ("run", "pause", "step", "stop")
 
 
+class Limits(NamedTuple):
+    """What a unit's times may be at most.
+
+    Attributes:
+        period_us: from the start of one loop to the start of the next, µs; None: no limit.
+        compute_us: from start to end of one loop, µs; None: no limit.
+        action: ``alarm`` (counted and told in the record) or ``pause`` (the unit pauses, too).
+    """
+
+    period_us: float | None = None
+    compute_us: float | None = None
+    action: LimitAction = "alarm"
+
+
 class ProcessRecord:
     """A unit's record in shared memory, ``<unit>.<pid>.proc.fb``.
 
-    Any process reads it and may pause, step, resume or stop the unit; only the unit's own writes the rest.
+    Any process reads it, may send events to the unit and set limits; only the unit's own writes the rest.
     """
 
     def __init__(self, core: _core.ProcessRecord) -> None:
@@ -241,6 +257,42 @@ class ProcessRecord:
         return self.core.last_missed
 
     @property
+    def skipped(self) -> int:
+        """Loops that published nothing because the unit said so (``SKIP``)."""
+        return self.core.skipped
+
+    @property
+    def refusals(self) -> list[str]:
+        """What the kernel refused of the placement asked for, a sentence each; the unit runs without it."""
+        return self.core.refusals.splitlines()
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of its times."""
+        period_ns, compute_ns, pauses = self.core.limits()
+        return Limits(period_ns / 1e3 or None, compute_ns / 1e3 or None, "pause" if pauses else "alarm")
+
+    @property
+    def alarms(self) -> int:
+        """How often a time was above its limit."""
+        return self.core.alarms
+
+    @property
+    def last_alarm(self) -> str:
+        """Which time was above its limit last, and by how much; "" if none ever was."""
+        return self.core.last_alarm()[1]
+
+    @property
+    def last_alarm_ns(self) -> int:
+        """When that was (CLOCK_REALTIME); 0: never."""
+        return self.core.last_alarm()[0]
+
+    @property
+    def serves_events(self) -> bool:
+        """Whether its process takes the events init, enable, disable and recover."""
+        return self.core.serves_events
+
+    @property
     def errors(self) -> int:
         """How often it failed."""
         return self.core.errors
@@ -301,6 +353,61 @@ class ProcessRecord:
 
     # ---- control -------------------------------------------------------------------------------------------
 
+    def send(self, event: Event) -> None:
+        """Tell the unit to do ``event``; it is there when its ``state`` is the one that the event leads to.
+
+        ``run``, ``idle`` and ``stop`` are ``resume``, ``pause`` and ``stop``; the unit's process takes the others.
+
+        Raises:
+            UsageError: not possible in the unit's state (the message lists what is), its process is dead or takes no
+                events, or it has not taken the one before.
+        """
+        self._refuse_if_dead(f"send event '{event}' to")
+        if event is Event.FAIL:
+            raise UsageError(f"unit '{self.unit}': event 'fail' is the unit's own; to end it send 'stop'")
+        transition(self.state, event)
+        match event:
+            case Event.RUN:
+                self.resume()
+            case Event.IDLE:
+                self.pause()
+            case Event.STOP:
+                self.stop()
+            case _:
+                self.core.post_event(event.number)
+
+    def set_limits(
+        self,
+        *,
+        period_us: float | None = None,
+        compute_us: float | None = None,
+        action: LimitAction = "alarm",
+    ) -> None:
+        """Set both limits, from the next loop on: what is not given is not limited.
+
+        A time above its limit is counted in ``alarms`` and told in ``last_alarm``; with ``pause`` the unit pauses after
+        that loop, and its message says why.
+
+        Raises:
+            UsageError: a limit is not above 0, or the action is unknown.
+        """
+        if action not in ("alarm", "pause"):
+            raise UsageError(
+                f"unit '{self.unit}': a limit's action is {action!r}; expected 'alarm' or 'pause'"
+            )
+        self.core.set_limits(
+            self._limit_ns("period_us", period_us),
+            self._limit_ns("compute_us", compute_us),
+            pause=action == "pause",
+        )
+
+    def _limit_ns(self, name: str, limit_us: float | None) -> int:
+        if limit_us is None:
+            return 0
+        if not 1e-3 <= limit_us <= 1e15:
+            raise UsageError(f"unit '{self.unit}': limit {name} is {limit_us}, expected µs above 0, or None")
+        return round(limit_us * 1e3)
+
     def pause(self) -> None:
         """Let it wait before its next frame."""
         self._request("pause")
@@ -323,12 +430,42 @@ class ProcessRecord:
         """Let it end, after the frame that it is computing."""
         self._request("stop")
 
-    def _request(self, command: str, steps: int = 1) -> None:
+    def _refuse_if_dead(self, what: str) -> None:
         if not self.core.alive:
-            raise UsageError(f"cannot {command} unit '{self.unit}': its process {self.pid} is dead")
+            raise UsageError(f"cannot {what} unit '{self.unit}': its process {self.pid} is dead")
+
+    def _request(self, command: str, steps: int = 1) -> None:
+        self._refuse_if_dead(command)
         self.core.request(_COMMANDS.index(command), steps)
 
+    def wait_activity(self, seen: int, timeout_s: float) -> int:
+        """Sleep until ``activity`` is no longer ``seen``, at most ``timeout_s``; returns what it is then."""
+        self.core.wait_activity(seen, round(timeout_s * 1e9))
+        return self.core.activity
+
+    @property
+    def activity(self) -> int:
+        """A number that changes with every change of state or control and with every event."""
+        return self.core.activity
+
     # ---- the unit's own side -------------------------------------------------------------------------------
+
+    def serve_events(self, serves: bool = True) -> None:
+        """Say whether this process takes events.
+
+        Raises:
+            UsageError: it is another process' record.
+        """
+        self.core.serve_events(serves)
+
+    def take_event(self) -> Event | None:
+        """The event that was sent, which is removed; None if there is none.
+
+        Raises:
+            UsageError: it is another process' record.
+        """
+        number = self.core.take_event()
+        return list(Event)[number - 1] if number else None
 
     def advance(self, event: Event) -> State:
         """Go to the state that ``event`` leads to, and return it.

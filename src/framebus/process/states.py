@@ -36,6 +36,11 @@ class Event(StrEnum):
     FAIL = "fail"
     RECOVER = "recover"
 
+    @property
+    def number(self) -> int:
+        """How the record's event word says it: 1 to 8."""
+        return list(Event).index(self) + 1
+
 
 TRANSITIONS: dict[State, dict[Event, State]] = {
     State.OFF: {Event.INIT: State.STANDBY},

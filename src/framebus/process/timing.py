@@ -16,14 +16,24 @@ RING_LENGTH = 1024
 
 TIMING_DTYPE = np.dtype(
     {
-        "names": ["loop", "trigger_count", "trigger_ns", "start_ns", "end_ns", "missed"],
-        "formats": ["u8", "u8", "i8", "i8", "i8", "u8"],
-        "offsets": [0, 8, 16, 24, 32, 40],
+        "names": [
+            "loop",
+            "trigger_count",
+            "trigger_ns",
+            "start_ns",
+            "end_ns",
+            "missed",
+            "trigger_inode",
+            "tick_ns",
+        ],
+        "formats": ["u8", "u8", "i8", "i8", "i8", "u8", "u8", "i8"],
+        "offsets": [0, 8, 16, 24, 32, 40, 48, 56],
         "itemsize": 64,
     }
 )
 """One loop: its number (from 1), the triggering frame's count and write time (ns of CLOCK_REALTIME; 0: no
-frame triggered it), start and end of the loop (same clock), frames that it found already gone."""
+frame triggered it), start and end of the loop (same clock), frames that it found already gone, inode of the triggering
+stream, time of the tick that was due (ns of CLOCK_MONOTONIC; 0: no clock triggered it)."""
 
 Timings = np.ndarray[Any, np.dtype[np.void]]
 

@@ -155,25 +155,32 @@ class Stream:
 
     # ---- writing ----
 
-    def write(self, array: npt.ArrayLike, *, acquisition_ns: int = 0) -> int:
+    def write(self, array: npt.ArrayLike, *, acquisition_ns: int = 0, at_count: int | None = None) -> int:
         """Publish one frame; returns its count.
 
         Args:
             array: the stream's shape; its dtype, or one that converts to it: integers that fit, floats to floats of
                 another size, nothing that would lose a fraction or an imaginary part.
             acquisition_ns: when the data was acquired (integer ns since the epoch); 0 means now.
+            at_count: units that read this stream as it stands (matrices, references) go on with the frame that they
+                have until their trigger's frame of that count, and use this one from there on. Another write before
+                that replaces it. None means at once. It is kept in the keyword ``at_count``.
 
         Raises:
-            UsageError: wrong shape or dtype, or this process may not write.
+            UsageError: wrong shape or dtype, this process may not write, or there is no keyword slot for ``at_count``.
             StreamRecreated: the stream was removed, or made anew with another shape or dtype.
         """
+        if at_count is None:
+            at_count = 0
+        elif not 1 <= at_count < 2**63:
+            raise UsageError(f"{self.path}: at_count is {at_count!r}, expected a frame's count, from 1 on")
         if self._slices is None:
-            count = self._handle.write(array, acquisition_ns)
+            count = self._handle.write(array, acquisition_ns, at_count)
             if count:
                 return count
-        return self._write_converted(array, acquisition_ns)
+        return self._write_converted(array, acquisition_ns, at_count)
 
-    def _write_converted(self, array: npt.ArrayLike, acquisition_ns: int) -> int:
+    def _write_converted(self, array: npt.ArrayLike, acquisition_ns: int, at_count: int) -> int:
         values = np.asarray(array)
         if values.shape != self._shape:
             raise UsageError(f"{self.path}: a frame has shape {self._shape}, the array has {values.shape}")
@@ -183,7 +190,7 @@ class Stream:
         else:
             frame = self._whole_frame()
             self._slices.assign(frame, values)
-        return self._handle.write(frame, acquisition_ns)
+        return self._handle.write(frame, acquisition_ns, at_count)
 
     def _whole_frame(self) -> npt.NDArray[Any]:
         frame = np.zeros(self._frame_shape, self._dtype)

@@ -1,0 +1,45 @@
+"""Where parameter sets lie, and what to say of a name that is not there."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+from framebus.stream.names import check_name, shm_directory
+
+__all__ = ["SUFFIX", "ProcessId", "near", "path_of", "process", "sets_beside"]
+
+SUFFIX = ".params.fb"
+"""What the file name of a parameter set ends with."""
+
+ProcessId = tuple[int, int]
+"""A process: its pid and its start time in clock ticks since boot, so that a later one of that pid is another."""
+
+
+def path_of(name: str, directory: str | os.PathLike[str] | None) -> Path:
+    """The file of the set called ``name``; in the directory of the streams by default.
+
+    Raises:
+        NameFormatError: the name is not possible.
+    """
+    check_name(name)
+    return (Path(directory if directory is not None else shm_directory()) / f"{name}{SUFFIX}").absolute()
+
+
+def sets_beside(path: Path) -> list[str]:
+    """Names of the sets in the directory of that file."""
+    return [found.name.removesuffix(SUFFIX) for found in path.parent.glob(f"*{SUFFIX}")]
+
+
+def near(name: str, names: list[str]) -> str:
+    """What to add to a message about a name that is not there."""
+    close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
+    if close:
+        return f"; did you mean {' or '.join(repr(n) for n in close)}?"
+    return f"; there are: {', '.join(sorted(names)[:20])}" if names else "; there are none"
+
+
+def process(named: ProcessId | None) -> ProcessId:
+    """A process as the core takes it: (0, 0) for none, and the low half of the start time, as the file holds it."""
+    return (0, 0) if named is None else (named[0], named[1] & 0xFFFFFFFF)
