@@ -193,6 +193,21 @@ class TestArrays:
         with start(Stage(correct, WIRING)), fb.open("result") as result:  # what the dead leave binds nobody
             assert result.shape == (3, 4)
 
+    def test_output_whose_shape_only_a_dead_process_knew(self, spawn: Spawner) -> None:
+        maker = spawn('import framebus as fb; fb.create("result", shape=(2, 5), dtype="uint16")')
+        assert maker.wait() == 0
+
+        @unit
+        def ticks(result: Out) -> None:
+            result[0, 0] = result[0, 0] + 1
+
+        with start(Stage(ticks, {"result": "result"}), LoopOptions(trigger="once")) as loop:
+            loop.wait(60)
+        with fb.open("result") as result:
+            assert result.shape == (2, 5)
+            assert result.dtype == "uint16"
+            assert result.count == 1
+
     def test_input_that_is_an_output_of_other_shape(
         self, shm_dir: Path, image: Stream, spawn: Spawner
     ) -> None:
@@ -352,9 +367,9 @@ class TestStages:
 
         stages = [
             Stage(Source, {"image": "image", "result": "between"}),
-            Stage(correct, {**WIRING, "image": "between"}, {"gain": 5.0}),
+            Stage(correct, {**WIRING, "image": "between", "dark": "absent"}),
         ]
-        with pytest.raises(ParameterError):
+        with pytest.raises(BindingError, match="absent"):
             start(stages)
         assert closed == ["device"]
         assert not list(shm_dir.glob("*.fb"))

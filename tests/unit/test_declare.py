@@ -610,7 +610,7 @@ class TestLoading:
         done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
         assert done.stdout.split() == [f"{script}:invert", "True", "True"]
 
-    @pytest.mark.parametrize("use", ["", "module", "module:", ":name"])
+    @pytest.mark.parametrize("use", ["", "module:", ":name", "some/module"])
     def test_malformed(self, use: str) -> None:
         with pytest.raises(
             UsageError, match=r"expected 'package.module:function' or '/path/file.py:function'"

@@ -12,6 +12,7 @@ import pytest
 
 import framebus as fb
 from framebus.errors import UnitError
+from framebus.params import Params
 from framebus.process import ProcessRecord, State
 from framebus.stream import Stream
 from framebus.unit import Array, FunctionUnit, In, LoopOptions, Out, Stage, start, unit
@@ -226,17 +227,22 @@ class TestOnceAndFree:
 
 
 class TestInputsThatChange:
+    # Without a history a matrix can be read between two frames only: the writer leaves a pause now and then, until the
+    # unit has had its next frame.
     MATRIX_WRITER = """
     import sys
     import numpy as np
     import framebus as fb
     matrix = fb.create("matrix", shape=(512, 512), history=int(sys.argv[1]))
+    image = fb.open("image")
     pixels = np.empty((512, 512), "float32")
     for count in range(1, 20001):
         pixels.fill(count)
         matrix.write(pixels)
         if count == 1:
             print("written")
+        if count % 20 == 0:
+            image.wait_newer(timeout_s=None)
     print("all")
     """
 
@@ -245,21 +251,43 @@ class TestInputsThatChange:
     )
     @pytest.mark.parametrize("history", [0, 2])
     def test_never_half_of_one(self, spawn: Spawner, made: FunctionUnit, history: int) -> None:
+        stream = image(value=0)
         writer = spawn(self.MATRIX_WRITER, str(history))
         writer.expect("written")
-        stream = image(value=0)
         wiring = {"image": "image", "matrix": "matrix", "value": "value"}
-        seen: set[float] = set()
+        seen: list[float] = []
         with start(Stage(made, wiring)) as loop, fb.open("value") as value:
-            for count in range(1, 1001):
-                stream.write(np.full(4, count))
+
+            def compute() -> int:
+                stream.write(np.full(4, len(seen)))
                 number, matrix = value.read_next(timeout_s=60).data.tolist()
-                assert number == count
-                assert not seen or matrix >= max(seen)
-                seen.add(matrix)
+                assert number == len(seen)
+                assert not seen or matrix >= seen[-1]
+                seen.append(matrix)
+                return len(set(seen))
+
+            for _ in range(1000):
+                compute()
+            until(lambda: compute() > 1)
             assert loop.running
-        assert len(seen) > 1
         writer.kill()
+
+    def test_a_writer_that_is_never_done_is_told(self) -> None:
+        stream, matrix = image(value=0), fb.create("matrix", shape=(4, 4))
+        matrix.write(np.full((4, 4), 1))
+        wiring = {"image": "image", "matrix": "matrix", "value": "value"}
+        with start(Stage(units.whole_matrix, wiring)) as loop, fb.open("value") as value:
+
+            def compute() -> float:
+                stream.write(np.zeros(4))
+                return float(value.read_next(timeout_s=60).data[1])
+
+            assert compute() == 1
+            matrix.write(np.full((4, 4), 2))
+            matrix.handle.begin_write()
+            until(lambda: compute() and "no whole frame for more than 1 s" in loop.record.message)
+            matrix.handle.end_write(0)
+            until(lambda: compute() and "is read whole again" in loop.record.message)
 
     def test_one_that_is_never_whole_stays_as_it_was(self) -> None:
         stream, matrix = image(value=0), fb.create("matrix", shape=(64, 64))
@@ -272,6 +300,15 @@ class TestInputsThatChange:
                 stream.write(np.full(4, count))
                 assert value.read_next(timeout_s=60).data[1] == 1
             matrix.handle.end_write(0)
+
+    def test_a_parameter_set_that_goes_is_told(self) -> None:
+        stream = image()
+        stage = Stage(units.scale, {"image": "image", "result": "result"}, parameters={"gain": 3.0})
+        with start(stage) as loop, fb.open("result") as result:
+            Params.open("scale").remove()
+            until(lambda: "the parameter set was replaced or removed" in loop.record.message)
+            stream.write(np.ones(4))
+            assert result.read_next(timeout_s=60).data[0] == 3
 
     def test_removed_and_made_anew(self) -> None:
         stream, matrix = image(value=0), fb.create("matrix", shape=(4, 4))

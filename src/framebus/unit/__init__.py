@@ -3,20 +3,26 @@
 import sys
 from types import ModuleType
 
+from framebus.process import Limits
 from framebus.unit.arrays import Argument, Array, ArraySpec, In, Out, Role, State
-from framebus.unit.declare import Declaration, FunctionUnit, Parameter, Range, unit
+from framebus.unit.declare import Declaration, FunctionUnit, unit
 from framebus.unit.device import Unit
 from framebus.unit.load import load_unit
-from framebus.unit.loop import Loop, LoopOptions, start
-from framebus.unit.stage import Stage
+from framebus.unit.loop import Loop, start
+from framebus.unit.options import LoopOptions
+from framebus.unit.parameters import About, Parameter, Range
+from framebus.unit.stage import SKIP, Stage
 
 __all__ = [
+    "SKIP",
+    "About",
     "Argument",
     "Array",
     "ArraySpec",
     "Declaration",
     "FunctionUnit",
     "In",
+    "Limits",
     "Loop",
     "LoopOptions",
     "Out",

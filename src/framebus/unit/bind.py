@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from framebus import _core
-from framebus.errors import BindingError, FramebusError, ParameterError, UnitError
-from framebus.params import Params, ParamSpec
+from framebus.errors import BindingError, FramebusError, NotFoundError, ParameterError, UnitError
+from framebus.params import Params
+from framebus.process.placement import Placement
 from framebus.stream import Stream, connect, create
 from framebus.stream import open as open_stream
 from framebus.stream.names import StreamName, check_name, parse, require, stream_path
 from framebus.unit.arrays import Argument, ArraySpec, Role
-from framebus.unit.declare import FunctionUnit, Parameter
+from framebus.unit.declare import Declaration, FunctionUnit
 from framebus.unit.device import Unit
+from framebus.unit.options import Trigger
 from framebus.unit.stage import BoundStage, Stage, teardown
 
-Trigger = Literal["stream", "delay", "once", "free"]
+ANYWHERE = Placement()
 _INPUT_NAMES = ["S", "L", "E", "type", "path"]
 _OUTPUT_NAMES = ["S", "L", "E", "N", "path"]
 
@@ -38,26 +40,67 @@ class _Made:
     argument: str
 
 
-def bind(stages: Sequence[Stage], trigger: Trigger = "stream") -> list[BoundStage]:
+@dataclass(frozen=True)
+class Taking:
+    """Whose parameters a loop starts with.
+
+    Attributes:
+        keep_values: values that were tuned stay; those that the stage gives are for entries that nobody changed.
+        predecessor: pid and start time of the live process whose units are taken over, if any.
+        resume: counts and frames go on from where a dead process of the same units, whose record is still there, left
+            off: frames that nobody took meanwhile are read or counted as missed.
+    """
+
+    keep_values: bool = False
+    predecessor: tuple[int, int] | None = None
+    resume: bool = False
+
+
+def check_stages(stages: Sequence[Stage]) -> None:
+    """Look at everything that needs no stream: names, arguments, values.
+
+    Raises:
+        BindingError, ParameterError: as ``bind``.
+    """
+    for i, stage in enumerate(stages):
+        _check(stage, [done.label for done in stages[:i]])
+
+
+def bind(
+    stages: Sequence[Stage],
+    trigger: Trigger = "stream",
+    *,
+    devices: Sequence[Unit | None] | None = None,
+    taking: Taking = Taking(),
+    placement: Placement = ANYWHERE,
+) -> list[BoundStage]:
     """Bind the stages of one loop, in order. Inputs that an earlier stage puts out are linked to its array.
+
+    Args:
+        stages: of the loop.
+        trigger: of the loop.
+        devices: the devices of those stages that are for one, made by ``make_device``; made here if not given.
+        taking: whose parameters it goes on with. With a predecessor, ``take_params`` is still to be called.
+        placement: what its arrays lie on.
 
     Raises:
         BindingError: says which argument of which unit, what it got and what was expected.
-        ParameterError: a parameter is unknown, or its value is outside its range.
+        ParameterError: a parameter is unknown, its value is outside its range, or the unit's check found something.
         UsageError: another process runs a unit of that name with live parameters.
         UnitError: a device could not be set up.
     """
     bound: list[BoundStage] = []
     made: dict[str, _Made] = {}
     try:
+        check_stages(stages)
         for i, stage in enumerate(stages):
-            _check(stage, [done.label for done in bound])
-            bound.append(BoundStage(stage))
-            _prepare(bound[-1], made, trigger if i == 0 else None)
+            bound.append(BoundStage(stage, placement=placement))
+            device = devices[i] if devices is not None else make_device(stage)
+            _prepare(bound[-1], made, trigger if i == 0 else None, device)
             _note_outputs(bound[-1], made)
         _check_feedback(bound, made, trigger)
-        for done in bound:
-            done.params = _params(done.stage)
+        if taking.predecessor is None:
+            take_params(bound, taking)
         for done in bound:
             _open_outputs(done)
     except BaseException as error:
@@ -134,7 +177,9 @@ def _key(name: StreamName) -> str:
 # ---- one stage: inputs, device, shapes, code -----------------------------------------------------------------------
 
 
-def _prepare(bound: BoundStage, made: Mapping[str, _Made], trigger: Trigger | None) -> None:
+def _prepare(
+    bound: BoundStage, made: Mapping[str, _Made], trigger: Trigger | None, device: Unit | None
+) -> None:
     """Everything but what is made in shared memory. ``trigger`` is None for stages after the first."""
     stage = bound.stage
     declaration = stage.declaration
@@ -155,13 +200,15 @@ def _prepare(bound: BoundStage, made: Mapping[str, _Made], trigger: Trigger | No
         stream = bound.streams[argument.name] = _open_input(stage, argument.name, name)
         inputs[argument.name] = ArraySpec(stream.shape, stream.dtype)
         triggers = i == 0 and trigger in ("stream", "once")
-        bound.arrays[argument.name] = _array(inputs[argument.name])
+        bound.arrays[argument.name] = _array(bound, inputs[argument.name])
         if not triggers:
             _read_as_it_stands(stage, argument.name, stream, bound.arrays[argument.name])
-    bound.device = _set_up(stage)
+    if device is not None:
+        _set_up(stage, device)
+        bound.device = device
     try:
         resolver = declaration if bound.device is None else bound.device
-        bound.specs = resolver.resolve(inputs, _existing_outputs(stage))
+        bound.specs = _resolve(stage, resolver, inputs)
         if isinstance(stage.unit, FunctionUnit) and stage.unit.compiled:
             from framebus.unit.kernel import compile_kernel
 
@@ -173,7 +220,7 @@ def _prepare(bound: BoundStage, made: Mapping[str, _Made], trigger: Trigger | No
     bound.arrays = {
         argument.name: bound.arrays[argument.name]
         if argument.role is Role.IN
-        else _array(bound.specs[argument.name])
+        else _array(bound, bound.specs[argument.name])
         for argument in declaration.arguments
     }
 
@@ -193,13 +240,21 @@ def _read_as_it_stands(stage: Stage, argument: str, stream: Stream, array: np.nd
         stream.read(out=array)
 
 
-def _set_up(stage: Stage) -> Unit | None:
-    if isinstance(stage.unit, FunctionUnit):
-        return None
+def make_device(stage: Stage) -> Unit | None:
+    """The device that the stage is for; ``None`` for a function.
+
+    Raises:
+        UnitError: it could not be made.
+    """
+    if not isinstance(stage.unit, type):
+        return None if isinstance(stage.unit, FunctionUnit) else stage.unit
     try:
-        device = stage.unit() if isinstance(stage.unit, type) else stage.unit
+        return stage.unit()
     except Exception as error:
         raise UnitError(f"unit '{stage.label}' could not be made: {type(error).__name__}: {error}") from error
+
+
+def _set_up(stage: Stage, device: Unit) -> None:
     try:
         device.setup()
     except BaseException as error:
@@ -208,15 +263,13 @@ def _set_up(stage: Stage) -> Unit | None:
             raise
         text = f"unit '{stage.label}': setup failed: {type(error).__name__}: {error}"
         raise UnitError(f"{text}; {said}" if said else text) from error
-    return device
 
 
-def _array(spec: ArraySpec) -> np.ndarray[Any, Any]:
-    """Zeros, aligned to a cache line as vector code likes it."""
-    size = int(np.prod(spec.shape)) * spec.dtype.itemsize
-    room = np.zeros(size + 64, np.uint8)
-    start = -room.ctypes.data % 64
-    return room[start : start + size].view(spec.dtype).reshape(spec.shape)
+def _array(bound: BoundStage, spec: ArraySpec) -> np.ndarray[Any, Any]:
+    """Zeros, aligned to a cache line as vector code likes it, on the pages that the placement asks for."""
+    room, refused = bound.placement.array(int(np.prod(spec.shape)) * spec.dtype.itemsize)
+    bound.refused += refused
+    return room.view(spec.dtype).reshape(spec.shape)
 
 
 # ---- outputs and parameters ----------------------------------------------------------------------------------------
@@ -255,8 +308,25 @@ def _check_feedback(bound: Sequence[BoundStage], made: Mapping[str, _Made], trig
                 )
 
 
-def _existing_outputs(stage: Stage) -> dict[str, ArraySpec]:
-    """Output streams that are there and in use; what a dead process left behind does not bind anybody."""
+def _resolve(
+    stage: Stage, resolver: Declaration | Unit, inputs: Mapping[str, ArraySpec]
+) -> dict[str, ArraySpec]:
+    """Shapes and dtypes of all arrays.
+
+    What a dead process left behind binds nobody, unless an output's shape can be known from nothing else.
+    """
+    try:
+        return resolver.resolve(inputs, _existing_outputs(stage))
+    except BindingError as error:
+        left = _existing_outputs(stage, dead=True)
+        try:
+            return resolver.resolve(inputs, left)
+        except BindingError:
+            raise error from None
+
+
+def _existing_outputs(stage: Stage, *, dead: bool = False) -> dict[str, ArraySpec]:
+    """Output streams that are there and in use, or with ``dead`` all that are there."""
     found = {}
     for argument in stage.declaration.outputs():
         name = _name(stage, argument)
@@ -273,7 +343,8 @@ def _existing_outputs(stage: Stage) -> dict[str, ArraySpec]:
         with stream:
             handle = stream.handle
             creator = stream.header()["creator_pid"]
-            if handle.last_writer_alive if handle.last_writer else _core.process_alive(creator):
+            used = handle.last_writer_alive if handle.last_writer else _core.process_alive(creator)
+            if used or dead:
                 found[argument.name] = ArraySpec(stream.shape, stream.dtype)
     return found
 
@@ -307,14 +378,32 @@ def _output(stage: Stage, argument: Argument, spec: ArraySpec) -> Stream:
     return stream
 
 
-def _params(stage: Stage) -> Params | None:
-    declared = stage.declaration.parameters
-    if not declared:
-        return None
-    params = Params.open_or_create(stage.label, [_param_spec(parameter) for parameter in declared])
+def take_params(bound: Sequence[BoundStage], taking: Taking) -> None:
+    """Open or make the parameter sets of a loop, claim them for this process, and put in the values to start with.
+
+    Raises:
+        UsageError: another process, which is not the predecessor, runs a unit of that name.
+        ParameterError: a unit's check found something; it stands beside the parameters, too.
+    """
+    for done in bound:
+        if done.stage.declaration.parameters:
+            done.params = _params(done.stage, taking)
+            findings = done.check(done.values())
+            done.params.set_findings(findings)
+            refuse_findings(done.label, findings, done.values())
+
+
+def _params(stage: Stage, taking: Taking) -> Params:
+    declared = [parameter.spec() for parameter in stage.declaration.parameters]
+    before = taking.predecessor
+    params = Params.open_or_create(stage.label, declared, successor_of=before)
     try:
-        params.claim()
-        params.update(initial_values(stage))
+        params.claim(from_process=before)
+        changes = params.changes
+        values = initial_values(stage)
+        if taking.keep_values:
+            values = {name: value for name, value in values.items() if changes[name] == 0}
+        params.set_status(values)  # as the unit itself: also what is fixed while it runs
     except BaseException:
         params.release()  # only if it is ours
         params.close()
@@ -322,16 +411,46 @@ def _params(stage: Stage) -> Params | None:
     return params
 
 
-def _param_spec(parameter: Parameter) -> ParamSpec:
-    limits = parameter.range
-    return ParamSpec(
-        parameter.name,
-        parameter.default,
-        type=parameter.type,
-        minimum=limits.minimum if limits is not None else None,
-        maximum=limits.maximum if limits is not None else None,
-        description=parameter.description,
-    )
+def refuse_findings(label: str, findings: Mapping[str, str], values: Mapping[str, Any]) -> None:
+    """Raise what a check found.
+
+    Raises:
+        ParameterError: there are findings; it lists them all.
+    """
+    if findings:
+        said = "; ".join(f"{name} = {values[name]!r}: {text}" for name, text in findings.items())
+        raise ParameterError(f"unit '{label}' cannot run with these parameters: {said}")
+
+
+def rehearse(bound: Sequence[BoundStage], taking: Taking) -> None:
+    """See whether units that take over would run: check the values that they will have, and compute one frame.
+
+    Compiled units compute it on copies of their arrays, where the trigger has a frame; nothing is published.
+
+    Raises:
+        ParameterError: a unit's check found something.
+        UnitError: a unit failed.
+    """
+    computed: dict[int, np.ndarray[Any, Any]] = {}
+    for done in bound:
+        values = _values_to_come(done.stage, taking)
+        refuse_findings(done.label, done.check(values), values)
+        done.warm(values, computed)
+
+
+def _values_to_come(stage: Stage, taking: Taking) -> dict[str, Any]:
+    """What ``take_params`` will start with."""
+    values = {parameter.name: parameter.default for parameter in stage.declaration.parameters}
+    given = initial_values(stage)
+    with suppress(NotFoundError), Params.open(stage.label) as params:
+        for name, value in params.snapshot().items():
+            with suppress(ParameterError):  # of another type or range than ours: not carried over
+                if name in values:
+                    values[name] = stage.declaration.parameter(name).check(value)
+        changes = params.changes
+        if taking.keep_values:
+            given = {name: value for name, value in given.items() if changes.get(name, 0) == 0}
+    return values | given
 
 
 # ---- messages ------------------------------------------------------------------------------------------------------

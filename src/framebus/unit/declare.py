@@ -7,116 +7,28 @@ here, where the function stands, with its name, the argument and what to do.
 from __future__ import annotations
 
 import inspect
-import math
 import os
 import re
 import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from types import FunctionType, MappingProxyType, SimpleNamespace
-from typing import Annotated, Any, Literal, TypeAlias, overload
-
-import numpy as np
+from typing import Annotated, Any, TypeAlias, overload
 
 from framebus.errors import ParameterError, UsageError
-from framebus.params.cells import Value, decode, encode
+from framebus.params.cells import TEXT_TYPES
+from framebus.process import Event
 from framebus.unit.arrays import Argument, Array, ArraySpec, Role, ShapesFunction, resolve
+from framebus.unit.checks import Check, CheckFunction
+from framebus.unit.hooks import Hook, HookFunction, event_named
+from framebus.unit.parameters import About, Parameter, Range, description_of, read_parameter
 
-ParameterType: TypeAlias = Literal[
-    "float64", "float32", "int64", "int32", "uint64", "uint32", "onoff", "string"
-]
 FastMath: TypeAlias = bool | frozenset[str]
 
-_PARAMETER_TYPES: dict[Any, ParameterType] = {
-    float: "float64",
-    int: "int64",
-    bool: "onoff",
-    str: "string",
-    np.float64: "float64",
-    np.float32: "float32",
-    np.int64: "int64",
-    np.int32: "int32",
-    np.uint64: "uint64",
-    np.uint32: "uint32",
-    np.bool_: "onoff",
-}
 _FASTMATH = frozenset({"nnan", "ninf", "nsz", "arcp", "contract", "afn", "reassoc", "fast"})
 FILE_MODULE_PREFIX = "_framebus_file_"
 """Modules that ``load_unit`` made from a path are registered under this prefix and a hash of the path."""
-
-
-def _short(limit: float | None) -> str:
-    """A limit as people write it: 1, not 1.0. Typing hands out one object for equal limits, whichever came first."""
-    return (
-        str(int(limit))
-        if isinstance(limit, float) and limit.is_integer() and abs(limit) < 1e15
-        else str(limit)
-    )
-
-
-@dataclass(frozen=True)
-class Range:
-    """Limits of a parameter, both inclusive: ``Annotated[float, Range(0.0, 2.0)]``; ``None`` is no limit.
-
-    Raises:
-        UsageError: a limit is no number, or the minimum is above the maximum.
-    """
-
-    minimum: float | None = None
-    maximum: float | None = None
-
-    def __post_init__(self) -> None:
-        for limit in (self.minimum, self.maximum):
-            real = isinstance(limit, int | float | np.integer | np.floating) and not isinstance(limit, bool)
-            if limit is not None and (not real or math.isnan(limit)):
-                raise UsageError(f"{self}: {limit!r} is no limit; use a number or None")
-        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
-            raise UsageError(f"{self}: the minimum is above the maximum")
-
-    def __contains__(self, value: float) -> bool:
-        above = self.minimum is None or value >= self.minimum
-        return above and (self.maximum is None or value <= self.maximum)
-
-    def __str__(self) -> str:
-        return f"Range({_short(self.minimum)}, {_short(self.maximum)})"
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One live parameter of a unit."""
-
-    name: str
-    type: ParameterType
-    default: Value
-    range: Range | None = None
-    description: str = ""
-
-    def check(self, value: Any) -> Value:
-        """``value`` as this parameter's type holds it.
-
-        Raises:
-            ParameterError: it has another type, does not fit in it, or is outside the range.
-        """
-        return decode(self.type, *self._encode(value))
-
-    def pack(self, value: Any) -> int:
-        """The signed 64-bit cell that a compiled unit reads ``value`` from: 4-byte types in its low half.
-
-        Raises:
-            ParameterError: it has another type, does not fit in it, or is outside the range.
-        """
-        return self._encode(value)[0]
-
-    def _encode(self, value: Any) -> tuple[int, str]:
-        try:
-            cell = encode(self.type, value)
-        except ParameterError as error:
-            raise ParameterError(f"parameter {self.name!r} {error}") from None
-        if self.range is not None and value not in self.range:
-            raise ParameterError(f"parameter {self.name!r} = {value!r} is outside {self.range}")
-        return cell
 
 
 class Declaration:
@@ -126,6 +38,8 @@ class Declaration:
         name: the unit's name.
         arguments: its arrays, in the order of the signature.
         parameters: its live parameters, in the order of the signature.
+        checks: what checks their combinations, if anything does.
+        hooks: what is called at events; a device has methods instead.
         use: ``"package.module:name"``, or ``"/path/file.py:name"`` for a file that is in no package;
             ``load_unit`` takes it.
     """
@@ -142,6 +56,8 @@ class Declaration:
         self.name = _checked_name(name if name is not None else function.__name__)
         self.use = use
         self.arguments, self.parameters = _read_signature(self.name, function, method, localns)
+        self.checks: Check | None = None
+        self.hooks: dict[Event, Hook] = {}
         self._shapes: ShapesFunction | None = None
         self._shapes_inputs: tuple[str, ...] = ()
 
@@ -168,6 +84,40 @@ class Declaration:
                 return parameter
         names = ", ".join(parameter.name for parameter in self.parameters) or "none"
         raise ParameterError(f"unit {self.name!r} has no parameter {name!r}; it has: {names}")
+
+    def check(self, function: CheckFunction) -> CheckFunction:
+        """Decorator: ``function`` tells what is wrong with the parameters taken together.
+
+        It takes any of the unit's parameters by name, and returns ``None``, or what it found: ``{"parameter": text}``,
+        or one text, which is then told beside each of the parameters that it takes. While it finds something
+        the unit does not start.
+
+        Raises:
+            UsageError: it takes something that is no parameter of the unit.
+        """
+        self.checks = Check.of(self.name, function, [parameter.name for parameter in self.parameters])
+        return function
+
+    def on(self, event: str) -> Callable[[HookFunction], HookFunction]:
+        """Decorator: the function is called at that event: init, enable, run, idle, disable, stop, fail or recover.
+
+        It takes any of the unit's parameters by name; at enable, run, idle and disable also outputs and states, which
+        it may change, as no frame is computed then; at fail the ``message``. What it raises is a failure of the unit.
+
+        Raises:
+            UsageError: there is no such event, it has a hook already, or the function takes something else.
+        """
+        name = event_named(self.name, event)
+
+        def add(function: HookFunction) -> HookFunction:
+            if name in self.hooks:
+                raise UsageError(f"unit {self.name!r} has a hook on {event!r} already; call both in one")
+            arrays = [argument.name for argument in self.arguments if argument.role is not Role.IN]
+            parameters = [parameter.name for parameter in self.parameters]
+            self.hooks[name] = Hook.of(self.name, name, function, arrays, parameters)
+            return function
+
+        return add
 
     def shapes(self, function: ShapesFunction) -> ShapesFunction:
         """Decorator: ``function`` tells the shapes and dtypes that declared sizes cannot.
@@ -236,7 +186,7 @@ class FunctionUnit(Declaration):
         self.__qualname__ = function.__qualname__
         self.__module__ = function.__module__
         self.__wrapped__ = function
-        texts = [parameter.name for parameter in self.parameters if parameter.type == "string"]
+        texts = [parameter.name for parameter in self.parameters if parameter.type in TEXT_TYPES]
         if compiled and texts:
             raise UsageError(
                 f"unit {self.name!r}, parameter {texts[0]!r}: a compiled unit cannot take a str; use int, float or "
@@ -358,7 +308,7 @@ def _read_signature(
             )
         hint = _resolve_hint(unit, function, item, localns)
         if item.kind is item.KEYWORD_ONLY:
-            parameters.append(_read_parameter(unit, item, hint))
+            parameters.append(read_parameter(unit, item, hint))
         else:
             arguments.append(_read_argument(unit, item, hint))
     if not any(argument.role is not Role.STATE for argument in arguments):
@@ -406,45 +356,14 @@ def _read_argument(unit: str, item: inspect.Parameter, hint: tuple[Any, tuple[An
         )
     if item.default is not item.empty:
         raise UsageError(f"{where}: an array has no default; remove '= {item.default!r}'")
-    if any(isinstance(extra, Range) for extra in extras):
-        raise UsageError(f"{where}: Range is for parameters; an array takes Array(shape, dtype)")
+    for extra in extras:
+        if isinstance(extra, Range | About):
+            raise UsageError(
+                f"{where}: {type(extra).__name__} is for parameters; an array takes Array(shape, dtype)"
+            )
     constraints = [extra for extra in extras if isinstance(extra, Array)]
     if len(constraints) > 1 or any(extra is Array for extra in extras):
         raise UsageError(f"{where}: say what is demanded of it in one Array(shape, dtype)")
-    return Argument(item.name, roles[0], constraints[0] if constraints else None, _description(where, extras))
-
-
-def _read_parameter(unit: str, item: inspect.Parameter, hint: tuple[Any, tuple[Any, ...]]) -> Parameter:
-    where = f"unit {unit!r}, parameter {item.name!r}"
-    base, extras = hint
-    if any(isinstance(extra, Role | Array) for extra in extras):
-        raise UsageError(f"{where}: an array is positional; put it before '*'")
-    if not isinstance(base, type) or base not in _PARAMETER_TYPES:
-        raise UsageError(f"{where}: its type {base!r} is not supported; use float, int, bool or str")
-    if item.default is item.empty:
-        raise UsageError(
-            f"{where}: it has no default; give one, such as '{item.name}: {base.__name__} = ...'"
-        )
-    limits = [extra for extra in extras if isinstance(extra, Range)]
-    kind = _PARAMETER_TYPES[base]
-    if len(limits) > 1 or any(extra is Range for extra in extras):
-        raise UsageError(f"{where}: give its limits in one Range(minimum, maximum)")
-    if limits and kind in ("onoff", "string"):
-        raise UsageError(f"{where}: a {base.__name__} has no Range; remove {limits[0]}")
-    draft = Parameter(
-        item.name, kind, item.default, limits[0] if limits else None, _description(where, extras)
+    return Argument(
+        item.name, roles[0], constraints[0] if constraints else None, description_of(where, extras)
     )
-    try:
-        default = draft.check(item.default)
-    except ParameterError as error:
-        raise UsageError(
-            f"unit {unit!r}: the default of {error}; change the default or the declaration"
-        ) from None
-    return Parameter(draft.name, draft.type, default, draft.range, draft.description)
-
-
-def _description(where: str, extras: tuple[Any, ...]) -> str:
-    texts = [extra for extra in extras if isinstance(extra, str)]
-    if len(texts) > 1:
-        raise UsageError(f"{where}: it has {len(texts)} descriptions; write one string")
-    return texts[0] if texts else ""

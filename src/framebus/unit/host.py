@@ -1,5 +1,7 @@
 """A process that runs loops: ``python -m framebus.unit.host``, told on standard input what to do.
 
+With the file of a plan as its argument it needs nobody to speak to it; see ``framebus.unit.supervised``. Without:
+
 Every line is the plan of one loop, ``{"stages": [{"use", "streams", "parameters", "name", "history"}], "options":
 {...}}``, and is answered on standard output by one line of JSON: ``{"ready": true}`` once the loop runs, or
 ``{"error": class, "message": text}``, after which the process ends. The line ``watch`` says that all loops are there.
@@ -21,27 +23,11 @@ from typing import IO, Any
 
 from framebus.errors import FramebusError, UnitError
 from framebus.process import State
-from framebus.unit.load import load_unit
-from framebus.unit.loop import Loop, LoopOptions, start
-from framebus.unit.stage import Stage
+from framebus.unit.loop import Loop, start
+from framebus.unit.plans import LoopPlan
 
 _LOOK_S = 0.1
 """How long the end of a loop may go unnoticed."""
-
-
-def stage_from(plan: dict[str, Any]) -> Stage:
-    """A stage from its JSON form.
-
-    Raises:
-        NotFoundError, UsageError: the unit cannot be loaded.
-    """
-    return Stage(
-        load_unit(plan["use"]),
-        plan["streams"],
-        plan.get("parameters", {}),
-        plan.get("name", ""),
-        plan.get("history", 0),
-    )
 
 
 class Host:
@@ -83,7 +69,7 @@ class Host:
         if not self._complete:
             return False
         failed = any(record.state is State.ERROR for loop in self.loops for record in loop.records)
-        return failed or not any(loop.running for loop in self.loops)
+        return failed or all(loop.over for loop in self.loops)
 
     def _obey(self, line: str) -> None:
         if self.code != 0:
@@ -92,8 +78,7 @@ class Host:
             self._complete = True
             return
         try:
-            plan = json.loads(line)
-            self.loops.append(start(list(map(stage_from, plan["stages"])), LoopOptions(**plan["options"])))
+            self.loops.append(start(*LoopPlan.of(json.loads(line)).load(), serve=True))
         except Exception as error:  # noqa: BLE001 - whatever a user's module or device raises: whoever started us is told
             self.code = 2
             if not isinstance(error, FramebusError):
@@ -119,6 +104,10 @@ def _end(_number: int, _frame: object) -> None:
 
 def main() -> int:
     """Run what is asked for; returns the exit code."""
+    if len(sys.argv) > 1:
+        from framebus.unit import supervised
+
+        return supervised.main(sys.argv[1])
     with os.fdopen(os.dup(1), "w") as answers:
         os.dup2(2, 1)  # a pipe that nobody reads would stop a unit that prints
         host = Host(0, answers)

@@ -1,19 +1,24 @@
-"""Finding a unit by its name: ``package.module:function`` or ``/path/file.py:function``."""
+"""Finding a unit by its name: ``package.module:function``, ``/path/file.py:function`` or that of a plug-in."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.metadata
 import importlib.util
 import os
+import re
 import sys
 import threading
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from framebus.errors import NotFoundError, UsageError
+from framebus.errors import FramebusError, NotFoundError, UsageError
 from framebus.unit.declare import FILE_MODULE_PREFIX, FunctionUnit
 from framebus.unit.device import Unit
+
+_NAME = re.compile(r"[\w.-]+")
 
 
 class _Importing(threading.local):
@@ -43,10 +48,26 @@ def load_unit(use: str) -> FunctionUnit | type[Unit]:
     """Import the unit that ``use`` names.
 
     Args:
-        use: ``"package.module:name"`` or ``"path/file.py:name"``.
+        use: ``"package.module:name"``, ``"path/file.py:name"`` or the short name that a plug-in gives its unit.
 
     Raises:
-        UsageError: ``use`` has another form, names something that is no unit, or the module fails on import.
+        UsageError: ``use`` has another form, names something that is no unit, or the module fails on import; or
+            several plug-ins have that name.
+        NotFoundError: there is no such module, file, name or plug-in.
+    """
+    found, name = load_object(_plug_in(use) if _NAME.fullmatch(use) else use)
+    if isinstance(found, FunctionUnit) or (isinstance(found, type) and hasattr(found, "declaration")):
+        return found
+    if isinstance(found, type) and issubclass(found, Unit):
+        raise UsageError(f"{use!r}: class {name} defines no 'step'")
+    raise UsageError(f"{use!r} is {found!r}, no unit: put @unit over the function, or subclass Unit")
+
+
+def load_object(use: str) -> tuple[Any, str]:
+    """Import whatever ``use`` names; it comes with its own name.
+
+    Raises:
+        UsageError: ``use`` has another form, or the module fails on import.
         NotFoundError: there is no such module, file or name.
     """
     place, colon, name = use.rpartition(":")
@@ -66,11 +87,7 @@ def load_unit(use: str) -> FunctionUnit | type[Unit]:
         if not hasattr(found, part):
             raise NotFoundError(f"{use!r}: {place} has no {name!r}; it has {_units_of(module)}")
         found = getattr(found, part)
-    if isinstance(found, FunctionUnit) or (isinstance(found, type) and hasattr(found, "declaration")):
-        return found
-    if isinstance(found, type) and issubclass(found, Unit):
-        raise UsageError(f"{use!r}: class {name} defines no 'step'")
-    raise UsageError(f"{use!r} is {found!r}, no unit: put @unit over the function, or subclass Unit")
+    return found, name
 
 
 def _is_path(place: str) -> bool:
@@ -124,3 +141,78 @@ def _units_of(module: ModuleType) -> str:
         if isinstance(value, type) and hasattr(value, "declaration")
     ]
     return f"the units {', '.join(sorted(names))}" if names else "no units"
+
+
+# ---- what is installed ---------------------------------------------------------------------------------------------
+
+ENTRY_POINTS = "framebus.units"
+"""The group of entry points under which packages offer units by a short name."""
+
+BUILT_IN = (
+    "framebus.ao:calibrate",
+    "framebus.ao:centroids",
+    "framebus.ao:intensities",
+    "framebus.ao:reconstruct",
+    "framebus.ao:leaky_integrator",
+    "framebus.ao:modal_integrator",
+    "framebus.ao:dm_command",
+    "framebus.sim:linear_hardware",
+    "framebus.sim:shack_hartmann_camera",
+)
+"""The units that come with framebus, in the order of a loop; a list, so that showing them imports none."""
+
+
+@dataclass(frozen=True)
+class InstalledUnit:
+    """A unit that is there to be used.
+
+    Attributes:
+        name: short name; that of a plug-in may stand for ``use`` everywhere.
+        use: where its code is.
+        distribution: the package that brought it.
+        error: why it cannot be loaded; empty if it can, or if it came with framebus and was not tried.
+    """
+
+    name: str
+    use: str
+    distribution: str
+    error: str = ""
+
+
+def installed_units() -> list[InstalledUnit]:
+    """The units of framebus, then those of plug-ins by name; one that cannot be loaded is listed with its error."""
+    found = [InstalledUnit(use.rpartition(":")[2], use, "framebus") for use in BUILT_IN]
+    for point in sorted(_entry_points(), key=lambda point: (point.name, point.value)):
+        error = ""
+        try:
+            load_unit(point.value)
+        except FramebusError as problem:
+            error = str(problem)
+        except BaseException as problem:  # noqa: BLE001 - a module may call sys.exit(): one more way to be broken
+            error = f"{type(problem).__name__}: {problem}"
+        distribution = point.dist.name if point.dist is not None else ""
+        found.append(InstalledUnit(point.name, point.value, distribution, error))
+    return found
+
+
+def _entry_points() -> list[importlib.metadata.EntryPoint]:
+    return list(importlib.metadata.entry_points(group=ENTRY_POINTS))
+
+
+def _plug_in(name: str) -> str:
+    """Where the unit is that a plug-in offers as ``name``.
+
+    Raises:
+        NotFoundError: none does.
+        UsageError: several do.
+    """
+    found = sorted({point.value for point in _entry_points() if point.name == name})
+    if not found:
+        names = sorted({point.name for point in _entry_points()})
+        raise NotFoundError(
+            f"{name!r} names no unit: expected 'package.module:function', '/path/file.py:function' or the name of an "
+            f"installed plug-in ({', '.join(names) or 'there is none'})"
+        )
+    if len(found) > 1:
+        raise UsageError(f"{name!r} is offered by several plug-ins; name the one meant: {', '.join(found)}")
+    return found[0]
