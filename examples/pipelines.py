@@ -1,10 +1,14 @@
 """The same units in three placements. Included piece by piece in docs/pipelines.md."""
 
 # -- units
+from pathlib import Path
+from typing import Annotated
+
 import numpy as np
 
 import framebus as fb
 from framebus.errors import BindingError, UnitError
+from framebus.unit import Array, Unit
 
 
 @fb.unit
@@ -23,6 +27,21 @@ def clip(flat: fb.In, clipped: fb.Out, *, limit: float = 1.0) -> None:
 
 
 # -- end of units
+
+
+class Camera(Unit):
+    """A camera whose frames brighten at one end."""
+
+    def step(self, frame: Annotated[fb.Out, Array((4,), dtype="float32")]) -> None:
+        """The next frame."""
+        frame[:] = 0, 0, 0, 1 + frame[3]
+
+
+@fb.unit
+def flatten(image: fb.In, field: fb.In, even: fb.Out) -> None:
+    """The image over the flat field."""
+    for i in range(image.size):
+        even.flat[i] = image.flat[i] / field.flat[i]
 
 
 # -- pipeline
@@ -83,3 +102,12 @@ if __name__ == "__main__":  # other processes import this file for its units
         except UnitError as error:
             print(error)
     # -- end of watch
+
+    # -- file
+    with fb.Pipeline.load(Path(__file__).with_name("loop.toml")) as pipeline:
+        for problem in pipeline.validate():
+            print(problem)
+        pipeline.start()
+        with fb.open("clipped") as clipped:
+            print(clipped.read_next(timeout_s=60.0).data)
+    # -- end of file

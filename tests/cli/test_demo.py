@@ -5,9 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
+import select
+import signal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -19,9 +23,12 @@ from framebus.cli.demo.command import demo as command
 from framebus.cli.demo.display import LiveView, PlainView, chart, microseconds, stage_table, summary
 from framebus.cli.demo.monitor import Account, StageMonitor, account_for, percentiles
 from framebus.cli.demo.picture import draw
-from framebus.cli.demo.rig import PREFIX, Rig, measured_instrument, simulated_telescope
+from framebus.cli.demo.rig import Rig, measured_instrument, simulated_telescope
 from framebus.cli.demo.run import Demonstration, Result
 from framebus.errors import NotFoundError, UsageError
+from framebus.pipeline.background import detach
+from framebus.pipeline.control import Controller
+from framebus.pipeline.graph import Graph
 from framebus.process import ProcessRecord, records
 from framebus.stream import create, streams
 
@@ -29,13 +36,9 @@ SLOW_HZ = 250.0
 """Of the camera's clock here, its simulated time being that of 1 kHz: a loaded machine then is late by no frame."""
 
 
-def slow(rig: Rig) -> Rig:
-    return dataclasses.replace(rig, rate_hz=min(rig.rate_hz, SLOW_HZ))
-
-
 def run(rig: Rig, placement: wiring.Placement, view: Any = None) -> Demonstration:
     shown = PlainView(Console(quiet=True)) if view is None else view
-    demonstration = Demonstration(slow(rig), placement, 2.0, shown, open_s=0.5)
+    demonstration = Demonstration(rig, placement, 2.0, shown, open_s=0.5)
     demonstration.run()
     return demonstration
 
@@ -64,7 +67,7 @@ class Watched(LiveView):
 
 @pytest.mark.parametrize("placement", ["processes", "threads", "fused"])
 def test_closes_the_loop_and_leaves_nothing_behind(placement: wiring.Placement, tmp_path: Path) -> None:
-    rig = slow(simulated_telescope())
+    rig = simulated_telescope(clock_hz=SLOW_HZ)
     view = Watched(Console(width=80, force_terminal=True), rig, placement)
     demonstration = run(rig, placement, view)
     check(demonstration)
@@ -77,7 +80,7 @@ def test_closes_the_loop_and_leaves_nothing_behind(placement: wiring.Placement, 
 
 @pytest.mark.parametrize("name", ["kalao", "ao3k"])
 def test_closes_the_loop_of_a_measured_instrument(name: str, shared_data: Path) -> None:
-    demonstration = run(measured_instrument(shared_data / name), "fused")
+    demonstration = run(measured_instrument(shared_data / name, clock_hz=SLOW_HZ), "fused")
     check(demonstration)
     assert demonstration.rig.title.startswith(name)
 
@@ -124,10 +127,34 @@ def test_a_loop_that_does_not_close_fails(
 
 
 def test_a_second_demonstration_is_refused() -> None:
-    with create(PREFIX + "residual", shape=3, dtype="float32") as residual:
-        residual.write(np.zeros(3, np.float32))
-        with pytest.raises(UsageError, match="runs already"):
-            wiring.make_streams(simulated_telescope())
+    plan = simulated_telescope(clock_hz=SLOW_HZ).plan
+    with running.supervised(plan):
+        with pytest.raises(UsageError, match="runs already"), running.supervised(plan):
+            pytest.fail("it was started twice")
+        assert Controller(plan.name).supervised
+
+
+def test_what_a_killed_demonstration_left_is_cleared_away() -> None:
+    plan = simulated_telescope(clock_hz=SLOW_HZ).plan
+    detach(plan)
+    supervisor = Controller(plan.name).status()["supervisor"]["pid"]
+    descriptor = os.pidfd_open(supervisor)
+    os.kill(supervisor, signal.SIGKILL)
+    select.select([descriptor], [], [])
+    os.close(descriptor)
+    with running.supervised(plan):
+        assert Controller(plan.name).status()["supervisor"]["pid"] != supervisor
+    assert streams() == []
+
+
+def test_placements_differ_in_two_keys_only() -> None:
+    plan = simulated_telescope().plan
+    fused = wiring.place(plan, "fused")
+    assert list(fused.units) == list(plan.units)
+    for name, unit in fused.units.items():
+        assert msgspec.structs.replace(unit, process=None, fuse=None) == plan.units[name]
+    assert list(Graph.of(fused).processes.values()) == [[[wiring.CAMERA], [*plan.units][1:]]]
+    assert [len(loops) for loops in Graph.of(wiring.place(plan, "threads")).processes.values()] == [6]
 
 
 def test_directory_without_an_instrument(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from framebus.cli.text import safe
-from framebus.errors import DataError, FramebusError, NotFoundError, UsageError
+from framebus.errors import DataError, FramebusError, NotFoundError, PipelineError, UsageError
 
 FAILED, WRONG_USAGE, NOT_FOUND, BAD_DATA = 1, 2, 3, 4
 INTERRUPTED = 130
@@ -34,12 +34,17 @@ def exit_code(error: Exception) -> int:
     """The exit code that tells this error's kind."""
     if isinstance(error, click.ClickException):
         return error.exit_code
+    if isinstance(error, PipelineError):
+        return BAD_DATA  # what is wrong stands in a file, not in the command line
     kinds = ((UsageError, WRONG_USAGE), (NotFoundError, NOT_FOUND), (DataError, BAD_DATA))
     return next((code for kind, code in kinds if isinstance(error, kind)), FAILED)
 
 
 def message(error: Exception) -> str:
-    """What to tell about an error, in one line that no terminal chokes on."""
+    """What to tell about an error, in one line that no terminal chokes on; a pipeline's problems have a line each."""
+    if isinstance(error, PipelineError) and len(error.problems) > 1:
+        listed = [safe(str(problem)) for problem in error.problems]
+        return "\n".join([f"the pipeline has {len(listed)} problems", *listed])
     text = str(error) or type(error).__name__
     if isinstance(error, click.UsageError):
         where = error.ctx.command_path if error.ctx is not None else "framebus"

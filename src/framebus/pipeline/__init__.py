@@ -1,5 +1,6 @@
 """Pipelines: units, their wiring, and where each of them runs."""
 
-from framebus.pipeline.pipeline import Node, Pipeline
+from framebus.pipeline.nodes import Node
+from framebus.pipeline.pipeline import Pipeline
 
 __all__ = ["Node", "Pipeline"]

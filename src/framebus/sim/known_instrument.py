@@ -85,13 +85,12 @@ class LinearHardware:
         )
         variance = float(np.mean(np.einsum("va,va->v", vectors @ metric, vectors)))
         vectors *= np.float32(rms / math.sqrt(variance))
-        n_act, mask = instrument.n_actuators, instrument.dm_mask
         return cls(
             response=instrument.response,
             reference=instrument.reference,
             disturbance=vectors,
             metric=metric,
-            dm_shape=mask.shape if _is_grid(mask) and mask.size == n_act else (n_act,),
+            dm_shape=mirror_shape(instrument),
             step_diameters=wind_step(shape, n_vectors),
         )
 
@@ -107,6 +106,12 @@ class LinearHardware:
             "disturbance": self.disturbance,
             "metric": self.metric,
         }
+
+
+def mirror_shape(instrument: Instrument) -> tuple[int, ...]:
+    """Shape of a mirror's command: the mask's where every point of it is an actuator, else (n_actuators,)."""
+    n_act, mask = instrument.n_actuators, instrument.dm_mask
+    return mask.shape if _is_grid(mask) and mask.size == n_act else (n_act,)
 
 
 def _is_grid(mask: npt.NDArray[np.bool_]) -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from framebus import _core
 from framebus.cli.demo import wiring
+from framebus.cli.demo.calibrate import calibrate
 from framebus.cli.demo.monitor import (
     Account,
     EndToEnd,
@@ -21,10 +24,14 @@ from framebus.cli.demo.monitor import (
     percentiles,
 )
 from framebus.cli.demo.rig import PREFIX, Rig
+from framebus.errors import NotFoundError, UnitError
 from framebus.params import Params
-from framebus.pipeline import Pipeline
+from framebus.process import ProcessRecord, State
 from framebus.stream import Stream
 from framebus.stream import open as open_stream
+
+if TYPE_CHECKING:
+    from framebus.pipeline.plan import PipelinePlan
 
 REQUIRED_RATIO = 5.0
 """How many times below open loop the residual must be for the loop to count as closed."""
@@ -114,6 +121,27 @@ class Result:
         return said
 
 
+@contextmanager
+def supervised(plan: PipelinePlan) -> Iterator[None]:
+    """A pipeline that runs as ``framebus up --detach`` runs it, until the end of the block.
+
+    Raises:
+        UsageError: it runs already. FramebusError: it could not be started.
+    """
+    from framebus.pipeline.background import detach
+    from framebus.pipeline.control import Controller
+
+    with suppress(NotFoundError):
+        left = Controller(plan.name)
+        if not left.supervised:
+            left.down()  # of a demonstration that was killed
+    detach(plan)
+    try:
+        yield
+    finally:
+        Controller(plan.name).down()
+
+
 class Demonstration:
     """One run. ``run`` does everything; the rest is there to be looked at meanwhile."""
 
@@ -135,7 +163,6 @@ class Demonstration:
         self.closed_at: int | None = None
         self.pictures: dict[str, npt.NDArray[Any]] = {}
         self.streams: dict[str, Stream] = {}
-        self._pipelines: list[Pipeline] = []
 
     def run(self) -> Result:
         """Do it all; afterwards nothing is left in shared memory.
@@ -144,14 +171,14 @@ class Demonstration:
             FramebusError: something could not be started, or failed.
         """
         began = time.monotonic()
-        wiring.clear_away() if not _live() else None
-        try:
-            self.streams = wiring.make_streams(self.rig)
-            self.calibrate()
-            self.observe()
-            self.account()
-        finally:
-            self._end()
+        self.view.phase("starting the pipeline (compiling on the first run)")
+        with supervised(wiring.place(self.rig.plan, self.placement)):
+            try:
+                self.calibrate()
+                self.observe()
+                self.account()
+            finally:
+                self._close()
         self.result.seconds = time.monotonic() - began
         return self.result
 
@@ -159,46 +186,17 @@ class Demonstration:
 
     def calibrate(self) -> None:
         """Reference and interaction matrix through the streams, as on the instrument; then their inverse."""
-        from framebus import ao
-
         rig = self.rig
-        self.view.phase("starting simulator and slopes (compiling on the first run)")
-        self._start(wiring.camera_pipeline(rig, self.placement))
-        sensing = self._start(wiring.sensing_pipeline(rig, self.placement))
-        self.streams |= {name: open_stream(PREFIX + name) for name in ("wfs", "slopes", "residual")}
-        slopes, dm = self.streams["slopes"], self.streams["dm"]
-        self.view.phase("measuring the reference")
-        self.streams["reference"].write(ao.measure_reference(slopes, 50))
-        self.view.phase("measuring the interaction matrix: push and pull every actuator")
-        before = time.monotonic()
-        interaction = ao.measure_interaction_matrix(
-            dm,
-            slopes,
-            rig.active.size,
-            rig.amplitude,
-            averages=2,
-            settle_frames=2,
-            active=rig.active,
-            progress=self.view.progress,
-        )
-        self.result.calibration_s = time.monotonic() - before
-        self.view.phase("inverting it")
-        inverse = ao.control_matrix(interaction, condition=rig.condition)
-        self.streams["control_matrix"].write(inverse.matrix)
+        for name in ("wfs", "slopes", "residual", "dm", "reference", "control_matrix", "mirror_flat"):
+            self.streams[name] = open_stream(PREFIX + name)
+        inverse, self.result.calibration_s = calibrate(rig, self.streams, self.view)
         self.result.modes, self.result.condition_number = inverse.n_kept, inverse.condition_number
-        if self.placement == "fused":
-            self._pipelines.remove(sensing)
-            sensing.stop()
 
     def observe(self) -> None:
         """Open loop, then closed loop."""
-        self.view.phase("starting reconstructor and controller")
-        self._start(wiring.control_pipeline(self.rig, self.placement))
         self._watch()
         with Params.open(wiring.CAMERA) as camera:
-            camera.update(
-                {name: self.rig.camera_parameters[name] for name in self.rig.calibration_parameters}
-            )
+            camera.update(self.rig.sky)
         self.view.phase("open loop", self.open_s)
         start = self._look_for(self.open_s)
         assert self.residual is not None
@@ -242,18 +240,13 @@ class Demonstration:
 
     # ---- its parts ----
 
-    def _start(self, pipeline: Pipeline) -> Pipeline:
-        self._pipelines.append(pipeline)
-        return pipeline.start()
-
     def _watch(self) -> None:
         period_ns = 1e9 / self.rig.rate_hz
         self.end_to_end = EndToEnd(self.streams["wfs"], self.streams["dm"])
         self.residual = ResidualMonitor(self.streams["residual"])
         self.residual.stream.skip_to_newest()
-        for pipeline in self._pipelines:
-            for name, record in pipeline.records().items():
-                self.stages[name] = StageMonitor(record, period_ns)
+        for name in self.rig.plan.units:
+            self.stages[name] = StageMonitor(ProcessRecord.open(name), period_ns)
 
     def _triggers(self) -> dict[str, tuple[StageMonitor, Stream | None]]:
         """Every unit's monitor with the stream whose frames start it."""
@@ -279,8 +272,7 @@ class Demonstration:
             self.end_to_end.look()
             for stage in self.stages.values():
                 stage.look()
-            for pipeline in self._pipelines:
-                pipeline.check()
+            self._check()
             self.view.progress(round(1000 * (seconds - left) / seconds), 1000)
             self.view.live(self)
         return start
@@ -291,27 +283,21 @@ class Demonstration:
         self.pictures[f"dm {when}"] = (
             command if influence is None else np.tensordot(command.ravel(), influence, 1)
         )
-        if any(argument.name == "wavefront" for argument in self.rig.camera.outputs()):
+        if "wavefront" in self.rig.plan.units[wiring.CAMERA].streams:
             with open_stream(PREFIX + "wavefront") as wavefront:
                 self.pictures[f"wavefront {when}"] = wavefront.read()
 
-    def _end(self) -> None:
+    def _check(self) -> None:
+        """The account is of one life of each unit: none may have ended."""
+        for name, stage in self.stages.items():
+            if not stage.record.alive or stage.record.state is State.ERROR:
+                raise UnitError(f"unit '{name}' has ended: {stage.record.message or 'it was killed'}")
+
+    def _close(self) -> None:
         for stage in self.stages.values():
             stage.record.close()
-        try:
-            for pipeline in reversed(self._pipelines):
-                pipeline.stop()
-        finally:
-            self._pipelines.clear()
-            for stream in self.streams.values():
-                stream.close()
-            wiring.clear_away()
-
-
-def _live() -> bool:
-    from framebus.stream import streams
-
-    return any(info.state == "live" and info.name == PREFIX + "residual" for info in streams())
+        for stream in self.streams.values():
+            stream.close()
 
 
 def _until_quiet(stream: Stream) -> None:

@@ -1,0 +1,33 @@
+"""``framebus down``."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from framebus.cli import text
+from framebus.pipeline.control import Controller
+from framebus.pipeline.rundir import RunDir
+
+
+@click.command()
+@click.argument("pipeline", required=False)
+def down(pipeline: str | None) -> None:
+    """End a pipeline and remove all that it made: PIPELINE is its name or its file; none needed if only one runs.
+
+    Units end in reverse order, in the time that the file gives them (5 s); what has not ended then is killed. Works
+    too if its supervisor was killed.
+
+    Example: framebus down loop
+    """
+    name = pipeline
+    if name is not None and (name.endswith(".toml") or os.sep in name):
+        from framebus.pipeline.read import read_plan
+
+        name = read_plan(name).name
+    if name is None or not RunDir(name).remove_stale():
+        controller = Controller(name)
+        name = controller.name
+        controller.down()
+    click.echo(f"pipeline '{text.safe(name)}' is down")

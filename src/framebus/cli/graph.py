@@ -1,0 +1,61 @@
+"""``framebus graph``."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+from framebus.cli.check import variables_of
+from framebus.cli.output import show
+from framebus.cli.shipped import pipeline_file
+from framebus.cli.text import safe
+
+_LEAST = 60
+"""Columns that a drawing needs to be of use."""
+
+
+@click.command()
+@click.argument("file")
+@click.option(
+    "--svg", type=click.Path(path_type=Path, dir_okay=False), help="Write a picture; '-' prints it."
+)
+@click.option("--text", "as_text", is_flag=True, help="Draw with characters, also with --svg.")
+@click.option("--var", "variables", metavar="NAME=VALUE", multiple=True, help="Set a variable of the file.")
+def graph(file: str, svg: Path | None, as_text: bool, variables: tuple[str, ...]) -> None:
+    """Draw the pipeline of FILE: processes, units, and the streams between them.
+
+    A stream runs along a line from the unit that writes it to those that read it: solid where its frames trigger a
+    unit, dashed where they are read as they stand; at the left where it goes back up. The pipeline may still have
+    problems: 'framebus check' tells them. 'demo' stands for the demonstration's file.
+
+    Example: framebus graph loop.toml --svg loop.svg
+    """
+    from framebus.pipeline.check import Checked
+    from framebus.pipeline.layout import Layout
+    from framebus.pipeline.read import read_file
+
+    reading = read_file(pipeline_file(file), variables_of(variables))
+    checked = Checked(reading.plan, reading.where)
+    layout = Layout.of(checked.graph, checked.specs)
+    if svg is not None:
+        from framebus.pipeline.svg import draw_svg
+
+        if str(svg) == "-":
+            sys.stdout.write(draw_svg(layout))
+        else:
+            svg.write_text(draw_svg(layout), encoding="utf-8")
+    if svg is None or as_text:
+        from framebus.pipeline.drawing import draw
+
+        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
+        sys.stdout.write(draw(layout, max(_LEAST, columns)))
+    if checked.problems:
+        n = len(checked.problems)
+        click.echo(
+            f"note: {n} problem{'s' if n > 1 else ''}; 'framebus check {safe(file)}' tells more", err=True
+        )
+    elif svg is not None and str(svg) != "-":
+        show(f"wrote {safe(str(svg))}")

@@ -1,0 +1,56 @@
+"""A unit in the background: a pipeline of one, kept alive by a supervisor of its own."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from framebus.cli.output import show
+from framebus.cli.text import safe
+from framebus.errors import UsageError
+from framebus.pipeline.background import detach
+from framebus.pipeline.check import check_plan
+from framebus.pipeline.control import Controller
+from framebus.pipeline.convert import option_keys
+from framebus.pipeline.plan import PipelinePlan, SupervisionPlan, UnitPlan
+from framebus.unit import LoopOptions, Stage
+
+
+def run_in_background(stage: Stage, options: LoopOptions, launcher: Literal["subprocess", "tmux"]) -> int:
+    """Start ``stage`` so that it outlives this process; returns the exit code when it is ready.
+
+    Raises:
+        UsageError: tells all that does not fit; or a pipeline of that name runs already.
+        UnitError: it could not be started. FramebusError: tmux is not there.
+    """
+    plan = plan_of(stage, options, launcher)
+    if problems := check_plan(plan):
+        raise UsageError("; ".join(problem.message for problem in problems))
+    detach(plan)
+    process = Controller(plan.name).status()["processes"][stage.label]
+    lines = [
+        f"{stage.label} runs in the background, process {process['pid']}"
+        if process["pid"]
+        else f"{stage.label} has run in the background",  # once, and it was quick
+        f"log: {process['log']}",
+        f"'framebus ps' shows it, 'framebus down {plan.name}' ends it",
+    ]
+    if launcher == "tmux":
+        from framebus.pipeline.tmux import session_name
+
+        lines.insert(1, f"to see its window: tmux attach -t {session_name(plan.name)}")
+    show("\n".join(map(safe, lines)))
+    return 0
+
+
+def plan_of(stage: Stage, options: LoopOptions, launcher: Literal["subprocess", "tmux"]) -> PipelinePlan:
+    """The pipeline, which has the unit's name."""
+    unit = UnitPlan(
+        use=stage.declaration.use,
+        streams=dict(stage.streams),
+        parameters=dict(stage.parameters),
+        history=stage.history if isinstance(stage.history, int) else dict(stage.history),
+        **option_keys(options),
+    )
+    return PipelinePlan(
+        name=stage.label, units={stage.label: unit}, supervision=SupervisionPlan(launcher=launcher)
+    )

@@ -1,0 +1,166 @@
+"""What runs on this machine: the units of all pipelines, and those of none."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from framebus.errors import FramebusError, NotFoundError, UsageError
+from framebus.pipeline.control import Controller
+from framebus.pipeline.rundir import run_dirs
+from framebus.process import ProcessRecord, records
+from framebus.process.timing import Spread
+
+__all__ = ["UnitStatus", "find_unit", "pipeline_units", "running"]
+
+_NOTHING = Spread(math.nan, math.nan, math.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStatus:
+    """One unit as it stands.
+
+    Attributes:
+        unit: its name.
+        pipeline: the pipeline's; empty if it belongs to none.
+        process: the pipeline's process that it runs in.
+        pid: process id; 0 if none runs.
+        state: of its record (``running``, ``idle``, ``error`` ...) while its process is up; else of its process
+            (``waiting``, ``starting``, ``restarting``, ``stopping``, ``ended``, ``failed``), or ``dead``.
+        loops: frames done.
+        rate_hz: frames per second; 0.0 while it does not run.
+        missed: triggering frames missed, in all.
+        alarms: how often a limit was exceeded.
+        restarts: how often its process was started again.
+        cpu: that it is pinned to; -1: none.
+        compute_us, latency_us: of the last frames: from start to end, and from the trigger's write to the end, µs.
+        message: what it says, why it does not run, or which limit it exceeded last.
+    """
+
+    unit: str
+    pipeline: str = ""
+    process: str = ""
+    pid: int = 0
+    state: str = "dead"
+    loops: int = 0
+    rate_hz: float = 0.0
+    missed: int = 0
+    alarms: int = 0
+    restarts: int = 0
+    cpu: int = -1
+    compute_us: Spread = _NOTHING
+    latency_us: Spread = _NOTHING
+    message: str = ""
+
+    def record(self) -> ProcessRecord:
+        """Its process record, opened; the caller closes it.
+
+        Raises:
+            NotFoundError: it has none, since it does not run.
+        """
+        if not self.pid:
+            raise NotFoundError(f"unit '{self.unit}' does not run ({self.state})")
+        return ProcessRecord.open(f"{self.unit}.{self.pid}")
+
+
+def running() -> list[UnitStatus]:
+    """All units: those of pipelines in the order in which they start, then all others by name."""
+    found: list[UnitStatus] = []
+    others: set[int] = set()
+    for run_dir in run_dirs():
+        with contextlib.suppress(FramebusError):  # it goes down just now
+            status = Controller(run_dir.name).status()
+            found += pipeline_units(status)
+            others.update(*(process["others"] for process in status["processes"].values()))
+    known = {(unit.unit, unit.pid) for unit in found}
+    units = {unit.unit for unit in found}
+    for record in records():
+        with record:
+            of_pipeline = record.unit in units and (not record.alive or record.pid in others)
+            if (record.unit, record.pid) not in known and not of_pipeline:
+                state = record.state.name.lower() if record.alive else "dead"
+                found.append(_of_record(record, UnitStatus(record.unit, pid=record.pid, state=state)))
+    return found
+
+
+def pipeline_units(status: Mapping[str, Any]) -> list[UnitStatus]:
+    """The units of one pipeline, out of its supervisor's status, each with what its record says."""
+    return [
+        _unit(status["pipeline"], name, process, unit)
+        for name, process in status["processes"].items()
+        for unit in process["units"]
+    ]
+
+
+def _unit(pipeline: str, name: str, process: Mapping[str, Any], unit: str) -> UnitStatus:
+    state, message = process["state"], process["message"]
+    bare = UnitStatus(
+        unit, pipeline, name, process["pid"], state, restarts=process["restarts"], message=message
+    )
+    if not process["pid"]:
+        return bare
+    try:
+        with ProcessRecord.open(f"{unit}.{process['pid']}") as record:
+            if not record.alive:
+                state = "dead"
+            elif state == "up":
+                state = record.state.name.lower()
+            return _of_record(record, bare, state)
+    except NotFoundError:
+        return _with_state(bare, "ended" if state == "up" else state)
+
+
+def _with_state(unit: UnitStatus, state: str) -> UnitStatus:
+    return UnitStatus(
+        unit.unit, unit.pipeline, unit.process, unit.pid, state, restarts=unit.restarts, message=unit.message
+    )
+
+
+def _of_record(record: ProcessRecord, unit: UnitStatus, state: str | None = None) -> UnitStatus:
+    statistics = record.statistics()
+    return UnitStatus(
+        unit.unit,
+        unit.pipeline,
+        unit.process,
+        unit.pid,
+        state or unit.state,
+        record.loop_count,
+        record.rate_hz,
+        record.missed,
+        record.alarms,
+        unit.restarts,
+        record.cpu,
+        statistics.compute_us,
+        statistics.latency_us,
+        unit.message or record.message or record.last_alarm,
+    )
+
+
+def find_unit(text: str) -> UnitStatus:
+    """The unit called ``"unit"``, ``"pipeline/unit"`` or ``"unit.pid"``.
+
+    Raises:
+        NotFoundError: there is none. UsageError: there are several; the message lists them.
+    """
+    pipeline, sign, name = text.rpartition("/")
+    every = running()
+    found = [
+        unit
+        for unit in every
+        if name in (unit.unit, f"{unit.unit}.{unit.pid}") and (not sign or unit.pipeline == pipeline)
+    ]
+    living = [unit for unit in found if unit.state != "dead"]
+    found = living or found
+    if not found:
+        there = ", ".join(sorted({unit.unit for unit in every}))
+        raise NotFoundError(f"no unit '{text}' runs; {f'there are: {there}' if there else 'none does'}")
+    if len(found) > 1:
+        names = ", ".join(
+            f"'{unit.pipeline}/{unit.unit}'" if unit.pipeline else f"'{unit.unit}.{unit.pid}'"
+            for unit in found
+        )
+        raise UsageError(f"several units '{text}' run; name one of them: {names}")
+    return found[0]
