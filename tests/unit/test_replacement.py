@@ -106,6 +106,23 @@ def test_tuned_values_and_the_claim_go_over(spawn: Spawner, tmp_path: Path, tick
         assert params.gain == 3.5
 
 
+def test_overriding_values_hold_from_the_first_frame(spawn: Spawner, tmp_path: Path, ticks: Stream) -> None:
+    old = Host(spawn, tmp_path, "old", scaling())
+    old.reach("ready")
+    with Params.open("scale") as params, fb.open("result") as result:
+        params.gain = 4.0
+        plan = scaling(overriding={"gain": 5.0})
+        new = Host(spawn, tmp_path, "new", plan, predecessor=old.identity, keep_values=True)
+        new.reach("ready")
+        assert params.gain == 5.0
+        ticks.write(np.ones(1))
+        assert result.read_next(timeout_s=60).data[0] == 5
+        wrong = scaling(overriding={"gain": 50.0})
+        newer = Host(spawn, tmp_path, "newer", wrong, predecessor=new.identity, keep_values=True)
+        assert "50.0 is outside" in newer.reach("failed")["message"]
+        assert params.gain == 5.0
+
+
 def test_by_a_unit_of_other_parameters(spawn: Spawner, tmp_path: Path, ticks: Stream) -> None:
     (tmp_path / "loose.py").write_text(UNITS)
     old = Host(spawn, tmp_path, "old", scaling())

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from framebus.errors import FramebusError, UnitError, UsageError
-from framebus.params import Params
 from framebus.pipeline.control import Reply, failure
 from framebus.pipeline.launch import Running
 from framebus.pipeline.leftovers import remove_drafts, remove_records
@@ -53,7 +52,6 @@ class _Succession:
     start: Start
     loops: list[dict[str, Any]]
     deadline_s: float
-    values: dict[str, Any]
     unit: str
     reply: Reply
     took_over: Callable[[], None]
@@ -240,7 +238,7 @@ class Keeper:
             now_s: time.
             unit: the unit that is meant.
             loops: the successor's loops.
-            values: live values that the unit gets then.
+            values: values that the unit has from its first frame.
             took_over: called when it has.
             reply: takes the answer.
 
@@ -253,10 +251,15 @@ class Keeper:
                 f"unit '{unit}' cannot be replaced while its process '{self.name}' is {self.phase}; restart it first"
             )
         start = self._shop.start(
-            self.name, loops, keep_values=True, stay=self._stays, predecessor=self._current.running
+            self.name,
+            loops,
+            keep_values=True,
+            stay=self._stays,
+            predecessor=self._current.running,
+            overriding={unit: values},
         )
         deadline = now_s + self._shop.supervision.start_timeout_s
-        self._succession = _Succession(start, loops, deadline, values, unit, reply, took_over)
+        self._succession = _Succession(start, loops, deadline, unit, reply, took_over)
         self._shop.tell(f"{self.name}: process {start.running.pid} prepares to take over unit '{unit}'")
 
     def _refuse_while_busy(self) -> None:
@@ -416,12 +419,6 @@ class Keeper:
             f"{self.name}: unit '{succession.unit}' was replaced (process {succession.start.running.pid})"
         )
         answer: dict[str, Any] = {"ok": True}
-        try:
-            if succession.values:
-                with Params.open(succession.unit) as params:
-                    params.update(succession.values)
-        except FramebusError as error:
-            answer = failure(error)
         if former is None:
             succession.reply(answer)
             return

@@ -72,8 +72,9 @@ class Workshop:
         stay: bool,
         resume: bool = False,
         predecessor: Running | None = None,
+        overriding: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Start:
-        """Start a host.
+        """Start a host; ``overriding`` has values by unit that hold from its first frame, whatever was tuned before.
 
         Raises:
             OSError, FramebusError: it could not be started.
@@ -86,7 +87,7 @@ class Workshop:
                     "pipeline": self.run_dir.name,
                     "process": process,
                     "report": str(report),
-                    "loops": [self._with_values(loop) for loop in loops],
+                    "loops": [self._with_values(loop, overriding or {}) for loop in loops],
                     "keep_values": keep_values,
                     "stay": stay,
                     "resume": resume,
@@ -106,11 +107,12 @@ class Workshop:
         start.running.close()
         self.run_dir.drop_start(process, start.serial)
 
-    def _with_values(self, loop: dict[str, Any]) -> dict[str, Any]:
+    def _with_values(
+        self, loop: dict[str, Any], overriding: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, Any]:
         stages = []
         for stage in loop["stages"]:
-            given = self.values.get(stage.get("name", ""), {})
-            stages.append(
-                {**stage, "parameters": {**stage.get("parameters", {}), **given}} if given else stage
-            )
+            name = stage.get("name", "")
+            given = {**stage.get("parameters", {}), **self.values.get(name, {})}
+            stages.append({**stage, "parameters": given, "overriding": dict(overriding.get(name, {}))})
         return {**loop, "stages": stages}

@@ -151,8 +151,12 @@ def initial_values(stage: Stage) -> dict[str, Any]:
     Raises:
         ParameterError: the unit has no such parameter, or the value is outside its range.
     """
+    return _checked(stage, stage.parameters)
+
+
+def _checked(stage: Stage, values: Mapping[str, Any]) -> dict[str, Any]:
     checked = {}
-    for name, value in stage.parameters.items():
+    for name, value in values.items():
         parameter = stage.declaration.parameter(name)
         try:
             checked[name] = parameter.check(value)
@@ -403,6 +407,7 @@ def _params(stage: Stage, taking: Taking) -> Params:
         values = initial_values(stage)
         if taking.keep_values:
             values = {name: value for name, value in values.items() if changes[name] == 0}
+        values |= _checked(stage, stage.overriding)
         params.set_status(values)  # as the unit itself: also what is fixed while it runs
     except BaseException:
         params.release()  # only if it is ours
@@ -450,7 +455,7 @@ def _values_to_come(stage: Stage, taking: Taking) -> dict[str, Any]:
         changes = params.changes
         if taking.keep_values:
             given = {name: value for name, value in given.items() if changes.get(name, 0) == 0}
-    return values | given
+    return values | given | _checked(stage, stage.overriding)
 
 
 # ---- messages ------------------------------------------------------------------------------------------------------

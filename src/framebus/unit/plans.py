@@ -17,7 +17,7 @@ from framebus.unit.stage import Stage
 
 
 def stage_from(plan: Mapping[str, Any]) -> Stage:
-    """A stage from its JSON form: ``{"use", "streams", "parameters", "name", "history"}``.
+    """A stage from its JSON form: ``{"use", "streams", "parameters", "name", "history", "overriding"}``.
 
     Raises:
         NotFoundError, UsageError: the unit cannot be loaded.
@@ -28,6 +28,7 @@ def stage_from(plan: Mapping[str, Any]) -> Stage:
         plan.get("parameters", {}),
         plan.get("name", ""),
         plan.get("history", 0),
+        overriding=plan.get("overriding", {}),
     )
 
 

@@ -42,6 +42,7 @@ class Stage:
         history: how many past frames output streams keep when they are made here: a number for all of them, or one
             by argument name.
         limits: of its period and compute time.
+        overriding: values that hold from the first frame, whatever was tuned before.
     """
 
     unit: AnyUnit
@@ -50,6 +51,7 @@ class Stage:
     name: str = ""
     history: int | Mapping[str, int] = 0
     limits: Limits | None = None
+    overriding: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def declaration(self) -> Declaration:
