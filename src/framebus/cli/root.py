@@ -17,6 +17,7 @@ COMMANDS = {
     "pause": Entry("framebus.cli.steer:pause", "Let units wait before their next frame."),
     "step": Entry("framebus.cli.steer:step", "Let paused units do some frames."),
     "resume": Entry("framebus.cli.steer:resume", "Let paused units run again."),
+    "send": Entry("framebus.cli.send:send", "Send a unit an event: run, idle, enable, disable, recover ..."),
     "logs": Entry("framebus.cli.steer:logs", "Show what a unit printed."),
     "check": Entry("framebus.cli.check:check", "Tell everything that is wrong with a pipeline file."),
     "graph": Entry("framebus.cli.graph:graph", "Draw a pipeline."),
