@@ -39,7 +39,7 @@ help:
 demo: $(STAMPS)/framebus
 	$(BIN)/framebus demo $(ARGS)
 
-test: $(STAMPS)/framebus $(STAMPS)/group-test
+test: $(STAMPS)/framebus $(STAMPS)/group-test $(STAMPS)/programs
 	$(BIN)/python -m pytest $(ARGS)
 
 stress: $(STAMPS)/framebus $(STAMPS)/group-test
@@ -109,6 +109,15 @@ $(STAMPS)/venv:
 # A dependency group of pyproject.toml.
 $(STAMPS)/group-%: pyproject.toml $(STAMPS)/venv
 	$(BIN)/pip install --quiet --group $*
+	@touch $@
+
+# Programs of the system that some tests drive. Without them, or without leave to install them, those tests are skipped.
+$(STAMPS)/programs: $(STAMPS)/venv
+	@for program in tmux; do command -v $$program > /dev/null && continue; \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	    { apt-get update -qq && apt-get install -qq -y --no-install-recommends $$program; } > /dev/null 2>&1 \
+	      || echo "$$program could not be installed: tests that need it are skipped"; \
+	  else echo "$$program is not installed: tests that need it are skipped (apt-get install $$program)"; fi; done
 	@touch $@
 
 # The package itself, editable: Python is live, a change of the core builds it anew.
