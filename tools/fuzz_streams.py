@@ -53,6 +53,7 @@ FIELDS = {
     "logflag": (256, 1),
     "sem": (258, 2),
     "NBproctrace": (260, 2),
+    "fb_at": (262, 2),
     "cnt0": (264, 8),
     "cnt1": (272, 8),
     "cnt2": (280, 8),
@@ -88,6 +89,9 @@ def corpus(interop: Path | None) -> list[bytes]:
                     s.write(np.full(shape, n).astype(dtype))
                 for n in range(slots):
                     s.keywords.set(f"K{n}", (1, 2.5, "text")[n % 3], "a comment")
+                if slots > 1:
+                    del s.keywords["K0"]
+                    s.write(np.zeros(shape, dtype), at_count=9)
             files.append(path.read_bytes())
     if interop is not None:
         files += [file.read_bytes() for file in sorted(interop.glob("isio/*.im.shm"))]
@@ -234,6 +238,8 @@ def use(s: fb.Stream, random: np.random.Generator) -> None:
         assert s.keywords.slots == len(list(s.keywords))
     frame = np.full(s.shape, 7).astype(s.dtype)
     reader = fb.open(s.path)
+    with contextlib.suppress(UsageError):  # no slot is free
+        s.write(frame, at_count=int(random.integers(1, 20)))
     count = s.write(frame)
     with s.writing() as view:
         view[...] = frame

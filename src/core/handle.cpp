@@ -82,8 +82,14 @@ void StreamHandle::close() noexcept {
 
 void StreamHandle::follow() {
   if (in_frame_) return;
-  StreamMapPtr next = successor(*map());
-  if (!next) return;
+  if (const StreamMapPtr next = successor(*map())) move_to(next);
+}
+
+void StreamHandle::move_to(const StreamMapPtr& next) {
+  // However the handle comes to leave: what it has not read of the old file, nobody will read for it any more.
+  const std::uint64_t count = map_->count();
+  if (count > reader_.cursor()) lost_ += count - reader_.cursor();
+  parting_ = false;
   waiter_.release();
   map_ = next;
   reader_.rebase(next);
@@ -91,24 +97,20 @@ void StreamHandle::follow() {
   ++recreated_;
 }
 
-// Whether a reader that takes every frame may leave a file that has a successor. Until that one has a frame the writer
-// may still be with the old one; then frames that came there since we looked last are taken first, and what cannot be
-// taken counts as missed.
-bool StreamHandle::ready_to_part() {
+// As follow(), for a reader that takes every frame. Until the successor has a frame the writer may still be with the
+// old file; then frames that came there since we looked last are taken first, and what cannot be taken counts as
+// missed.
+void StreamHandle::follow_in_order() {
+  if (in_frame_) return;
   const StreamMapPtr next = successor(*map());
-  if (!next) return true;
+  if (!next) return;
   if (next->count() == 0) {
     const nb::gil_scoped_release released;  // touches nothing of ours
-    std::this_thread::sleep_for(std::chrono::nanoseconds(nap_ns));
-    return false;
+    futex_wait(next->count_word(), 0, nap_ns);
+    return;
   }
-  const std::uint64_t count = map()->count();
-  if (count > reader_.cursor()) {
-    if (!std::exchange(parting_, true)) return false;
-    lost_ += count - reader_.cursor();
-  }
-  parting_ = false;
-  return true;
+  if (map()->count() > reader_.cursor() && !std::exchange(parting_, true)) return;
+  move_to(next);
 }
 
 void StreamHandle::look_for_successor() {
@@ -209,8 +211,10 @@ bool StreamHandle::sleep(std::uint64_t count, std::int64_t deadline_ns, std::int
   if (closed()) throw_usage("the stream was closed while this thread waited for it");
   if (newer) return true;
   check_signals();
-  if (in_order && !ready_to_part()) return false;
-  follow();
+  if (in_order)
+    follow_in_order();
+  else
+    follow();
   if (map()->file().local() && map_->standing() == StreamMap::Standing::gone)
     throw_recreated("process-local stream '" + map_->file().path() + "' was removed while this handle waited for it");
   return false;
@@ -263,6 +267,7 @@ FrameInfo StreamHandle::read_newest(void* pixels, std::int64_t timeout_ns, bool 
   look_for_successor();
   const std::int64_t deadline = deadline_after(timeout_ns);
   const std::uint64_t cursor = reader_.cursor();
+  const std::uint64_t recreated = recreated_;
   FrameInfo info;
   for (;;) {
     const ReadStatus status = attempt(pixels, info, Wanted::newest);
@@ -272,8 +277,9 @@ FrameInfo StreamHandle::read_newest(void* pixels, std::int64_t timeout_ns, bool 
     sleep(map()->count(), std::min(deadline, nap_end), 0);
   }
   if (keep_cursor) {
-    reader_.set_cursor(cursor);
+    reader_.set_cursor(recreated_ == recreated ? cursor : 0);  // the old file's cursor says nothing of the new one's
   } else {
+    info.missed += std::exchange(lost_, 0);
     ++frames_read_;
     frames_missed_ += info.missed;
   }
@@ -346,6 +352,7 @@ std::uint64_t StreamHandle::cursor() {
 void StreamHandle::set_cursor(std::uint64_t count) {
   const Use use(*this);
   map(), reader_.set_cursor(count);
+  lost_ = 0;
 }
 
 std::vector<TraceEntry> StreamHandle::trace() {

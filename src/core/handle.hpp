@@ -71,7 +71,8 @@ class StreamHandle {
   void look_for_successor();
   void forget_map() noexcept;
   bool sleep(std::uint64_t count, std::int64_t deadline_ns, std::int64_t spin_ns, bool in_order = false);
-  bool ready_to_part();
+  void follow_in_order();
+  void move_to(const StreamMapPtr& next);
   [[noreturn]] void throw_timed_out(const std::string& waited_for, std::int64_t timeout_ns) const;
   void before_write();
 

@@ -161,7 +161,7 @@ bool Loop::arrive() noexcept {
   if (!barrier_) return true;
   barrier_->arrive();
   while (!barrier_->wait(slice_ns))
-    if (barrier_->aborted() || stopping_.load(std::memory_order_acquire)) return false;
+    if (barrier_->aborted() || told_to_end()) return false;
   return true;
 }
 
@@ -186,6 +186,7 @@ void Loop::run() noexcept {
       serve();
     }
   } catch (const std::exception& error) {
+    if (barrier_) barrier_->abort();  // if it has not come, the others wait for it in vain
     fail(0, unit_raised, error.what());
   }
   waiter_.release();
@@ -254,6 +255,13 @@ bool Loop::told_to_hold() const noexcept {
     const Control command = stage.record().control();
     return command == Control::pause || command == Control::stop;
   });
+}
+
+// Whether the loop was told to stop, while it does not obey() yet.
+bool Loop::told_to_end() const noexcept {
+  if (stopping_.load(std::memory_order_acquire)) return true;
+  return std::any_of(stages_.begin(), stages_.end(),
+                     [](const Stage& stage) { return stage.record().control() == Control::stop; });
 }
 
 void Loop::set_states(State state) noexcept {

@@ -96,12 +96,13 @@ class Loop {
   bool arrive() noexcept;
   bool take_over();
   void await_end_of(const ProcessRecord& predecessor, std::int64_t deadline_ns) const;
-  void go_on_from(const ProcessRecord::Start& last);
+  void go_on_from(const ProcessRecord& predecessor);
   void enter(Phase phase) noexcept;
   Phase phase() const noexcept { return static_cast<Phase>(phase_.load(std::memory_order_acquire)); }
   void note_bed() noexcept;
   Turn obey();
   bool told_to_hold() const noexcept;
+  bool told_to_end() const noexcept;
   Turn await();
   bool wait_for_frame();
   bool wait_for_first_frame();

@@ -23,6 +23,7 @@ void Loop::succeed(std::vector<std::shared_ptr<ProcessRecord>> predecessors, std
   refuse_once_started("predecessors are named");
   patience_ns_ = patience_ns;
   for (const auto& predecessor : predecessors) {
+    if (!predecessor) throw_usage("a predecessor is a process record, got none");
     if (!predecessor->writable() && predecessor->alive())
       throw_usage("the record of unit '" + predecessor->identity().unit +
                   "' may only be read by this user, who cannot tell the unit to stop");
@@ -33,7 +34,7 @@ void Loop::succeed(std::vector<std::shared_ptr<ProcessRecord>> predecessors, std
 }
 
 void Loop::await_end_of(const ProcessRecord& predecessor, std::int64_t deadline_ns) const {
-  while (!stopping_.load(std::memory_order_acquire)) {
+  while (!told_to_end()) {
     const std::uint32_t seen = predecessor.activity();
     if (is_over(predecessor) || !predecessor.alive()) return;
     if (monotonic_ns() >= deadline_ns)
@@ -46,13 +47,21 @@ void Loop::await_end_of(const ProcessRecord& predecessor, std::int64_t deadline_
   }
 }
 
-void Loop::go_on_from(const ProcessRecord::Start& last) {
-  if (last.tick_ns != 0 && settings_.trigger == TriggerKind::delay) next_tick_ns_ = last.tick_ns + settings_.period_ns;
+void Loop::go_on_from(const ProcessRecord& predecessor) {
+  const ProcessRecord::Start last = predecessor.last_start();
+  if (last.loop == 0) return;
+  // A tick that is still to come was none: a damaged record, or one of a time before the machine was started anew.
+  if (settings_.trigger == TriggerKind::delay && last.tick_ns > 0 && last.tick_ns <= monotonic_ns())
+    next_tick_ns_ = last.tick_ns + settings_.period_ns;
   if (!trigger_ || last.trigger_inode == 0) return;
   const StreamMap& map = *trigger_->reader.map();
-  // It computed another stream's frames: none of ours is its successor's to make up for.
-  const bool same = last.trigger_inode == map.file().identity().inode;
-  trigger_->reader.set_cursor(same ? last.trigger_count : map.count());
+  if (last.trigger_inode == map.file().identity().inode) {
+    trigger_->reader.set_cursor(last.trigger_count);
+    return;
+  }
+  // The stream was made anew since: all frames of the new file are ours. Of another stream none is.
+  const bool same_name = predecessor.identity().trigger == stages_[0].record().identity().trigger;
+  trigger_->reader.set_cursor(same_name ? 0 : map.count());
 }
 
 // False: the loop was told to stop meanwhile.
@@ -67,15 +76,14 @@ bool Loop::take_over() {
   }
   const std::int64_t deadline_ns = monotonic_ns() + patience_ns_;
   for (const auto& predecessor : predecessors_) await_end_of(*predecessor, deadline_ns);
-  if (stopping_.load(std::memory_order_acquire)) return false;
+  if (told_to_end()) return false;
   for (Stage& stage : stages_) stage.adopt_outputs();
   // Of several fused, the one with the trigger; the others were started by its frames.
-  const ProcessRecord::Start first = predecessors_.front()->last_start();
-  if (first.loop != 0) go_on_from(first);
+  go_on_from(*predecessors_.front());
   for (const Stage& stage : stages_)
     for (const auto& predecessor : predecessors_)
       if (predecessor->identity().unit == stage.record().identity().unit) stage.record().continue_from(*predecessor);
-  if (paused && stages_[0].record().control() == Control::run) stages_[0].record().request(Control::pause);
+  if (paused) stages_[0].record().hold();
   predecessors_.clear();
   return true;
 }

@@ -135,16 +135,30 @@ std::shared_ptr<ParamSet> ParamSet::create(const std::string& path, const std::s
   std::shared_ptr<ParamSet> made(new ParamSet(std::move(file)));
   made->validate();
   if (!values.empty()) made->update(values, true);
-  const auto replaced = replaced_set(path);
+  while (!made->take_name(successor_of)) {
+  }
+  return made;
+}
+
+// False: another set got the name, or lost it, while we looked who has it; look again.
+bool ParamSet::take_name(ProcessName successor_of) {
+  const SharedFile::Identity before = file_identity(path());
+  const auto replaced = replaced_set(path());
   std::optional<Lock> lock;  // claim() takes it too: no unit starts with the old set between the look and the end
-  if (replaced && replaced->writable()) lock.emplace(replaced->header()->lock, name);
+  if (replaced && replaced->writable()) lock.emplace(replaced->header()->lock, name_);
+  // Whoever replaces the same set does so under the same lock.
+  if (file_identity(path()) != (replaced ? replaced->file_.identity() : before)) return false;
   const ProcessName user = replaced ? replaced->user() : ProcessName{};
   if (user.pid != 0 && !same(user, this_process()) && !same(user, successor_of))
-    throw_usage("parameter set '" + name + "': a unit of process " + std::to_string(user.pid) +
+    throw_usage("parameter set '" + name_ + "': a unit of process " + std::to_string(user.pid) +
                 " runs with it, so it cannot be replaced; stop that unit first");
-  made->file_.publish();
+  try {
+    file_.publish(before.inode == 0);
+  } catch (const Error&) {
+    return false;
+  }
   if (replaced) replaced->retire();
-  return made;
+  return true;
 }
 
 std::shared_ptr<ParamSet> ParamSet::open(const std::string& path) {
@@ -224,8 +238,8 @@ void ParamSet::validate_entry(std::size_t index, const ParamLayout& layout) {
   spec.minimum = descriptor.minimum;
   spec.maximum = descriptor.maximum;
   spec.initial = descriptor.initial;
-  require(descriptor.help_length <= param_help_size && descriptor.help_offset <= header()->help_size &&
-              descriptor.help_length <= header()->help_size - descriptor.help_offset,
+  require(descriptor.help_length <= param_help_size && descriptor.help_offset <= layout.help_bytes &&
+              descriptor.help_length <= layout.help_bytes - descriptor.help_offset,
           where, "help", "'" + spec.name + "' has its help outside the file");
   spec.help.assign(reinterpret_cast<const char*>(file_.data()) + layout.help + descriptor.help_offset,
                    descriptor.help_length);
@@ -346,8 +360,10 @@ std::string ParamSet::problem(const Change& change, bool from_unit, std::int32_t
     return spec.name + " = " + value + " is outside its limits " + limits_text(spec) + " (" + type_name(spec.type) +
            ")" + (user != 0 ? "; " + runs + " with it" : "; no unit runs with it");
   }
-  if (from_unit) return {};
   const std::string subject = spec.name + " = " + value + " (" + kind_text(spec) + ")";
+  if (from_unit && user != 0 && user != process_id())
+    return subject + ": " + runs + " with it, and only that one may write as the unit itself";
+  if (from_unit) return {};
   if ((spec.flags & param_status) != 0)
     return subject + ": " + spec.name + " is a status value, only the unit itself writes it";
   if (user != 0 && (spec.flags & param_live) == 0)

@@ -141,6 +141,7 @@ class ParamSet {
  private:
   class Lock;
   explicit ParamSet(SharedFile file);
+  bool take_name(ProcessName successor_of);
   void validate();
   void validate_entry(std::size_t index, const ParamLayout& layout);
   void check_values() const;

@@ -63,6 +63,7 @@ struct ParamLayout {
   ParamLayout(std::size_t entries, std::size_t texts, std::size_t help_bytes) noexcept
       : defaults(sizeof(ParamHeader) + sizeof(ParamDescriptor) * entries),
         help(defaults + param_text_size * texts),
+        help_bytes(help_bytes),
         banks((help + help_bytes + 63) / 64 * 64),
         texts_word(3 * entries),
         findings_word(texts_word + param_text_words * texts),
@@ -70,6 +71,7 @@ struct ParamLayout {
         file_size(banks + 2 * bank_bytes) {}
   std::size_t defaults;  // default texts
   std::size_t help;
+  std::size_t help_bytes;
   std::size_t banks;
   // A bank begins with a word each for every entry's cell, number of writes and generation of its last change.
   std::size_t texts_word;

@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 #include <linux/capability.h>
 #include <linux/mempolicy.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -157,8 +158,22 @@ void prioritize(int priority, Refusals& refused) {
 
 // ---- memory --------------------------------------------------------------------------------------------------------
 
-std::mutex lock_guard;
-int lockers = 0;  // placed threads of the process that asked for locked memory; under lock_guard
+// The placed threads of the process that asked for locked memory.
+struct Lockers {
+  std::mutex guard;
+  int count = 0;
+  std::uint64_t generation = 0;
+};
+
+Lockers& lockers() {
+  static Lockers& all = *[] {
+    static Lockers made;
+    // A child must not inherit a lock that a thread of its parent held.
+    pthread_atfork([] { lockers().guard.lock(); }, [] { lockers().guard.unlock(); }, [] { lockers().guard.unlock(); });
+    return &made;
+  }();
+  return all;
+}
 
 // ONFAULT: what is in memory stays, and what comes in stays. To load all of the address space instead would bring in
 // whole libraries (LLVM's), every thread's stack, mapped data cubes, and the pages that sparse foreign streams reserve.
@@ -169,7 +184,12 @@ bool lock_all(Refusals& refused) {
   const bool limited = limit != RLIM_INFINITY && !has_capability(CAP_IPC_LOCK);
   const std::string now = " (now " + size_text(limit) + ")";
   const std::string remedy = " in /etc/security/limits.conf or run with CAP_IPC_LOCK";
-  const std::scoped_lock held(lock_guard);
+  Lockers& all = lockers();
+  const std::scoped_lock held(all.guard);
+  if (all.generation != fork_generation()) {  // a child inherits the number, and none of the locks
+    all.count = 0;
+    all.generation = fork_generation();
+  }
   if (::mlockall(limited ? MCL_CURRENT | MCL_ONFAULT : MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
     refused.push_back(refusal("locked memory", reason(errno), "set RLIMIT_MEMLOCK" + now + " to unlimited" + remedy));
     return false;
@@ -177,13 +197,14 @@ bool lock_all(Refusals& refused) {
   if (limited)
     refused.push_back(refusal("locking of memory allocated from now on", "allocations would fail at the limit",
                               "set RLIMIT_MEMLOCK" + now + " to unlimited" + remedy));
-  ++lockers;
+  ++all.count;
   return true;
 }
 
 void unlock_all() noexcept {
-  const std::scoped_lock held(lock_guard);
-  if (--lockers == 0) ::munlockall();
+  Lockers& all = lockers();
+  const std::scoped_lock held(all.guard);
+  if (--all.count == 0) ::munlockall();
 }
 
 __attribute__((noinline)) void touch_stack() noexcept {
@@ -396,6 +417,8 @@ void PlacedThread::hold_latency(double microseconds, Refusals& refused) {
 
 std::vector<std::string> PlacedThread::place(const Placement& placement) {
   Refusals refused;
+  if (generation_ != fork_generation()) release();
+  generation_ = fork_generation();
   remember();
   if (placement.numa_node >= 0) prefer_node(placement.numa_node, refused);
   if (!placement.cpus.empty()) pin<Bits>(placement.cpus, refused);
@@ -412,8 +435,14 @@ std::vector<std::string> PlacedThread::place(const Placement& placement) {
 }
 
 void PlacedThread::release() noexcept {
-  if (latency_fd_ >= 0) ::close(std::exchange(latency_fd_, -1));
-  if (std::exchange(locked_, false)) unlock_all();
+  const bool ours = generation_ == fork_generation();
+  if (latency_fd_ >= 0) {
+    // A child of fork() may have the file open still, and with it the request.
+    constexpr std::int32_t no_request = 2'000'000'000;
+    if (ours) static_cast<void>(!::write(latency_fd_, &no_request, sizeof no_request));
+    ::close(std::exchange(latency_fd_, -1));
+  }
+  if (std::exchange(locked_, false) && ours) unlock_all();
 }
 
 std::vector<std::string> PlacedThread::restore() {
@@ -469,6 +498,7 @@ std::vector<std::string> place_array(void* data, std::size_t bytes, const Placem
 HugeMemory::HugeMemory(std::size_t bytes, bool explicit_pages) {
   const Pool pool = explicit_pool();
   const std::size_t page = pool.page_bytes;
+  if (bytes > SIZE_MAX / 4) throw std::bad_alloc();  // more than an address space has
   const std::size_t whole = (std::max<std::size_t>(bytes, 1) + page - 1) / page * page;
   constexpr int access = PROT_READ | PROT_WRITE;
   constexpr int kind = MAP_PRIVATE | MAP_ANONYMOUS;

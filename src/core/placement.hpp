@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -49,6 +50,7 @@ class PlacedThread {
   void hold_latency(double microseconds, std::vector<std::string>& refused);
 
   std::optional<Before> before_;
+  std::uint64_t generation_ = 0;  // of the process that took what follows: a child of fork() has no locks of memory
   int latency_fd_ = -1;
   bool locked_ = false;
 };

@@ -306,14 +306,15 @@ ReadStatus Reader::newest_for(void* pixels, FrameInfo& info, std::uint64_t& at_c
     Scheduled before;
     Scheduled after;
     const FrameView view = locate(count, count, look(count));
-    if (!view || !load_schedule(*map_, before) || before.ahead_of(count)) {
+    // Where another program writes, the keyword says nothing of its frames, whatever their counts are.
+    if (!view || !load_schedule(*map_, before) || (view.flagged && before.ahead_of(count))) {
       cpu_relax();
       continue;
     }
     --copies;
     if (!copy(view, pixels, info) || !load_schedule(*map_, after) || after != before) continue;
     info.missed = accept(info.count);
-    at_count = after.frame == info.count ? after.at_count : 0;
+    at_count = view.flagged && after.frame == info.count ? after.at_count : 0;
     return ReadStatus::ok;
   }
   return ReadStatus::busy;

@@ -190,6 +190,13 @@ void ProcessRecord::reset_control() noexcept {
   note_activity();
 }
 
+void ProcessRecord::hold() noexcept {
+  std::uint32_t run = control_word_of(Control::run, 0);
+  if (header()->control.compare_exchange_strong(run, control_word_of(Control::pause, 0), std::memory_order_acq_rel,
+                                                std::memory_order_relaxed))
+    note_activity();
+}
+
 bool ProcessRecord::take_step() noexcept {
   std::atomic<std::uint32_t>& control = header()->control;
   std::uint32_t now = control.load(std::memory_order_acquire);

@@ -171,6 +171,8 @@ class ProcessRecord {
   // Counts go on from another record of the unit, and so does the last loop until this one has stamped one of its own.
   // Before the first stamp.
   void continue_from(const ProcessRecord& before) noexcept;
+  // Run becomes pause; what else the unit was told stands.
+  void hold() noexcept;
   // The unit starts anew with this record: what it was told before does not count any more.
   void reset_control() noexcept;
   // Whether somebody takes the events that others post.

@@ -74,6 +74,52 @@ def test_a_file_that_cannot_be_read(bad: Path, tmp_path: Path) -> None:
     )
 
 
+def test_what_cannot_be_read_does_not_hide_the_rest(good: Path, tmp_path: Path) -> None:
+    path = tmp_path / "both.toml"
+    path.write_text(
+        GOOD.replace('"${gain}"', "11") + '\n[streams.dm]\nshape = [-1]\ndtype = "float33"\n'
+        '[supervision]\nlauncher = "screen"\nrestart_limit = -1\n'
+    )
+    lines = call("check", str(path)).stdout.splitlines()
+    keys = [line.split(": ")[1] for line in lines[:-1]]
+    assert keys == [
+        "units.scale.parameters.gain",
+        "streams.dm.dtype",
+        "supervision.launcher",
+        "supervision.restart_limit",
+    ]
+    assert lines[-1] == f"{path}: 4 problems"
+
+
+def test_what_follows_from_a_wrong_key_is_not_told(good: Path, tmp_path: Path) -> None:
+    path = tmp_path / "one.toml"
+    path.write_text(GOOD.replace('"image", result', "3, result"))
+    (told, count) = call("check", str(path)).stdout.splitlines()
+    assert "units.scale.streams.image: it is 3, expected a text" in told
+    assert count == f"{path}: 1 problem"
+
+
+def test_a_file_that_is_not_there_does_not_hide_the_others(good: Path, bad: Path, tmp_path: Path) -> None:
+    result = call("check", str(bad), str(tmp_path / "none.toml"), str(good))
+    assert result.exit_code == 4
+    assert "expected a text" in result.stdout
+    assert f"there is no pipeline file {tmp_path / 'none.toml'}" in result.stdout
+    assert f"{good}: all is well" in result.stdout
+
+
+def test_a_parameters_file_that_does_not_fit(good: Path, tmp_path: Path) -> None:
+    path = tmp_path / "saved.toml"
+    path.write_text(GOOD + '\n[supervision]\nparameters_file = "values.toml"\n')
+    values = tmp_path / "values.toml"
+    values.write_text("[scale]\ngain = 11\npain = 3\n[former]\nx = 1\n")
+    first, second, count = call("check", str(path)).stdout.splitlines()
+    assert f"supervision.parameters_file: {values}: [scale]: 'gain' = 11 is outside Range(0, 10)" in first
+    assert second.endswith("[scale]: the unit has no parameter 'pain'; did you mean 'gain'?; remove it there")
+    assert count.endswith("2 problems")
+    values.write_text("[scale\n")
+    assert "supervision.parameters_file: " in call("check", str(path)).stdout
+
+
 def test_variables(good: Path) -> None:
     assert output("check", str(good), "--var", "gain=3")
     result = call("check", str(good), "--var", "gain=12")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -143,6 +145,10 @@ def test_without_a_command_it_tells_which_there_are() -> None:
         ("class", "'class' is a word of the Python language"),
         ("match", "'match' is a word of the Python language"),
         ("unit", "'unit' is a name that the package itself uses"),
+        ("image", "'image' is a name that the package itself uses"),
+        ("fb", "'fb' is a name that the package itself uses"),
+        ("conftest", "'conftest' is a name that the package itself uses"),
+        ("range", "'range' is a name that Python itself uses"),
         ("numpy", "there is a module 'numpy' already ("),
         ("json", "there is a module 'json' already ("),
     ],
@@ -152,6 +158,21 @@ def test_a_name_that_cannot_be_used(kind: str, name: str, said: str, elsewhere: 
     assert said in refusal
     assert refusal.endswith("nothing was written")
     assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["unit", "pipeline"])
+def test_no_name_that_the_package_uses_can_be_taken(kind: scaffold.Kind) -> None:
+    used: set[str] = set()
+    for path, text in scaffold.render(kind, "own_name").items():
+        for node in ast.walk(ast.parse(text)) if path.suffix == ".py" else ():
+            match node:
+                case (
+                    ast.Name(id=name) | ast.arg(arg=name) | ast.alias(asname=str(name)) | ast.alias(name=name)
+                ):
+                    used.add(name)
+    assert {"np", "image"} <= used
+    possible = [name for name in used - {"own_name"} if re.fullmatch("[a-z][a-z0-9_]*", name)]
+    assert [name for name in possible if not scaffold.name_problems(name)] == []
 
 
 def test_a_directory_that_is_there_is_never_touched(elsewhere: Path) -> None:

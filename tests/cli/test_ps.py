@@ -115,3 +115,12 @@ def test_what_does_not_run_says_why(pipelines: Pipelines) -> None:
     with pytest.raises(LookupError, match=r"unit 'fragile' does not run \(failed\)"):
         unit.record()
     output("down")
+
+
+def test_rate_of_a_unit_that_hangs(pipelines: Pipelines) -> None:
+    hangs = NEGATIVE.replace("pipeline_units:negative", "pipeline_units:hangs")
+    output("up", str(pipelines.write(COUNT + hangs + "[supervision]\nstop_timeout_s = 0.2\n")), "--detach")
+    until(lambda: find_unit("negative").loops > 0)
+    until(lambda: 0 < find_unit("negative").rate_hz < 1)
+    assert find_unit("count").rate_hz > 1
+    output("down")

@@ -54,6 +54,35 @@ def test_detached_until_down(pipelines: Pipelines, shm_dir: Path) -> None:
     assert "no pipeline 'chain' runs" in error(3, "down", "chain")
 
 
+def test_of_one_unit(pipelines: Pipelines) -> None:
+    assert detach(pipelines, COUNT) == "pipeline 'chain' is up: 1 unit; 'framebus ps' shows it\n"
+    output("down")
+
+
+def test_what_failed_is_told(pipelines: Pipelines) -> None:
+    text = """
+[units.fails]
+use = "support.pipeline_units:crashes"
+streams = { image = "count", result = "none" }
+restart = "never"
+depends_on = ["count"]
+"""
+    assert "did not start: killed by SIGSEGV" in error(
+        1, "up", str(pipelines.write(COUNT + text)), "--detach"
+    )
+
+
+def test_a_supervisor_that_is_suspended(pipelines: Pipelines, shm_dir: Path) -> None:
+    detach(pipelines, COUNT)
+    supervisor = Controller("chain").status()["supervisor"]["pid"]
+    os.kill(supervisor, signal.SIGSTOP)
+    until(lambda: Controller("chain").suspended == supervisor)
+    assert f"its supervisor (process {supervisor}) is suspended; 'kill -CONT {supervisor}'" in output("ps")
+    assert "is suspended; continue it with" in error(1, "restart", "count")
+    assert output("down") == "pipeline 'chain' is down\n"
+    assert not list(shm_dir.iterdir())
+
+
 def test_down_by_name_and_by_file(pipelines: Pipelines, shm_dir: Path) -> None:
     for which in ("chain", str(pipelines.folder / "chain.toml")):
         detach(pipelines, COUNT)

@@ -120,7 +120,7 @@ def test_describe_says_everything_about_an_entry(params: Params) -> None:
         ("gain", True, ["gain", "True", "a number"]),
         ("gain", np.zeros(3), ["gain", "one number"]),
         ("gain", None, ["gain", "None", "a number"]),
-        ("gain", 10**400, ["gain", "one number"]),
+        ("gain", 10**400, ["gain = 1000", "… (int)", "fits into float64"]),
         ("residual", 1.0, ["residual = 1", "status", "only the unit itself"]),
         ("leak", 1e39, ["leak", "1e+39", "float32"]),
         ("small", 2**31, ["small", "2147483648", "int32"]),
@@ -235,6 +235,8 @@ def test_an_empty_set_is_a_set() -> None:
         ([ParamSpec(f"p{i}", 0) for i in range(1025)], ["1025", "1024"]),
         ({"a": ParamSpec("b", 0)}, ["'a'", "'b'", "same name"]),
         (["gain"], ["'gain'", "ParamSpec"]),
+        ([ParamSpec(3, 0)], ["3", "name", "(int)", "a text"]),  # type: ignore[arg-type]
+        ([ParamSpec("a", 0, description=None)], ["'a'", "description is None", "a text"]),  # type: ignore[arg-type]
     ],
 )
 def test_a_wrong_declaration_says_what_is_wrong(
@@ -248,7 +250,7 @@ def test_a_wrong_declaration_says_what_is_wrong(
 
 
 def test_names_of_sets_are_checked_and_missing_ones_reported(params: Params, tmp_path: Path) -> None:
-    with pytest.raises(NameFormatError):
+    with pytest.raises(NameFormatError, match=r"a parameter set is named as a stream is: .*'/'"):
         Params.create("a/b", {})
     with pytest.raises(NotFoundError, match="did you mean 'loop'"):
         Params.open("loops")
@@ -338,6 +340,31 @@ def test_entries_that_are_not_live_are_fixed_while_a_unit_runs(params: Params) -
         assert other.user_pid == 0
         other.order = 6
         assert (other.order, other.residual) == (6, 0.1)
+
+
+def test_nobody_else_writes_as_the_unit_or_removes_its_set(params: Params, spawn: Spawner) -> None:
+    params.claim()
+    other = spawn("""
+        from framebus.params import Params
+        p = Params.open("loop")
+        for act in (lambda: p.set_status(residual=0.1), lambda: p.set_status(gain=0.5), p.remove):
+            try:
+                act()
+            except ValueError as error:
+                print(error)
+    """)
+    runs = (
+        f"unit 'loop' of process {os.getpid()} runs with it, and only that one may write as the unit itself"
+    )
+    other.expect(f"parameter set 'loop': residual = 0.1 (float64): {runs}")
+    other.expect(f"parameter set 'loop': gain = 0.5 (float64, 0 to 1): {runs}")
+    removed = f"a unit of process {os.getpid()} runs with it, so it cannot be removed; stop that unit first"
+    other.expect(f"parameter set 'loop': {removed}")
+    assert other.wait() == 0
+    assert params.snapshot() == DEFAULTS
+    params.release()
+    spawn('from framebus.params import Params; Params.open("loop").remove()').wait()
+    assert not params.path.exists()
 
 
 def test_a_dead_unit_fixes_nothing_and_a_live_one_cannot_be_joined(params: Params, spawn: Spawner) -> None:

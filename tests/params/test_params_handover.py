@@ -116,7 +116,6 @@ def test_a_successor_with_the_same_entries_goes_on_with_the_set(params: Params, 
 
 def test_a_successor_with_other_entries_keeps_the_values_that_fit(params: Params, unit: Spawned) -> None:
     params.gain = 0.4
-    params.set_status(seeing=0.9)
     with Params.open_or_create("loop", NEW, successor_of=_id(unit)) as new:
         assert new.snapshot() == {"gain": 0.4, "order": 3.0, "label": 4, "seeing": 0.0, "leak": 0.9}
         new.gain = 0.45

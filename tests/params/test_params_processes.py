@@ -222,3 +222,31 @@ def test_threads_of_one_process_share_a_handle() -> None:
         reader.join()
         assert errors == []
         assert params.changes["a"] == 1500
+
+
+def test_of_two_that_make_a_set_at_once_one_is_told_that_it_is_not_the_one(spawn: Spawner) -> None:
+    """Neither turns knobs that are connected to nothing without knowing."""
+    maker = """
+        import sys
+        from framebus.params import Params
+        print("ready")
+        for number in map(int, sys.stdin):
+            made = Params.create(f"set{number}", {"gain": 0.5}, replace=True)
+            print("made", made.core.inode)
+            sys.stdin.readline()
+            print("retired", int(made.core.retired))
+            made.close()
+    """
+    makers = [spawn(maker), spawn(maker)]
+    for process in makers:
+        process.expect("ready")
+    for number in range(100):
+        for process in makers:
+            process.send(str(number))
+        made = [int(process.expect("made").split()[1]) for process in makers]
+        with Params.open(f"set{number}") as there:
+            current = there.core.inode
+        for process in makers:
+            process.send("go on")
+        retired = [process.expect("retired").split()[1] == "1" for process in makers]
+        assert retired == [inode != current for inode in made]

@@ -86,6 +86,8 @@ def test_what_cannot_be_waited_for_is_refused(params: Params) -> None:
         params.wait_changed("gian")
     with pytest.raises(ParameterError, match="did you mean 'gain'"):
         params.subscribe(print, "gian")
+    with pytest.raises(UsageError, match="cannot call 3; give it a function"):
+        params.subscribe(3)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="generation 0 and never had 7"):
         params.wait_changed(since=7)
 

@@ -182,13 +182,13 @@ class TestVariables:
             'fuse = "${"\nnuma_node = "${}"\n',
         )
         assert problems(path, rates=3) == [
+            "a.toml: variable 'rates' was given, and no file has it; did you mean 'rate'?",
             "a.toml:3: variables.bad: it is a list, expected a text, a number, true or false",
             "a.toml:4: variables.late: there is no variable 'later'; there are: rate, bad",
-            "a.toml: variable 'rates' was given, and no file has it; did you mean 'rate'?",
             "a.toml:8: units.u.process: there is no variable 'rat'; did you mean 'rate' or 'rates'?",
+            "a.toml:9: units.u.priority: it is the text '10', expected a whole number",
             "a.toml:11: units.u.fuse: '${' begins a variable, '${name}'; write '$${' where '${' is meant",
             "a.toml:12: units.u.numa_node: there is no variable ''; there are: rate, bad, late, later, rates",
-            "a.toml:9: units.u.priority: it is the text '10', expected a whole number",
         ]
 
     def test_no_table(self, tmp_path: Path) -> None:
@@ -374,8 +374,8 @@ log_files = 1.5
             "a.toml:5: streams.a.shape[2]: it is 2.5, expected a whole number",
             "a.toml:6: streams.a.keywords.a: it is a list, expected a whole number, a number or a text",
             "a.toml:7: streams.a.on_down: it is the text 'first', expected a number or 'last'",
-            "a.toml:9: units.a.streams.x: it is 3, expected a text",
             "a.toml:8: units.a: it has no key 'use', which it needs",
+            "a.toml:9: units.a.streams.x: it is 3, expected a text",
             "a.toml:11: units.b.use: it is 3, expected a text",
             "a.toml:12: units.b.trigger: it is the text 'clock', expected 'stream', 'delay', 'once' or 'free'",
             "a.toml:13: units.b.every_frame: it is 1, expected true or false",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -597,6 +598,7 @@ def test_replaced_while_the_rest_runs(pipelines: Pipelines, shm_dir: Path) -> No
 def test_replacement_that_does_not_fit_changes_nothing(pipelines: Pipelines, shm_dir: Path) -> None:
     (pipelines.folder / "late.py").write_text(
         """
+import contextlib
 import os
 from pathlib import Path
 from framebus.unit import In, Out, unit
@@ -626,6 +628,34 @@ def late(image: In, result: Out): ...
         times.skip_to_newest()
         assert times.read_next(timeout_s=60).data[0] < 0
     controller.down()
+    assert up.wait() == 0
+    assert empty(shm_dir)
+
+
+def test_a_unit_that_failed_is_replaced(pipelines: Pipelines, shm_dir: Path) -> None:
+    broken = NEGATIVE.replace("support.pipeline_units:negative", "support.pipeline_units:surly")
+    up = pipelines.up(COUNT + broken + 'restart = "never"\n')
+    until(lambda: state()["processes"]["negative"]["pid"] != 0)
+    kill(pids()["negative"])
+    until(lambda: state()["processes"]["negative"]["state"] == "failed")
+    Controller("chain").replace("negative", "support.pipeline_units:negative")
+    until(lambda: state()["processes"]["negative"]["state"] == "up")
+    assert Controller("chain").run_dir.read_plan().units["negative"].use.endswith(":negative")
+    Controller("chain").down()
+    assert up.wait() == 0
+    assert empty(shm_dir)
+
+
+def test_a_successor_that_fails_when_it_has_taken_over(pipelines: Pipelines, shm_dir: Path) -> None:
+    """Seen as ready before it failed, its code stays, and is started again; else the old one's is."""
+    up = pipelines.up(CHAIN)
+    with contextlib.suppress(UnitError):
+        Controller("chain").replace("negative", "support.pipeline_units:surly")
+    if Controller("chain").run_dir.read_plan().units["negative"].use.endswith(":surly"):
+        until(lambda: state()["processes"]["negative"]["restarts"] > 0)
+    else:
+        assert is_sound(pipelines)
+    Controller("chain").down()
     assert up.wait() == 0
     assert empty(shm_dir)
 

@@ -93,6 +93,15 @@ def test_what_the_state_does_not_allow_is_refused(state: State, event: Event) ->
         record.remove()
 
 
+def test_what_is_no_event_or_no_limit_is_refused(record: ProcessRecord) -> None:
+    with pytest.raises(UsageError, match="unit 'unit': there is no event 'go'; there are: init, enable, run"):
+        record.send("go")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"cannot step 1\.5 frames"):
+        record.step(1.5)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="limit period_us is '3', expected µs above 0"):
+        record.set_limits(period_us="3")  # type: ignore[arg-type]
+
+
 def test_a_dead_process_takes_none(spawn: Spawner) -> None:
     process = spawn("""
         from framebus.process import ProcessRecord, State

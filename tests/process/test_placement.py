@@ -453,6 +453,33 @@ def test_what_a_thread_holds_ends_with_it(spawn: Spawner) -> None:
     assert answer["seen"] == [[True, 2], [True, 1], [False, 0]]
 
 
+def test_a_forked_child_begins_with_nothing_held(spawn: Spawner) -> None:
+    """Locks of memory are not inherited, and what counts them must know; the child's end changes nothing for us."""
+    if not (ROOT and machine().may_lock):
+        pytest.skip("needs root with its capability to lock memory")
+    answer = told(
+        spawn,
+        """
+        refused = Placement(lock_memory=True).apply()
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            seen = [locked() > 0]
+            Placement(lock_memory=True).apply()
+            seen.append(locked() > 0)
+            restore()
+            seen.append(locked() > 0)
+            os.write(writer, json.dumps(seen).encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        say(refused=refused, child=json.loads(os.read(reader, 100)), held=locked() > 0)
+        """,
+    )
+    assert answer["refused"] == []
+    assert answer["child"] == [False, True, False]
+    assert answer["held"]
+
+
 # ---- what is refused -------------------------------------------------------------------------------------------------
 
 
@@ -592,6 +619,13 @@ def test_large_arrays_begin_where_a_huge_page_does() -> None:
     assert (refusal == "") or not on.transparent
     small, refusal = huge_array(4096, "explicit")
     assert (len(small), refusal) == (4096, "")
+
+
+@pytest.mark.parametrize("n_bytes", [2**64 - 1, 2**64 - 2**21, 2**63, 2**62 + 1])
+@pytest.mark.parametrize("explicit", [False, True])
+def test_more_memory_than_there_are_addresses_cannot_be_had(n_bytes: int, explicit: bool) -> None:
+    with pytest.raises(MemoryError):
+        _core.huge_memory(n_bytes, explicit)
 
 
 def test_explicit_pages_that_are_not_reserved_are_refused_and_replaced() -> None:

@@ -32,11 +32,11 @@ def valid(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     ) as record:
         for loop in range(1, 4):
             record.core.stamp(loop + 100, loop, 10 * loop, 11 * loop, loop)
+        record.step(5)
         record.fail("broken", "line 1", code=-3)
         record.set_message("later", "line 2")
         record.core.note_skipped()
         record.core.set_refusals("CPU 99")
-        record.step(5)
         record.set_limits(period_us=2, compute_us=0.001)
         record.core.stamp(104, 4, 100_000, 100_005, 0, 77, 88)
         record.serve_events()
@@ -108,7 +108,7 @@ def _use(record: ProcessRecord) -> None:
     assert record.limits.action in ("alarm", "pause")
     "".join(record.refusals).encode()
     assert record.unit in repr(record)
-    with contextlib.suppress(UsageError):  # told to stop, or its process is dead
+    with contextlib.suppress(UsageError):  # told to stop, in error, or its process is dead
         record.step()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,70 @@ def test_frames_of_the_new_stream_that_nobody_can_have_are_missed() -> None:
         new.write([n])
     frame = reader.read_next()
     assert (frame.count, frame.missed) == (5, 4)
+
+
+@pytest.mark.parametrize("way", ["wait_newer", "read", "latest"])
+def test_frames_left_behind_in_the_old_stream_are_missed_however_the_reader_left_it(way: str) -> None:
+    old = fb.create("image", shape=1, dtype="int32", history=8)
+    reader = fb.open("image")
+    for n in range(3):
+        old.write([n])
+    fb.create("image", shape=1, dtype="int32").write([3])
+    if way == "wait_newer":
+        assert reader.wait_newer(3) == 1
+    elif way == "latest":
+        while reader.latest().data[0] != 3:
+            pass
+    else:
+        while reader.read()[0] != 3:
+            pass
+        assert reader.statistics().frames_missed == 3
+        return
+    frame = reader.read_next()
+    assert (frame.count, frame.missed) == (1, 3)
+
+
+def test_skipping_to_the_newest_skips_what_was_left_behind() -> None:
+    old = fb.create("image", shape=1, dtype="int32")
+    reader = fb.open("image")
+    old.write([1])
+    new = fb.create("image", shape=1, dtype="int32")
+    new.write([2])
+    reader.wait_newer(1)
+    reader.skip_to_newest()
+    new.write([3])
+    assert reader.read_next().missed == 0
+
+
+def test_a_look_that_waits_for_a_new_stream_keeps_no_cursor_of_the_old_one() -> None:
+    """A slice is written into the newest frame, for which it may have to wait; nothing is read by that."""
+    old = fb.create("image", shape=1, dtype="int32")
+    reader = fb.open("image")
+    for n in range(3):
+        old.write([n])
+    assert reader.read_next().count == 3
+    old.handle.begin_write()  # no whole frame any more
+    looking = threading.Thread(
+        target=lambda: reader.handle.read_newest(np.empty(1, "int32"), 60 * 10**9, keep_cursor=True)
+    )
+    looking.start()
+    new = fb.create("image", shape=1, dtype="int32")
+    for n in range(5):
+        new.write([n])
+    looking.join()
+    frame = reader.read_next()
+    assert (frame.count, frame.missed) == (5, 4)
+
+
+def test_the_first_frame_of_the_new_stream_wakes(spawn: Spawner) -> None:
+    """Whoever waits for it does not sleep beyond it, whichever stream is the one waited on."""
+    fb.create("image", shape=(2, 3), dtype="int32")
+    process = spawn(READER, "read_next", "auto", "0")
+    process.expect("ready")
+    new = fb.create("image", shape=(2, 3), dtype="int32", keywords={"MADE": 7})
+    for value in range(1, 4):
+        new.write(np.full((2, 3), value))
+        assert process.expect("got").startswith(f"got {value} {value} 1 ")
 
 
 def test_made_anew_many_times_while_read(spawn: Spawner, shm_dir: Path) -> None:

@@ -25,9 +25,12 @@ class Native:
         **more: Any,
     ) -> None:
         self.bound = bind(stages, trigger)
-        self.records = [ProcessRecord.create(stage.label, trigger=trigger) for stage in stages]
-        self.loop = _core.Loop()
         triggered = trigger in ("stream", "once")
+        self.records = [
+            ProcessRecord.create(stage.label, trigger=stage.trigger_name if triggered else trigger)
+            for stage in stages
+        ]
+        self.loop = _core.Loop()
         for i, (stage, record) in enumerate(zip(self.bound, self.records, strict=True)):
             self.loop.add_stage(
                 stage.kernel_address,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from pathlib import Path
 from typing import Annotated
@@ -55,6 +56,30 @@ def fragile(image: In, value: One) -> None:
 def fails(value: One) -> None:
     """Fails at its first frame, and at length."""
     raise ValueError("it always does; " * 100)
+
+
+@unit(compiled=False)
+def surly(image: In, result: Out) -> None:
+    """Fails at any frame."""
+    raise ValueError("no")
+
+
+@unit(compiled=False)
+def crashes(image: In, result: Out) -> None:
+    """Computes nothing: its process dies of it."""
+
+
+@crashes.on("run")
+def _crash() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@unit(compiled=False)
+def hangs(image: In, result: Out) -> None:
+    """Counts its frames, and never comes to the end of the fourth."""
+    result[...] += 1
+    if result.flat[0] > 3:
+        threading.Event().wait()
 
 
 class Logged(Unit):

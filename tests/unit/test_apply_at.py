@@ -13,6 +13,7 @@ from framebus.errors import UsageError
 from framebus.stream import Stream
 from framebus.unit import Array, FunctionUnit, In, LoopOptions, Out, Stage, start, unit
 from support import units
+from support.c_writer import CNT0, CStream
 from support.processes import Spawner
 from support.waiting import until
 
@@ -166,6 +167,18 @@ class TestTheKeyword:
             assert computer(image, value)()[1] == 3
             matrix.write(np.full((8, 8), 4), at_count=4)
             assert [computer(image, value)() for _ in range(2)] == [(3, 3), (4, 4)]
+
+    def test_says_nothing_of_frames_that_another_program_wrote(self) -> None:
+        """It set the counter back: frames to come have counts for which the keyword holds what was said of others."""
+        image, matrix = streams()
+        with start(Stage(units.whole_matrix, WIRING)), fb.open("value") as value:
+            compute = computer(image, value)
+            for number in (2, 3, 4):
+                matrix.write(np.full((8, 8), number, "float32"), at_count=1000)
+            with CStream(matrix.path) as other:
+                other.u64[CNT0] = 0
+                other.write(np.full((8, 8), 9, "float32"))
+            assert compute()[1] == 9
 
     def test_needs_a_slot(self) -> None:
         full = fb.create("full", shape=(2,), keywords={"A": 1}, keyword_slots=1)

@@ -35,12 +35,16 @@ def test_none_begins_before_all_are_there() -> None:
         assert barrier.missing == 0
 
 
-def test_a_loop_that_is_stopped_while_it_waits_ends() -> None:
+@pytest.mark.parametrize("by_record", [False, True])
+def test_a_loop_that_is_stopped_while_it_waits_ends(by_record: bool) -> None:
     fb.create("image", shape=(4,))
     barrier = _core.Barrier(2)
     with native(units.whole, {"image": "image", "value": "a"}, "one") as one:
         one.loop.start(barrier)
-        one.loop.request_stop()
+        if by_record:
+            one.record.stop()
+        else:
+            one.loop.request_stop()
         until(lambda: one.loop.wait_end(0))
         assert one.loop.failure is None
         assert one.loop.wait_ready(0)

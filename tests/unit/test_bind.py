@@ -76,6 +76,14 @@ class TestStreams:
         said = refusal(shm_dir)
         assert said.startswith("unit 'correct', argument 'dark': no stream 'dark' in ")
 
+    def test_what_is_no_stage(self) -> None:
+        with pytest.raises(
+            BindingError, match=r"is no unit: put @unit over the function, or subclass Unit and d"
+        ):
+            Stage(print, {})  # type: ignore[arg-type]
+        with pytest.raises(BindingError, match=r"unit 'correct': limits are 3; expected Limits\(...\)"):
+            Stage(correct, {}, limits=3)  # type: ignore[arg-type]
+
     def test_no_stream_given(self, shm_dir: Path) -> None:
         said = refusal(shm_dir, streams={"image": "image", "dark": "dark"})
         assert said == "unit 'correct': no stream is given for argument 'result'"
@@ -387,6 +395,10 @@ class TestStages:
         ({"cpu": 100_000}, "cpu is 100000; this machine has CPUs 0 to"),
         ({"cpu": -1}, "cpu is -1"),
         ({"priority": 100}, "priority is 100, expected 0"),
+        ({"priority": "80"}, "priority is '80', expected 0"),
+        ({"spin_us": "inf"}, "spin_us is 'inf', expected"),
+        ({"numa_node": "a"}, "numa_node is 'a', expected"),
+        ({"dma_latency_us": "0"}, "dma_latency_us is '0', expected"),
     ],
 )
 def test_options_that_mean_nothing(options: dict[str, Any], why: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,6 +119,7 @@ def test_one_text_stands_beside_all_that_it_takes(image: Stream) -> None:
     ("check", "said"),
     [
         (lambda low: 1 / low, "its check raised ZeroDivisionError: "),
+        (lambda low: sys.exit(3), "its check raised SystemExit: 3"),
         (lambda low: {"leak": "too large"}, "speaks of 'leak', which is no parameter: too large"),
         (lambda low: 7, "its check returned 7, expected None, a text, or texts by parameter"),
     ],

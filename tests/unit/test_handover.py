@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import framebus as fb
+from framebus import _core
 from framebus.errors import UnitError, UsageError
 from framebus.process import ProcessRecord, State
 from framebus.stream import Stream
@@ -122,6 +123,22 @@ class TestFrames:
             assert second.record.missed == 0
             assert second.record.timings()["trigger_count"].tolist() == [4]
 
+    def test_frames_of_a_stream_that_was_made_anew_meanwhile_are_its_own(self) -> None:
+        """The predecessor ended; its trigger got a new file, in which all frames are still to be computed."""
+        stream = image()
+        with native(tally, WIRING, "first") as first:
+            first.loop.start()
+            write(stream, 1)
+            until(lambda: first.record.loop_count == 1)
+            first.record.stop()
+            until(lambda: first.record.state is State.OFF)
+            write(image(), 2, 3, 4)
+            with native(tally, WIRING, "second") as second:
+                second.succeed(first)
+                second.loop.start()
+                until(lambda: second.record.loop_count == 1)
+                assert second.record.missed == 2
+
     def test_one_that_never_computed_leaves_nothing(self) -> None:
         stream = image()
         with native(tally, WIRING, "first") as first, native(tally, WIRING, "second") as second:
@@ -177,6 +194,20 @@ class TestClock:
                 assert passed == (1 + int(after["missed"])) * 1_000_000
                 with fb.open("value") as value:
                     assert value.read()[0] == first.record.loop_count + second.record.loop_count
+
+    @pytest.mark.parametrize("tick_ns", [2**62, 2**63 - 1, -1, -(2**63)])
+    def test_a_tick_that_cannot_have_been_is_not_gone_on_from(self, tick_ns: int) -> None:
+        """A damaged record, or one from before the machine was started anew."""
+        options = {"trigger": "delay", "period_s": 1e-3}
+        with (
+            native(units.ticks, {"value": "value"}, "first", **options) as first,
+            native(units.ticks, {"value": "value"}, "second", **options) as second,
+        ):
+            first.record.core.stamp(0, 0, 1, 2, 0, 0, tick_ns)
+            second.succeed(first)
+            second.loop.start()
+            until(lambda: second.record.loop_count > 10)
+            assert second.record.missed < 10**9
 
     def test_a_long_period_does_not_delay_it(self) -> None:
         options = {"trigger": "delay", "period_s": 1e6}
@@ -271,7 +302,8 @@ class TestPredecessor:
             assert second.loop.wait_end(0)
             leave.set()
 
-    def test_a_successor_that_is_stopped_while_it_waits(self) -> None:
+    @pytest.mark.parametrize("by_record", [False, True])
+    def test_a_successor_that_is_stopped_while_it_waits(self, by_record: bool) -> None:
         stream, entered, leave = image(), threading.Event(), threading.Event()
 
         @unit(compiled=False)
@@ -287,7 +319,10 @@ class TestPredecessor:
             starting = threading.Thread(target=second.loop.start)
             starting.start()
             until(lambda: first.record.control == "stop")
-            second.loop.request_stop()
+            if by_record:
+                second.record.stop()
+            else:
+                second.loop.request_stop()
             starting.join()
             assert second.loop.failure is None
             assert second.record.state is State.OFF
@@ -301,6 +336,10 @@ class TestPredecessor:
             first.loop.start()
             with pytest.raises(UsageError, match=r"runs already; predecessors are named before start"):
                 first.succeed()
+
+    def test_nobody_cannot_be_succeeded(self) -> None:
+        with pytest.raises(UsageError, match="a predecessor is a process record"):
+            _core.Loop().succeed([None])  # type: ignore[list-item]
 
     def test_one_that_may_only_be_read(self, spawn: Spawner, shm_dir: Path) -> None:
         image()

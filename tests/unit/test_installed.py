@@ -63,16 +63,29 @@ def test_plug_in_is_found_by_its_name(site: Path) -> None:
 
 
 def test_broken_plug_ins_are_listed(site: Path) -> None:
-    broken = {"a": "absent:unit", "b": "my_package:absent", "c": "my_package:number", "d": "exits:unit"}
+    broken = {
+        "a": "absent:unit",
+        "b": "my_package:absent",
+        "c": "my_package:number",
+        "d": "exits:unit",
+        "e": "nowhere",
+    }
     install(site, "broken", {**broken, "good": "my_package:invert"})
     errors = {unit.name: unit.error for unit in plug_ins()}
     assert "there is no module 'absent'" in errors["a"]
     assert "my_package has no 'absent'; it has the units invert" in errors["b"]
     assert "is 7, no unit" in errors["c"]
-    assert errors["d"] == "SystemExit: 3"
+    assert errors["d"] == "'exits:unit': module 'exits' failed on import: SystemExit: 3"
+    assert "'nowhere' names no unit: expected 'package.module:function'" in errors["e"]
     assert errors["good"] == ""
     with pytest.raises(NotFoundError, match="there is no module 'absent'"):
         load_unit("a")
+    with pytest.raises(UsageError, match="failed on import: SystemExit: 3"):
+        load_unit(str(site / "exits.py:unit"))
+    with pytest.raises(
+        UsageError, match=r"plug-in 'e' is said to be 'nowhere', .* e = \"package\.module:function\""
+    ):
+        load_unit("e")
 
 
 def test_name_that_is_not_there_or_not_one(site: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -203,6 +204,21 @@ class TestHooks:
         with pytest.raises(UnitError, match="hook on 'idle': OSError: stuck"):
             loop.stop()
 
+    def test_that_exits_is_one_that_raises(self, image: Stream, happened: Happened) -> None:
+        class Exits(happened.device()):  # type: ignore[misc]
+            def on_idle(self) -> None:
+                raise SystemExit(3)
+
+        loop = start(Stage(Exits, WIRING))
+        send(loop, Event.IDLE, State.ERROR)
+        assert loop.record.message == "hook on 'idle': SystemExit: 3"
+        send(loop, Event.RECOVER, State.STANDBY)  # who serves events is still there
+        loop.stop()
+        with pytest.raises(UnitError, match="unit 'Quits' could not be made: SystemExit: 3"):
+            start(Stage(type("Quits", (Exits,), {"__init__": lambda _self: sys.exit(3)}), WIRING))
+        with pytest.raises(UnitError, match="unit 'Ends': setup failed: SystemExit: 3"):
+            start(Stage(type("Ends", (Exits,), {"setup": lambda _self: sys.exit(3)}), WIRING))
+
     def test_of_failure_knows_the_message(self, image: Stream) -> None:
         told: list[str] = []
 
@@ -298,6 +314,21 @@ class TestEvents:
             send(loop, Event.RUN, State.RUNNING)
             frame(image, loop)
 
+    def test_what_is_refused_after_a_failure_leaves_its_message(self, image: Stream) -> None:
+        loop = start(Stage(Happened().unit(), WIRING))
+        image.write(np.full(4, 1000))
+        until(lambda: loop.state is State.ERROR)
+        for act in (loop.record.resume, loop.record.pause, loop.record.step):
+            with pytest.raises(UsageError, match=r"it has failed \(ValueError: far too large\); send 'rec"):
+                act()
+        trace = loop.record.traceback
+        loop.record.core.post_event(Event.DISABLE.number)  # as one that was sent just before it failed
+        until(lambda: "'disable' is not possible in state error" in loop.record.message)
+        assert loop.record.message.startswith("ValueError: far too large; event 'disable'")
+        assert loop.record.traceback == trace
+        with pytest.raises(UnitError, match="far too large"):
+            loop.stop()
+
     def test_enable_that_fails(self, image: Stream, happened: Happened) -> None:
         loop = start(Stage(happened.unit(), WIRING))
         send(loop, Event.IDLE, State.IDLE)
@@ -353,6 +384,22 @@ class TestEvents:
                 loop.wait(timeout_s=0.01)
             loop.record.send(Event.STOP)
             loop.wait(timeout_s=60)
+
+
+def test_state_of_a_failure_that_nobody_served(image: Stream) -> None:
+    loop = start(Stage(units.limited, WIRING))
+    image.write(np.full(4, 1e6))
+    until(lambda: loop.state is State.ERROR)
+    with pytest.raises(UnitError, match="unit 'limited' failed"):
+        loop.stop()
+
+
+def test_a_numa_node_that_is_not_there_is_an_error(shm_dir: Path, image: Stream) -> None:
+    with pytest.raises(
+        UsageError, match="NUMA node 900 does not exist or has no memory; choose among nodes 0"
+    ):
+        start(Stage(units.limited, WIRING), LoopOptions(numa_node=900))
+    assert [path.name for path in shm_dir.iterdir()] == ["image.im.shm"]
 
 
 def test_limits_stand_in_the_record(image: Stream) -> None:

@@ -134,6 +134,30 @@ def twice() -> None:
     unit(f)
 
 
+def long_description() -> None:
+    def f(image: In, value: Value, *, a: Annotated[int, "d" * 160] = 1) -> None: ...
+
+    unit(f)
+
+
+def long_unit() -> None:
+    def f(image: In, value: Value, *, a: Annotated[int, About(unit="µ" * 12)] = 1) -> None: ...
+
+    unit(f)
+
+
+def number_as_help() -> None:
+    def f(image: In, value: Value, *, a: Annotated[int, About(help=3)] = 1) -> None: ...
+
+    unit(f)
+
+
+def foreign_name() -> None:
+    def f(image: In, value: Value, *, größe: int = 1) -> None: ...  # noqa: PLC2401
+
+    unit(f)
+
+
 def of_an_array() -> None:
     def f(image: Annotated[In, About(unit="s")], value: Value) -> None: ...
 
@@ -146,6 +170,13 @@ def of_an_array() -> None:
         (wrong_kind, r"About\(kind='file'\): expected 'text', 'path' or 'stream'"),
         (number_as_path, "parameter 'a': a int is no path; annotate it as str"),
         (twice, r"parameter 'a': say all about it in one About"),
+        (
+            long_description,
+            r"'a': its description has 160 bytes, at most 159 are possible; what is longer goes",
+        ),
+        (long_unit, "'a': its unit of measure has 24 bytes, at most 23 are possible"),
+        (number_as_help, "'a': its help is 3; expected a text"),
+        (foreign_name, "'größe': its name must be of letters a to z"),
         (of_an_array, "'image': About is for parameters; an array takes Array"),
     ],
 )

@@ -197,6 +197,16 @@ def test_failure_ends_it(spawn: Spawner, tmp_path: Path, image: Stream) -> None:
         assert "far too large" in record.message
 
 
+def test_traceback_outlasts_the_record(spawn: Spawner, tmp_path: Path, image: Stream) -> None:
+    unit = "support.units:plain_limited"
+    host = Host(spawn, tmp_path, "rtc", loop_plan(unit, WIRING))
+    host.reach("ready")
+    image.write(np.full(4, 1000))
+    assert host.process.wait() == 1
+    assert "Traceback (most recent call last)" in host.process.errors
+    assert 'raise ValueError("far too large")' in host.process.errors
+
+
 def test_failed_unit_stays_and_recovers(spawn: Spawner, tmp_path: Path, image: Stream) -> None:
     host = Host(spawn, tmp_path, "limited", loop_plan("support.units:limited", WIRING), stay=True)
     host.reach("ready")

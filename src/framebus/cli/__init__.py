@@ -28,7 +28,12 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    from framebus.cli.root import root
+    except KeyboardInterrupt:
+        return 130
+    try:
+        from framebus.cli.root import root
 
-    code: int = root.main(prog_name="framebus", standalone_mode=False)
+        code: int = root.main(prog_name="framebus", standalone_mode=False)
+    except KeyboardInterrupt:  # before the command began
+        return 130
     return code

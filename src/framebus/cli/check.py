@@ -11,7 +11,7 @@ from framebus.cli.failures import BAD_DATA
 from framebus.cli.output import show, show_json
 from framebus.cli.shipped import pipeline_file
 from framebus.cli.text import safe
-from framebus.errors import PipelineError, Problem, UsageError
+from framebus.errors import NotFoundError, Problem, UsageError
 
 if TYPE_CHECKING:
     from framebus.pipeline.check import Checked
@@ -53,7 +53,7 @@ def check(files: tuple[str, ...], variables: tuple[str, ...], as_json: bool, wit
     if not files:
         raise UsageError("give the pipeline files to check, or --schema; 'framebus check --help' tells more")
     given = variables_of(variables)
-    answers = [_check(file, given) for file in files]
+    answers = [_check(file, given, alone=len(files) == 1) for file in files]
     if as_json:
         show_json(
             [_as_plain(file, problems, found) for file, (problems, found) in zip(files, answers, strict=True)]
@@ -64,16 +64,16 @@ def check(files: tuple[str, ...], variables: tuple[str, ...], as_json: bool, wit
     return BAD_DATA if any(problems for problems, _ in answers) else 0
 
 
-def _check(file: str, variables: dict[str, Variable]) -> tuple[list[Problem], Checked | None]:
-    from framebus.pipeline.check import Checked
-    from framebus.pipeline.read import read_file
+def _check(file: str, variables: dict[str, Variable], *, alone: bool) -> tuple[list[Problem], Checked | None]:
+    from framebus.pipeline.check_file import check_file
 
     try:
-        reading = read_file(pipeline_file(file), variables)
-    except PipelineError as error:
-        return error.problems, None
-    found = Checked(reading.plan, reading.where)
-    return found.problems, found
+        found, problems = check_file(pipeline_file(file), variables)
+    except NotFoundError as error:
+        if alone:
+            raise
+        return [Problem(str(error))], None
+    return problems, None if problems else found
 
 
 def _as_plain(file: str, problems: list[Problem], found: Checked | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from rich.text import Text
 from framebus.cli import text
 from framebus.cli.output import make_console, show, show_json
 from framebus.cli.unit_table import as_plain, messages, unit_table
+from framebus.errors import NotFoundError
 from framebus.pipeline.control import Controller
 from framebus.pipeline.rundir import run_dirs
 from framebus.pipeline.running import running
@@ -27,16 +28,23 @@ def ps(as_json: bool) -> None:
     if as_json:
         show_json([as_plain(unit) for unit in units])
         return
-    lost = [
-        Text(
-            f"pipeline '{text.safe(found.name)}' has no supervisor; 'framebus up' takes it up, 'framebus down' ends it",
-            "red",
-        )
-        for found in run_dirs()
-        if not Controller(found.name).supervised
-    ]
+    lost = [Text(line, "red") for found in run_dirs() if (line := _unattended(found.name))]
     if not units:
         show(Text(f"no unit runs (none in {text.safe(str(shm_directory()))})"), *lost)
         return
     console = make_console()
     show(unit_table(units, pipelines=True), *messages(units, console.width), *lost, console=console)
+
+
+def _unattended(name: str) -> str:
+    """What to do about a pipeline that nobody looks after just now; empty if somebody does."""
+    try:
+        controller = Controller(name)
+    except NotFoundError:  # it was taken down meanwhile
+        return ""
+    said = f"pipeline '{text.safe(name)}'"
+    if not controller.supervised:
+        return f"{said} has no supervisor; 'framebus up' takes it up, 'framebus down' ends it"
+    if pid := controller.suspended:
+        return f"{said}: its supervisor (process {pid}) is suspended; 'kill -CONT {pid}' lets it go on"
+    return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib.resources
 import importlib.util
 import keyword
@@ -20,8 +21,14 @@ Kind = Literal["unit", "pipeline"]
 
 SUFFIX = ".tmpl"
 _LONGEST = 32
-# Names that the templates themselves give to something.
-_TAKEN = {"annotated", "array", "average", "camera", "framebus", "subtract", "test", "tests", "unit", "units"}
+# Names that the templates themselves give to something: a unit called so would hide it.
+_TAKEN = frozenset(
+    """
+    annotated annotations array average background base camera clean compiled conftest directory expected fb frame
+    framebus function gain image level mean monkeypatch np number offset peak pipeline result
+    shared_memory start subtract test tests unit units weight x y
+    """.split()
+)
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,8 @@ def name_problems(name: str) -> list[str]:
         return [f"'{name}' is a word of the Python language; take another name"]
     if name in _TAKEN:
         return [f"'{name}' is a name that the package itself uses; take another one"]
+    if hasattr(builtins, name):
+        return [f"'{name}' is a name that Python itself uses; take another one"]
     spec = importlib.util.find_spec(name)
     if spec is not None and spec.origin is not None:
         return [f"there is a module '{name}' already ({spec.origin}); take another name"]

@@ -10,6 +10,7 @@ from framebus.cli import text
 from framebus.errors import UnitError, WaitTimeout
 from framebus.pipeline.running import find_unit
 from framebus.process import Event, ProcessRecord, State, transition
+from framebus.process.states import sendable
 
 EVENTS = [event.value for event in Event if event is not Event.FAIL]
 
@@ -41,7 +42,7 @@ def send(unit: str, event: str, timeout_s: float) -> None:
     """
     with find_unit(unit).record() as record:
         before = record.state
-        wanted = transition(before, Event(event))
+        wanted = transition(before, sendable(record.unit, before, event))
         record.send(Event(event))
         state = _wait(record, before, wanted, timeout_s)
         if state is State.ERROR:

@@ -21,7 +21,8 @@ from framebus.cli.failures import INTERRUPTED
 from framebus.cli.output import make_console
 from framebus.cli.shipped import pipeline_file
 from framebus.cli.unit_table import messages, unit_table
-from framebus.errors import NotFoundError, PipelineError, UsageError
+from framebus.errors import FramebusError, NotFoundError, PipelineError, UsageError
+from framebus.pipeline.control import Controller
 from framebus.pipeline.plan import PipelinePlan
 from framebus.pipeline.rundir import RunDir
 from framebus.pipeline.running import pipeline_units
@@ -61,9 +62,11 @@ def up(file: str, detach: bool, variables: tuple[str, ...], launcher: str | None
         from framebus.pipeline.background import detach as start
 
         start(plan)
-        click.echo(
-            f"pipeline '{text.safe(plan.name)}' is up: {len(plan.units)} units; 'framebus ps' shows them"
-        )
+        several = len(plan.units) != 1
+        said = f"pipeline '{text.safe(plan.name)}' is up: {len(plan.units)} unit{'s' * several}"
+        if failed := _failed(plan.name):
+            said += f", of which failed: {text.safe(', '.join(failed))}"
+        click.echo(f"{said}; 'framebus ps' shows {'them' if several else 'it'}")
         return
     with _View(plan.name) as view:
         Supervisor(plan, checked=True, tell=view.tell).run(on_ready=view.ready, on_turn=view.turn)
@@ -77,17 +80,17 @@ def load(file: str, variables: tuple[str, ...] = ()) -> PipelinePlan:
     Raises:
         PipelineError: all that is wrong with it. NotFoundError: there is no such file.
     """
-    from framebus.pipeline.check import check_plan
-    from framebus.pipeline.read import read_file, variable
+    from framebus.pipeline.check_file import check_file
+    from framebus.pipeline.read import variable
 
     if not os.path.exists(file):
         if (known := _running(file)) is not None:
             return known
         file = pipeline_file(file)
-    reading = read_file(file, dict(map(variable, variables)))
-    if problems := check_plan(reading.plan, reading.where):
+    checked, problems = check_file(file, dict(map(variable, variables)))
+    if problems or checked is None:
         raise PipelineError(problems)
-    return reading.plan
+    return checked.plan
 
 
 def _running(name: str) -> PipelinePlan | None:
@@ -99,6 +102,14 @@ def _running(name: str) -> PipelinePlan | None:
         if run_dir.exists:
             return run_dir.read_plan()
     return None
+
+
+def _failed(name: str) -> list[str]:
+    """The units of a pipeline that is up and that did not stay so."""
+    with contextlib.suppress(FramebusError):  # it goes down already
+        units = pipeline_units(Controller(name).status())
+        return [unit.unit for unit in units if unit.state in ("error", "failed")]
+    return []
 
 
 class _View:

@@ -39,6 +39,7 @@ TYPES = {
 TYPE_NAMES = {number: name for name, number in TYPES.items()}
 TEXT_TYPES = frozenset({"string", "path", "stream"})
 TEXT_BYTES = 255
+SAID = 80  # characters of a wrong value that a message repeats
 
 _FORMATS = {"int32": "<i4x", "uint32": "<I4x", "uint64": "<Q", "float32": "<f4x", "float64": "<d"}
 _FLOATS = frozenset({"float32", "float64"})
@@ -113,7 +114,10 @@ def _cell(kind: str, number: float) -> int:
 
 
 def _bad(value: object, expected: str) -> ParameterError:
-    return ParameterError(f"= {value!r} ({type(value).__name__}): expected {expected}")
+    said = repr(value)
+    if len(said) > SAID:
+        said = f"{said[: SAID - 1]}…"
+    return ParameterError(f"= {said} ({type(value).__name__}): expected {expected}")
 
 
 def _is_bool(value: object) -> bool:
@@ -129,7 +133,9 @@ def _float(kind: str, value: Any) -> float:
         raise _bad(value, f"a number ({kind})")
     try:
         number = float(value)
-    except (TypeError, ValueError, OverflowError) as error:
+    except OverflowError as error:
+        raise _bad(value, f"a number that fits into {kind}") from error
+    except (TypeError, ValueError) as error:
         raise _bad(value, f"one number ({kind})") from error
     if math.isnan(number):
         raise _bad(value, f"a number ({kind}), not NaN")

@@ -37,7 +37,7 @@ def save_sets(
 
     Args:
         path: the file; an old one is replaced at once.
-        names: the sets.
+        names: the sets, or the one set.
         changed_only: leave out values that are the defaults.
         directory: where the sets lie; default: the one of the streams.
 
@@ -47,7 +47,7 @@ def save_sets(
         OSError: the file cannot be written.
     """
     content = {}
-    for name in names:
+    for name in [names] if isinstance(names, str) else names:
         with Params.open(name, directory=directory) as params:
             content[name] = toml.nest(params.to_save(changed_only=changed_only))
     toml.write(path, content)

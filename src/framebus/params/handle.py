@@ -155,8 +155,17 @@ class Handle(Mapping[str, Value]):
         super().__setattr__("_open", None)
 
     def remove(self) -> None:
-        """Remove the set's file. Other handles can still read; their writes raise ``StreamRecreated``."""
+        """Remove the set's file. Other handles can still read; their writes raise ``StreamRecreated``.
+
+        Raises:
+            UsageError: another live process runs a unit with it.
+        """
         core = self.core
+        if core.user_pid not in (0, os.getpid()):
+            raise UsageError(
+                f"parameter set '{core.name}': a unit of process {core.user_pid} runs with it, so it cannot be "
+                "removed; stop that unit first"
+            )
         core.retire()
         path = Path(core.path)
         try:

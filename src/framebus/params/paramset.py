@@ -47,7 +47,12 @@ class Params(Handle):
         return self._write({**(values or {}), **named}, from_unit=False)
 
     def set_status(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> int:
-        """As ``update``, for the unit itself: also status entries and those that are fixed while it runs."""
+        """As ``update``, for the unit itself: also status entries and those that are fixed while it runs.
+
+        Raises:
+            ParameterError: as for ``update``, or another live process runs a unit with the set.
+            WaitTimeout, StreamRecreated: as for ``update``.
+        """
         return self._write({**(values or {}), **named}, from_unit=True)
 
     def set_findings(self, findings: Mapping[str, str]) -> int:
@@ -56,11 +61,17 @@ class Params(Handle):
         A finding goes when its parameter is written. Texts are cut to 159 bytes.
 
         Raises:
-            ParameterError: the set has no such entry.
+            ParameterError: the set has no such entry, or what was found is no text.
             WaitTimeout, StreamRecreated: as for ``update``.
         """
-        for name in findings:
+        if not isinstance(findings, Mapping):
+            raise ParameterError(f"findings {findings!r}: expected texts by the names of parameters")
+        for name, text in findings.items():
             self._spec(name)
+            if not isinstance(text, str):
+                raise ParameterError(
+                    f"parameter set '{self.name}': the finding about {name} is {text!r}: expected a text"
+                )
         return self.core.set_findings([_short(findings.get(name, "")) for name in self._specs])
 
     def claim(self, from_process: ProcessId | None = None) -> None:
@@ -195,9 +206,13 @@ class Params(Handle):
 
         Raises:
             ParameterError: the set has no such entry.
+            UsageError: ``callback`` or ``on_error`` cannot be called.
         """
         for name in names:
             self._spec(name)
+        for function in (callback, on_error):
+            if function is not None and not callable(function):
+                raise UsageError(f"a subscription cannot call {function!r}; give it a function")
         own = Params(self.core)  # stays open when this handle is closed
         start = own.generation
         return Subscription(

@@ -6,6 +6,7 @@ import difflib
 import os
 from pathlib import Path
 
+from framebus.errors import NameFormatError
 from framebus.stream.names import check_name, shm_directory
 
 __all__ = ["SUFFIX", "ProcessId", "near", "path_of", "process", "sets_beside"]
@@ -23,7 +24,10 @@ def path_of(name: str, directory: str | os.PathLike[str] | None) -> Path:
     Raises:
         NameFormatError: the name is not possible.
     """
-    check_name(name)
+    try:
+        check_name(name)
+    except NameFormatError as error:
+        raise NameFormatError(f"a parameter set is named as a stream is: {error}") from None
     return (Path(directory if directory is not None else shm_directory()) / f"{name}{SUFFIX}").absolute()
 
 
@@ -35,6 +39,9 @@ def sets_beside(path: Path) -> list[str]:
 def near(name: str, names: list[str]) -> str:
     """What to add to a message about a name that is not there."""
     close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
+    if not close:  # 'gian' is meant to be 'loop.gain'
+        tails = difflib.get_close_matches(str(name), [n.rpartition(".")[2] for n in names], n=3, cutoff=0.6)
+        close = [n for n in names if n.rpartition(".")[2] in tails][:3]
     if close:
         return f"; did you mean {' or '.join(repr(n) for n in close)}?"
     return f"; there are: {', '.join(sorted(names)[:20])}" if names else "; there are none"

@@ -102,9 +102,14 @@ def to_core(spec: ParamSpec) -> _core.ParamSpec:
     """The entry as the core writes it.
 
     Raises:
-        ParameterError: default or limits are not of the entry's type.
+        ParameterError: default or limits are not of the entry's type, or a text is none.
     """
     kind = spec.kind
+    for field in ("name", "unit", "description", "help"):
+        if not isinstance(said := getattr(spec, field), str):
+            raise ParameterError(
+                f"parameter {spec.name!r}: its {field} is {said!r} ({type(said).__name__}): expected a text"
+            )
     try:
         cell, text = encode(kind, spec.default)
         low = high = 0

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from framebus.errors import FramebusError
+from framebus.errors import FramebusError, UnitError
 from framebus.pipeline.control import failure, told_error
 from framebus.pipeline.launch import host_environment
 from framebus.pipeline.logs import LogFile
@@ -38,7 +38,8 @@ def detach(plan: PipelinePlan) -> None:
     """
     settings = plan.supervision
     logs = Path(settings.logs) if settings.logs is not None else default_logs(plan.name)
-    output = LogFile.of(logs, "supervisor", settings.log_bytes, settings.log_files).open()
+    log = LogFile.of(logs, "supervisor", settings.log_bytes, settings.log_files)
+    output = log.open()
     answers, answer = os.pipe()
     try:
         child = subprocess.Popen(
@@ -57,30 +58,34 @@ def detach(plan: PipelinePlan) -> None:
         os.close(answer)
         os.close(output)
     told = _ask(child, plan, answers)
+    if not told:
+        raise UnitError(
+            f"the supervisor of pipeline '{plan.name}' has ended without a word; {log.path} may tell why. What it "
+            f"started runs on: the same command takes it up, 'framebus down {plan.name}' ends it"
+        )
     if "error" in told:
         raise told_error(told)
 
 
 def _ask(child: subprocess.Popen[bytes], plan: PipelinePlan, answers: int) -> dict[str, str]:
-    """Hand over the plan, and wait for the answer."""
+    """Hand over the plan, and wait for the answer; empty if it died without one."""
     assert child.stdin is not None
     with os.fdopen(answers, "rb") as file:
-        with contextlib.suppress(BrokenPipeError), child.stdin as stdin:
-            stdin.write(msgspec.json.encode(plan))
-        child.wait()
-        pid = file.readline()
+        pid = b""
         try:
+            with contextlib.suppress(BrokenPipeError), child.stdin as stdin:
+                stdin.write(msgspec.json.encode(plan))
+            child.wait()
+            pid = file.readline()
             line = file.readline()
-        except KeyboardInterrupt:
-            os.kill(int(pid), signal.SIGTERM)
+        except KeyboardInterrupt:  # it may have the whole plan, and be about to start it
+            pid = pid or file.readline()
+            if pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGTERM)
             file.read()  # until it has ended
             raise
-    if not line:
-        return {
-            "error": "UnitError",
-            "message": "the supervisor has ended without a word; its log may tell why",
-        }
-    told: dict[str, str] = json.loads(line)
+    told: dict[str, str] = json.loads(line) if line else {}
     return told
 
 

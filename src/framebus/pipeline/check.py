@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from framebus.errors import FramebusError, NameFormatError, ParameterError, Problem, UsageError
+from framebus.params import read_sets
 from framebus.pipeline.convert import option_values
 from framebus.pipeline.graph import Edge, Graph
 from framebus.pipeline.loading import declaration_of, load_units, loop_of, process_of
@@ -79,6 +80,7 @@ class Checked:
         self.problems += unloadable
         for name in plan.units:
             self._check_unit(name)
+        self._check_parameters_file()
         if not plan.units:
             self._tell(("units",), "the pipeline has no units")
         self.graph = Graph.of(plan, self.units, self._sourced)
@@ -150,10 +152,10 @@ class Checked:
         if stream.file is not None:
             return (*path, "file")
         try:
-            declared_spec(StreamPlan(shape=stream.shape))
+            declared_spec(StreamPlan(shape=(1,), dtype=stream.dtype))
         except FramebusError:
-            return path if stream.shape is None else (*path, "shape")
-        return (*path, "dtype")
+            return (*path, "dtype")
+        return path if stream.shape is None else (*path, "shape")
 
     def _check_value(self, path: Path, value: float | str | None, spec: ArraySpec) -> None:
         if value is None or isinstance(value, str) or spec.dtype.kind not in "iu":
@@ -290,6 +292,29 @@ class Checked:
         if good and check is not None:
             for name, said in check.findings(values).items():
                 self._tell((*path, "parameters", name), said)
+
+    def _check_parameters_file(self) -> None:
+        file, key = self.plan.supervision.parameters_file, ("supervision", "parameters_file")
+        if file is None or not os.path.exists(file):
+            return
+        try:
+            saved = read_sets(file)
+        except (FramebusError, OSError) as error:
+            self._tell(key, str(error))
+            return
+        for name, values in saved.items():
+            known = declaration_of(self.units[name]).parameters if name in self.units else []
+            checks = {parameter.name: parameter.check for parameter in known}
+            for parameter, value in values.items() if name in self.units else []:
+                at = f"{file}: [{name}]"
+                if parameter not in checks:
+                    said = f"the unit has no parameter '{parameter}'; {near(parameter, checks)}"
+                    self._tell(key, f"{at}: {said}; remove it there")
+                    continue
+                try:
+                    checks[parameter](value)
+                except ParameterError as error:
+                    self._tell(key, f"{at}: {str(error).removeprefix('parameter ')}; correct it there")
 
     # ---- what units have in common ---------------------------------------------------------------------------------
 

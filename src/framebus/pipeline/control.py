@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 from typing import Any
 
-from framebus import errors
+from framebus import _core, errors
 from framebus.errors import FramebusError, PeerError, UnitError, UsageError
 from framebus.pipeline.rundir import RunDir, one_run_dir
 
@@ -167,6 +168,17 @@ class Controller:
         """Whether its supervisor lives."""
         return self._run_dir.held
 
+    @property
+    def suspended(self) -> int:
+        """The supervisor's process, if that is suspended and so answers nothing; else 0."""
+        with contextlib.suppress(FramebusError, OSError, KeyError):  # what is there need not be whole
+            known = self._run_dir.read_state()["supervisor"]
+            pid: int = known["pid"]
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            if state in "Tt" and _core.process_start_ticks(pid) == known["start_ticks"]:
+                return pid
+        return 0
+
     def status(self) -> dict[str, Any]:
         """How it does; if its supervisor is dead, what that one knew last (see ``Supervisor.status``).
 
@@ -220,9 +232,14 @@ class Controller:
     def down(self) -> None:
         """Take it down: end its units in reverse order, and remove what it made; works without a supervisor, too.
 
+        A supervisor that is suspended (Ctrl-Z) is continued for it.
+
         Raises:
             FramebusError: something could not be ended or removed.
         """
+        if pid := self.suspended:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
         try:
             self._ask({"do": "down"})
         except PeerError:
@@ -236,9 +253,14 @@ class Controller:
         """The supervisor's answer to a request.
 
         Raises:
-            PeerError: there is no supervisor, or it ended without an answer.
+            PeerError: there is no supervisor, it is suspended, or it ended without an answer.
             FramebusError: what it answered.
         """
+        if pid := self.suspended:
+            raise PeerError(
+                f"the supervisor of pipeline '{self.name}' (process {pid}) is suspended; continue it with "
+                f"'kill -CONT {pid}', or 'fg' where it was started"
+            )
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout_s)
             try:

@@ -18,11 +18,14 @@ from framebus.pipeline.leftovers import remove_drafts, remove_records
 from framebus.pipeline.logs import tail
 from framebus.pipeline.policy import Action, Policy
 from framebus.pipeline.workshop import Start, Workshop
+from framebus.process import ProcessRecord, State
 
 __all__ = ["Keeper", "Phase"]
 
 _RAN = "exit code 1"
 """How a host ends of which a unit failed while it ran; one that could not start has another code."""
+_CRASHES = {f"killed by {name}" for name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGSYS")}
+"""How a process ends by its own fault; other signals come from outside."""
 _STAYS_NS = 5_000_000_000
 """A process that has failed and not ended after this time means to stay, in ns."""
 _LOOK_S = 0.02
@@ -103,6 +106,7 @@ class Keeper:
         self._succession: _Succession | None = None
         self._leaving: list[_Leaving] = []
         self._again = False
+        self._bereft_until_s = -math.inf
         self._deadline_s = math.inf
         self._at_s = 0.0
         self._replies: list[Reply] = []
@@ -153,8 +157,8 @@ class Keeper:
 
     # ---- what it is told ----
 
-    def launch(self, now_s: float) -> None:
-        """Start it."""
+    def launch(self, now_s: float, overriding: dict[str, dict[str, Any]] | None = None) -> None:
+        """Start it; ``overriding``: values by unit that hold whatever was tuned before."""
         try:
             start = self._shop.start(
                 self.name,
@@ -162,6 +166,7 @@ class Keeper:
                 keep_values=self.keep_values,
                 stay=self._stays,
                 resume=not self._fresh,  # every frame that came meanwhile is read, or counted as missed
+                overriding=overriding,
             )
         except (OSError, FramebusError) as error:
             self._start_failed(now_s, type(error).__name__, f"it could not be started: {error}")
@@ -234,6 +239,8 @@ class Keeper:
     ) -> None:
         """Start a successor with other loops beside it, and answer when that one has taken over.
 
+        If no process runs, since it failed or ended, the next one has them, is started at once, and answers when ready.
+
         Args:
             now_s: time.
             unit: the unit that is meant.
@@ -243,12 +250,22 @@ class Keeper:
             reply: takes the answer.
 
         Raises:
-            UsageError: it does not run, or is being replaced or ended.
+            UsageError: it waits, starts, or is being replaced or ended.
         """
         self._refuse_while_busy()
+        if self.phase in (Phase.RESTARTING, Phase.FAILED, Phase.ENDED):
+            self.loops = loops
+            took_over()
+            self.policy.forget()
+            self._replies.append(reply)
+            self._shop.tell(f"{self.name}: unit '{unit}' was replaced while it did not run")
+            self.restarts += 1
+            self.launch(now_s, {unit: values})
+            return
         if self.phase is not Phase.UP or self._current is None:
             raise UsageError(
-                f"unit '{unit}' cannot be replaced while its process '{self.name}' is {self.phase}; restart it first"
+                f"unit '{unit}' cannot be replaced while its process '{self.name}' is {self.phase}; "
+                "wait until it is up, or has ended"
             )
         start = self._shop.start(
             self.name,
@@ -326,13 +343,17 @@ class Keeper:
         remove_drafts()
         if self.phase is Phase.STOPPING:
             self._has_stopped(now_s)
+        elif told["state"] == "ended" and now_s < self._bereft_until_s:
+            self._shop.tell(f"{self.name}: had made room for a unit that failed; starts again")
+            self.restarts += 1
+            self.launch(now_s)
         elif told["state"] == "ended":
             self.message = ""
             self._shop.tell(f"{self.name}: all of its units came to their end")
             self._answer({"ok": True})
             self._decide(now_s, failed=False)
         elif starting and fate != _RAN:
-            refused = late or told["state"] == "failed" or fate.startswith("exit code")
+            refused = late or told["state"] == "failed" or fate.startswith("exit code") or fate in _CRASHES
             limit = self._shop.supervision.start_timeout_s
             said = f"it was not ready within {limit:g} s" if late else self._why(told, fate)
             self._start_failed(now_s, told["error"] or "UnitError", said, refused)
@@ -361,12 +382,13 @@ class Keeper:
         self.message = message
         self._shop.tell(f"{self.name}: did not start: {message}")
         self._answer({"error": kind, "message": f"process '{self.name}' did not start: {message}"})
-        if self._fresh and refused:
-            self.phase = Phase.FAILED
-            self.start_failure = UnitError(message)
-            self.start_failure.__notes__ = [kind]
-            return
-        self._decide(now_s, failed=True)
+        if not (self._fresh and refused):
+            self._decide(now_s, failed=True)
+            if not self._fresh or self.phase is not Phase.FAILED:
+                return
+        self.phase = Phase.FAILED
+        self.start_failure = UnitError(message)
+        self.start_failure.__notes__ = [kind]
 
     def _decide(self, now_s: float, *, failed: bool) -> None:
         decision = self.policy.ended(now_s, failed=failed)
@@ -399,8 +421,9 @@ class Keeper:
         self._succession = None
         self._shop.drop(self.name, succession.start)
         remove_drafts()
-        current = self._current
-        goes_on = " (the old one goes on)" if current is not None and not current.running.ended else ""
+        # It may have failed after it had told the old one to end, which then is not done with yet.
+        self._bereft_until_s = now_s + self._shop.supervision.stop_timeout_s
+        goes_on = " (the old one goes on)" if self._undisturbed() else " (the old one starts again)"
         self._shop.tell(f"{self.name}: unit '{succession.unit}' was not replaced: {message}")
         succession.reply(
             {
@@ -408,6 +431,19 @@ class Keeper:
                 "message": f"unit '{succession.unit}' was not replaced{goes_on}: {message}",
             }
         )
+
+    def _undisturbed(self) -> bool:
+        """Whether no unit of the process that counts has ended, or is about to."""
+        running = self.running
+        if running is None or running.ended:
+            return False
+        with contextlib.suppress(FramebusError):  # a record that is gone is that of a unit that has ended
+            for unit in self.units:
+                with ProcessRecord.open(f"{unit}.{running.pid}") as record:
+                    if record.state is State.OFF:
+                        return False
+            return True
+        return False
 
     def _take_over(self, succession: _Succession, now_s: float) -> None:
         former = self._current

@@ -21,6 +21,11 @@ _CHUNK = 1 << 20
 _LOOK_S = 0.1
 
 
+def _private(path: str | Path, flags: int) -> int:
+    """Open a file which, if it is made, others may not read."""
+    return os.open(path, flags, 0o640)
+
+
 @dataclass(frozen=True, slots=True)
 class LogFile:
     """A log file and its older ones, ``<path>.1`` (the newest of these), ``<path>.2`` ...
@@ -43,7 +48,7 @@ class LogFile:
     def open(self) -> int:
         """A descriptor to write to, at the end; made with its folder if it is not there."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        return _private(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
 
     def write(self, line: str) -> None:
         """Add a line."""
@@ -69,7 +74,10 @@ class LogFile:
 
     def _move_content(self) -> None:
         draft = self._older(1).with_suffix(f".{os.getpid()}")
-        with open(self.path, "r+b", buffering=0) as file, open(draft, "wb", buffering=0) as copy:
+        with (
+            open(self.path, "r+b", buffering=0) as file,
+            open(draft, "wb", buffering=0, opener=_private) as copy,
+        ):
             while chunk := file.read(_CHUNK):
                 if self.keep:
                     copy.write(chunk)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from framebus.errors import NotFoundError, PipelineError, UsageError
+from framebus.errors import NotFoundError, PipelineError, Problem, UsageError
 from framebus.pipeline.fields import UNRESOLVED, Taker, shown
 from framebus.pipeline.locate import Path, locate
 from framebus.pipeline.plan import DEFAULT_KEYS, OPTION_KEYS, PipelinePlan, UnitPlan
@@ -58,19 +58,35 @@ def read_file(path: str | os.PathLike[str], variables: Mapping[str, Variable] | 
     Raises:
         PipelineError, NotFoundError: as ``read_plan``.
     """
+    reading, problems = read_some(path, variables)
+    if problems or reading is None:
+        raise PipelineError(problems)
+    return reading
+
+
+def read_some(
+    path: str | os.PathLike[str], variables: Mapping[str, Variable] | None = None
+) -> tuple[Reading | None, list[Problem]]:
+    """What can be read of a file, and what is wrong with it: keys that do not fit are left out.
+
+    Returns:
+        The reading, None if there is not enough for one; and the problems, in the order of the file.
+
+    Raises:
+        NotFoundError: there is no such file.
+    """
     file = os.fspath(path)
     if not os.path.isfile(file):
         raise NotFoundError(f"there is no pipeline file {file}")
     reader = _Reader(dict(variables or {}))
     reader.read(file, ())
-    if reader.taker.problems:  # of half a file the rest would be told as missing
-        raise PipelineError(reader.taker.problems)
-    plan = reader.plan()
-    if reader.taker.problems:
-        raise PipelineError(reader.taker.problems)
-    if not plan.name:
-        plan.name = FilePath(file).stem
-    return Reading(plan, reader.where, tuple(reader.files))
+    plan = None
+    if not reader.taker.problems:  # of half a file the rest would be told as missing
+        plan = reader.plan()
+        if plan is not None and not plan.name:
+            plan.name = FilePath(file).stem
+    problems = sorted(reader.taker.problems, key=lambda problem: (problem.file, problem.line))
+    return (Reading(plan, reader.where, tuple(reader.files)) if plan is not None else None), problems
 
 
 def variable(text: str) -> tuple[str, Variable]:
@@ -242,15 +258,17 @@ class _Reader:
 
     # ---- the whole -------------------------------------------------------------------------------------------------
 
-    def plan(self) -> PipelinePlan:
-        """What all files say together."""
+    def plan(self) -> PipelinePlan | None:
+        """What all files say together; None if they lack what a plan needs."""
         values = self._resolve_variables()
         table = self._substituted(self.table, values, self.where, ())
         defaults = self._defaults(table.pop("defaults", {}))
         units = table.get("units")
         if isinstance(units, dict):
             self._apply_defaults(units, defaults)
-        plan: PipelinePlan = self.taker.struct(PipelinePlan, table, ())
+        plan = self.taker.struct(PipelinePlan, table, ())
+        if not isinstance(plan, PipelinePlan):
+            return None
         self._make_absolute(plan)
         return plan
 

@@ -16,6 +16,8 @@ from framebus.process.timing import Spread
 
 __all__ = ["UnitStatus", "find_unit", "pipeline_units", "running"]
 
+_QUIET_S = 0.5
+"""A last frame that is no older than this says that the unit goes on."""
 _NOTHING = Spread(math.nan, math.nan, math.nan)
 
 
@@ -31,7 +33,8 @@ class UnitStatus:
         state: of its record (``running``, ``idle``, ``error`` ...) while its process is up; else of its process
             (``waiting``, ``starting``, ``restarting``, ``stopping``, ``ended``, ``failed``), or ``dead``.
         loops: frames done.
-        rate_hz: frames per second; 0.0 while it does not run.
+        rate_hz: frames per second; 0.0 while it does not run. While no frame comes, or one takes long, it falls with
+            the time since the last.
         missed: triggering frames missed, in all.
         alarms: how often a limit was exceeded.
         restarts: how often its process was started again.
@@ -128,7 +131,7 @@ def _of_record(record: ProcessRecord, unit: UnitStatus, state: str | None = None
         unit.pid,
         state or unit.state,
         record.loop_count,
-        record.rate_hz,
+        _rate_now(record),
         record.missed,
         record.alarms,
         unit.restarts,
@@ -137,6 +140,12 @@ def _of_record(record: ProcessRecord, unit: UnitStatus, state: str | None = None
         statistics.latency_us,
         unit.message or record.message or record.last_alarm,
     )
+
+
+def _rate_now(record: ProcessRecord) -> float:
+    """Loops per second over the remembered loops, which are old ones if the unit hangs or its trigger has stopped."""
+    age_s = record.age_s
+    return min(record.rate_hz, 1.0 / age_s) if age_s is not None and age_s > _QUIET_S else record.rate_hz
 
 
 def find_unit(text: str) -> UnitStatus:

@@ -283,7 +283,10 @@ class Supervisor:
                 self._fail(_failure_of(keeper))
         if self._failure is None and all(keeper.settled for keeper in self._keepers.values()):
             self._phase = "up"
-            self._tell("all is ready")
+            failed = [name for name, keeper in self._keepers.items() if keeper.phase is Phase.FAILED]
+            self._tell(
+                f"all is ready, but for what has failed: {', '.join(failed)}" if failed else "all is ready"
+            )
             self._write_state()
             if on_ready is not None:
                 on_ready()

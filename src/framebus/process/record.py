@@ -12,7 +12,7 @@ import numpy as np
 
 from framebus import _core
 from framebus.errors import NotFoundError, StreamNotFound, UsageError
-from framebus.process.states import Event, State, transition
+from framebus.process.states import Event, State, sendable, transition
 from framebus.process.timing import RING_LENGTH, TIMING_DTYPE, Statistics, rate_hz, statistics_of
 from framebus.stream.names import check_name, shm_directory
 
@@ -120,9 +120,10 @@ class ProcessRecord:
             except StreamNotFound:
                 continue  # removed since it was listed
         if not found:
-            raise NotFoundError(
-                f"no process record '{name}' in {paths[0].parent if paths else _directory(directory)}"
-            )
+            folder = paths[0].parent if paths else _directory(directory)
+            there = sorted({_unit_of(path) for path in folder.glob(f"*{SUFFIX}")} - {""})
+            known = f"are: {', '.join(there[:20])}" if there else "are none"
+            raise NotFoundError(f"no process record '{name}' in {folder}; there {known}")
         live = [record for record in found if record.alive]
         if len(live) > 1:
             choices = ", ".join(f"'{r.unit}.{r.pid}'" for r in live)
@@ -141,10 +142,8 @@ class ProcessRecord:
         """
         core = self.core
         if core.pid != os.getpid() and core.alive:
-            raise UsageError(
-                f"the record of unit '{core.unit}' belongs to process {core.pid}, which is alive; "
-                "stop it first"
-            )
+            whose = f"the record of unit '{core.unit}' belongs to process {core.pid}"
+            raise UsageError(f"{whose}, which is alive; stop it first")
         path = Path(core.path)
         try:
             if path.stat().st_ino == core.inode:
@@ -169,9 +168,7 @@ class ProcessRecord:
             UsageError: this handle is closed.
         """
         if self._open is None:
-            raise UsageError(
-                "this process record's handle is closed; open it again with ProcessRecord.open(name)"
-            )
+            raise UsageError("this record's handle is closed; open it again with ProcessRecord.open(name)")
         return self._open
 
     # ---- reading -------------------------------------------------------------------------------------------
@@ -363,9 +360,7 @@ class ProcessRecord:
                 events, or it has not taken the one before.
         """
         self._refuse_if_dead(f"send event '{event}' to")
-        if event is Event.FAIL:
-            raise UsageError(f"unit '{self.unit}': event 'fail' is the unit's own; to end it send 'stop'")
-        transition(self.state, event)
+        event = sendable(self.unit, self.state, event)
         match event:
             case Event.RUN:
                 self.resume()
@@ -392,9 +387,8 @@ class ProcessRecord:
             UsageError: a limit is not above 0, or the action is unknown.
         """
         if action not in ("alarm", "pause"):
-            raise UsageError(
-                f"unit '{self.unit}': a limit's action is {action!r}; expected 'alarm' or 'pause'"
-            )
+            said = f"a limit's action is {action!r}; expected 'alarm' or 'pause'"
+            raise UsageError(f"unit '{self.unit}': {said}")
         self.core.set_limits(
             self._limit_ns("period_us", period_us),
             self._limit_ns("compute_us", compute_us),
@@ -404,12 +398,14 @@ class ProcessRecord:
     def _limit_ns(self, name: str, limit_us: float | None) -> int:
         if limit_us is None:
             return 0
-        if not 1e-3 <= limit_us <= 1e15:
-            raise UsageError(f"unit '{self.unit}': limit {name} is {limit_us}, expected µs above 0, or None")
+        if not (isinstance(limit_us, int | float | np.number) and 1e-3 <= limit_us <= 1e15):
+            raise UsageError(
+                f"unit '{self.unit}': limit {name} is {limit_us!r}, expected µs above 0, or None"
+            )
         return round(limit_us * 1e3)
 
     def pause(self) -> None:
-        """Let it wait before its next frame."""
+        """Let it wait before its next frame; UsageError, here and below, if it failed or is dead."""
         self._request("pause")
 
     def resume(self) -> None:
@@ -422,8 +418,8 @@ class ProcessRecord:
         Raises:
             UsageError: ``n`` is not 1 to 16777215.
         """
-        if not 1 <= n < 2**24:
-            raise UsageError(f"unit '{self.unit}': cannot step {n} frames; 1 to {2**24 - 1} are possible")
+        if not (isinstance(n, int | np.integer) and 1 <= n < 2**24):
+            raise UsageError(f"unit '{self.unit}': cannot step {n!r} frames; 1 to {2**24 - 1} are possible")
         self._request("step", n)
 
     def stop(self) -> None:
@@ -435,7 +431,11 @@ class ProcessRecord:
             raise UsageError(f"cannot {what} unit '{self.unit}': its process {self.pid} is dead")
 
     def _request(self, command: str, steps: int = 1) -> None:
-        self._refuse_if_dead(command)
+        verb = "resume" if command == "run" else command
+        self._refuse_if_dead(verb)
+        if command != "stop" and self.state is State.ERROR:
+            said = f"it has failed ({self.message}); send 'recover' or 'stop'"
+            raise UsageError(f"cannot {verb} unit '{self.unit}': {said}")
         self.core.request(_COMMANDS.index(command), steps)
 
     def wait_activity(self, seen: int, timeout_s: float) -> int:

@@ -6,7 +6,7 @@ from enum import IntEnum, StrEnum
 
 from framebus.errors import UsageError
 
-__all__ = ["TRANSITIONS", "Event", "State", "transition"]
+__all__ = ["TRANSITIONS", "Event", "State", "sendable", "transition"]
 
 
 class State(IntEnum):
@@ -68,3 +68,22 @@ def transition(state: State, event: Event) -> State:
             f"possible: {', '.join([*allowed, Event.FAIL])}"
         )
     return allowed[event]
+
+
+def sendable(unit: str, state: State, event: Event | str) -> Event:
+    """The event, if others may send it to that unit in that state.
+
+    Raises:
+        UsageError: there is no such event, it is the unit's own, or it is not possible now.
+    """
+    if event not in list(Event):
+        raise UsageError(f"unit '{unit}': there is no event {event!r}; there are: {', '.join(Event)}")
+    if event == Event.FAIL:
+        raise UsageError(f"unit '{unit}': event 'fail' is the unit's own; to end it send 'stop'")
+    possible = TRANSITIONS[state]
+    if event not in possible:
+        raise UsageError(
+            f"unit '{unit}': event '{event}' is not possible in state {state.name.lower()}; "
+            f"possible: {', '.join(possible)}"
+        )
+    return Event(event)

@@ -111,10 +111,12 @@ class Attendant:
         before = life.state
         try:
             action()
-        except Exception as error:  # noqa: BLE001 - a device or a module may raise anything
-            waits = isinstance(error, ParameterError) and before is State.IDLE
-            if waits or (isinstance(error, UsageError) and before is State.ERROR):
-                life.records[0].set_message(str(error))
+        except BaseException as error:  # noqa: BLE001 - a device or a module may raise anything, SystemExit too
+            record = life.records[0]
+            if isinstance(error, ParameterError) and before is State.IDLE:
+                record.set_message(str(error))
+            elif isinstance(error, UsageError) and before is State.ERROR:
+                life.note(record, str(error))
             else:
                 life.fail_with(error)
             return False

@@ -254,7 +254,7 @@ def make_device(stage: Stage) -> Unit | None:
         return None if isinstance(stage.unit, FunctionUnit) else stage.unit
     try:
         return stage.unit()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UnitError(f"unit '{stage.label}' could not be made: {type(error).__name__}: {error}") from error
 
 
@@ -263,7 +263,7 @@ def _set_up(stage: Stage, device: Unit) -> None:
         device.setup()
     except BaseException as error:
         said = teardown(device)
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception | SystemExit):
             raise
         text = f"unit '{stage.label}': setup failed: {type(error).__name__}: {error}"
         raise UnitError(f"{text}; {said}" if said else text) from error

@@ -52,7 +52,7 @@ class Check:
         """What is wrong with ``values``, by parameter. What the check itself gets wrong is a finding, too."""
         try:
             said = self.function(**{name: values[name] for name in self.takes})
-        except Exception as error:  # noqa: BLE001 - a unit whose check fails must not run, whatever it raised
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a unit must not run whatever its check raised
             return self._beside_all(f"its check raised {type(error).__name__}: {error}")
         if said is None:
             return {}

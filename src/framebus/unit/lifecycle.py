@@ -16,6 +16,7 @@ from framebus import _core
 from framebus.errors import FramebusError, UnitError
 from framebus.params import Params
 from framebus.process import Event, ProcessRecord, State, transition
+from framebus.process.placement import Placement
 from framebus.unit.bind import (
     Taking,
     bind,
@@ -116,11 +117,13 @@ class Lifecycle:
         """Off to standby: records and devices are made.
 
         Raises:
-            BindingError, ParameterError: something is wrong that can be seen without streams.
+            BindingError, ParameterError, UsageError: something is wrong that can be seen without streams.
             UnitError: a device could not be made, or a hook raised.
         """
         transition(self.state, Event.INIT)
         check_stages(self.stages)
+        if self.options.numa_node is not None:
+            Placement(numa_node=self.options.numa_node).check()
         if not self._devices:
             self._devices = [make_device(stage) for stage in self.stages]
         for i, stage in enumerate(self.stages):
@@ -379,7 +382,7 @@ class Lifecycle:
         self._checked = []
         for stage, record in reversed(list(zip(bound, self.records, strict=False))):
             if trouble := stage.close():
-                self._note(record, trouble)
+                self.note(record, trouble)
                 said.append(f"unit '{stage.label}': {trouble}")
         return said
 
@@ -435,7 +438,7 @@ class Lifecycle:
         for i in range(len(self.stages)):
             try:
                 self._call_hook(i, event)
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # a unit that exits has failed; its process goes on
                 text = f"hook on '{event.value}': {type(error).__name__}: {error}"
                 self.fail(i, text, traceback.format_exc())
                 raise HookError(f"unit '{self.stages[i].label}': {text}") from error
@@ -446,9 +449,9 @@ class Lifecycle:
         for i in range(len(self.stages)) if indices is None else indices:
             try:
                 self._call_hook(i, event, message)
-            except Exception as error:  # noqa: BLE001 - what follows must be done
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - what follows must be done
                 text = f"hook on '{event.value}': {type(error).__name__}: {error}"
-                self._note(self.records[i], text, traceback.format_exc())
+                self.note(self.records[i], text, traceback.format_exc())
                 said.append(f"unit '{self.stages[i].label}': {text}")
         return said
 
@@ -460,7 +463,8 @@ class Lifecycle:
         device = self._devices[index] if self._devices else None
         call_hook(stage, device, event, stage.offered(), message)
 
-    def _note(self, record: ProcessRecord, text: str, trace: str = "") -> None:
+    def note(self, record: ProcessRecord, text: str, trace: str = "") -> None:
+        """Say in the record what went wrong; a failure that it tells already stays first."""
         if record.state is State.ERROR:  # what came first stands first
             record.set_message(f"{record.message}; {text}", record.traceback)
         else:

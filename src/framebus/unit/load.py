@@ -55,12 +55,18 @@ def load_unit(use: str) -> FunctionUnit | type[Unit]:
             several plug-ins have that name.
         NotFoundError: there is no such module, file, name or plug-in.
     """
-    found, name = load_object(_plug_in(use) if _NAME.fullmatch(use) else use)
+    return _load_unit(_plug_in(use) if _NAME.fullmatch(use) else use)
+
+
+def _load_unit(use: str) -> FunctionUnit | type[Unit]:
+    """As ``load_unit``, but for the names of plug-ins."""
+    found, name = load_object(use)
     if isinstance(found, FunctionUnit) or (isinstance(found, type) and hasattr(found, "declaration")):
         return found
     if isinstance(found, type) and issubclass(found, Unit):
         raise UsageError(f"{use!r}: class {name} defines no 'step'")
-    raise UsageError(f"{use!r} is {found!r}, no unit: put @unit over the function, or subclass Unit")
+    kind = "a function" if callable(found) and not isinstance(found, type) else repr(found)
+    raise UsageError(f"{use!r} is {kind}, no unit: put @unit over the function, or subclass Unit")
 
 
 def load_object(use: str) -> tuple[Any, str]:
@@ -102,7 +108,7 @@ def _import(place: str, use: str) -> ModuleType:
         if error.name is not None and (place == error.name or place.startswith(error.name + ".")):
             raise NotFoundError(f"{use!r}: there is no module {error.name!r} on the Python path") from None
         raise UsageError(f"{use!r}: module {place!r} failed on import: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(
             f"{use!r}: module {place!r} failed on import: {type(error).__name__}: {error}"
         ) from error
@@ -127,7 +133,7 @@ def _load_file(place: str, use: str) -> ModuleType:
     sys.modules[name] = module  # before it runs: pickling and dataclasses look their module up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise UsageError(f"{use!r}: {path} failed on import: {type(error).__name__}: {error}") from error
     return module
@@ -185,10 +191,10 @@ def installed_units() -> list[InstalledUnit]:
     for point in sorted(_entry_points(), key=lambda point: (point.name, point.value)):
         error = ""
         try:
-            load_unit(point.value)
+            _load_unit(point.value)
         except FramebusError as problem:
             error = str(problem)
-        except BaseException as problem:  # noqa: BLE001 - a module may call sys.exit(): one more way to be broken
+        except Exception as problem:  # noqa: BLE001 - whatever looking into a module may raise
             error = f"{type(problem).__name__}: {problem}"
         distribution = point.dist.name if point.dist is not None else ""
         found.append(InstalledUnit(point.name, point.value, distribution, error))
@@ -215,4 +221,9 @@ def _plug_in(name: str) -> str:
         )
     if len(found) > 1:
         raise UsageError(f"{name!r} is offered by several plug-ins; name the one meant: {', '.join(found)}")
+    if ":" not in found[0]:
+        raise UsageError(
+            f"the plug-in {name!r} is said to be {found[0]!r}, which names no unit: its package must say "
+            f'{name} = "package.module:function" under [project.entry-points."{ENTRY_POINTS}"]'
+        )
     return found[0]

@@ -62,6 +62,9 @@ class Loop:
     @property
     def state(self) -> State:
         """Where the loop is in its life."""
+        native = self._life.native
+        if self._attendant is None and native is not None and native.wait_end(0):
+            return self.record.state  # it has ended; nobody has given back yet what it had
         return self._life.state
 
     @property

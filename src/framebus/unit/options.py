@@ -51,15 +51,16 @@ class LoopOptions:
     def __post_init__(self) -> None:
         if isinstance(self.cpu, list):  # as JSON has it
             object.__setattr__(self, "cpu", tuple(self.cpu))
-        object.__setattr__(self, "irqs", tuple(self.irqs))
+        irqs = self.irqs
+        object.__setattr__(self, "irqs", (irqs,) if isinstance(irqs, int | str) else tuple(irqs))
         if self.trigger not in ("stream", "delay", "once", "free"):
             raise UsageError(f"trigger is {self.trigger!r}; expected 'stream', 'delay', 'once' or 'free'")
-        if self.trigger == "delay" and not 1e-9 <= self.period_s <= 1e6:
-            raise UsageError(f"trigger 'delay': period_s is {self.period_s}, expected seconds above 0")
-        if not self.spin_us >= 0:
-            raise UsageError(f"spin_us is {self.spin_us}, expected µs >= 0, or inf")
-        if not 0 <= self.priority <= 99:
-            raise UsageError(f"priority is {self.priority}, expected 0 (normal) to 99")
+        if self.trigger == "delay" and not (_real(self.period_s) and 1e-9 <= self.period_s <= 1e6):
+            raise UsageError(f"trigger 'delay': period_s is {self.period_s!r}, expected seconds above 0")
+        if not (_real(self.spin_us) and self.spin_us >= 0):
+            raise UsageError(f"spin_us is {self.spin_us!r}, expected µs >= 0, or inf")
+        if not (_real(self.priority) and 0 <= self.priority <= 99):
+            raise UsageError(f"priority is {self.priority!r}, expected 0 (normal) to 99")
         self._check_placement()
 
     def _check_placement(self) -> None:
@@ -69,10 +70,11 @@ class LoopOptions:
                 raise UsageError(f"cpu is {cpu!r}; this machine has CPUs 0 to {last}")
         if self.cpu == ():
             raise UsageError("cpu is an empty set; expected at least one CPU, or None for any")
-        if self.numa_node is not None and self.numa_node < 0:
-            raise UsageError(f"numa_node is {self.numa_node}, expected a node's number from 0, or None")
-        if self.dma_latency_us is not None and not 0 <= self.dma_latency_us < math.inf:
-            raise UsageError(f"dma_latency_us is {self.dma_latency_us}, expected µs >= 0, or None")
+        node, latency = self.numa_node, self.dma_latency_us
+        if node is not None and not (_real(node) and node >= 0):
+            raise UsageError(f"numa_node is {node!r}, expected a node's number from 0, or None")
+        if latency is not None and not (_real(latency) and 0 <= latency < math.inf):
+            raise UsageError(f"dma_latency_us is {latency!r}, expected µs >= 0, or None")
         if self.huge_pages not in ("none", "transparent", "explicit"):
             raise UsageError(
                 f"huge_pages is {self.huge_pages!r}; expected 'none', 'transparent' or 'explicit'"
@@ -102,3 +104,7 @@ class LoopOptions:
     def spin_ns(self) -> int:
         """``spin_us`` in ns; -1: never sleep."""
         return -1 if self.spin_us > 4e15 else int(self.spin_us * 1e3)
+
+
+def _real(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -175,6 +176,7 @@ def read_parameter(unit: str, item: inspect.Parameter, hint: tuple[Any, tuple[An
     if limits and (kind == "onoff" or kind in TEXT_TYPES):
         raise UsageError(f"{where}: a {base.__name__} has no Range; remove {limits[0]}")
     description = description_of(where, extras)
+    _check_texts(where, item.name, description, about)
     draft = Parameter(item.name, kind, item.default, limits[0] if limits else None, description, about)
     try:
         default = draft.check(item.default)
@@ -183,6 +185,24 @@ def read_parameter(unit: str, item: inspect.Parameter, hint: tuple[Any, tuple[An
             f"unit {unit!r}: the default of {error}; change the default or the declaration"
         ) from None
     return replace(draft, default=default)
+
+
+def _check_texts(where: str, name: str, description: str, about: About) -> None:
+    """Whether a parameter set can hold them; said where they are declared, not when the unit is started."""
+    if not re.fullmatch(r"\w{1,63}", name, re.ASCII):
+        raise UsageError(f"{where}: its name must be of letters a to z, digits and '_', at most 63")
+    for what, text, most in (
+        ("unit of measure", about.unit, 23),
+        ("description", description, 159),
+        ("help", about.help, 4000),
+    ):
+        if not isinstance(text, str):
+            raise UsageError(f"{where}: its {what} is {text!r}; expected a text")
+        if len(text.encode()) > most:
+            hint = "; what is longer goes into About(help=...)" if what == "description" else ""
+            raise UsageError(
+                f"{where}: its {what} has {len(text.encode())} bytes, at most {most} are possible{hint}"
+            )
 
 
 def _about(where: str, base: type, extras: tuple[Any, ...]) -> About:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from framebus import _core
-from framebus.errors import UnitError
+from framebus.errors import BindingError, UnitError
 from framebus.params import Params
 from framebus.process import Event, Limits, ProcessRecord
 from framebus.process.placement import Placement
@@ -43,6 +43,9 @@ class Stage:
             by argument name.
         limits: of its period and compute time.
         overriding: values that hold from the first frame, whatever was tuned before.
+
+    Raises:
+        BindingError: ``unit`` is none, or ``limits`` are none.
     """
 
     unit: AnyUnit
@@ -52,6 +55,13 @@ class Stage:
     history: int | Mapping[str, int] = 0
     limits: Limits | None = None
     overriding: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.unit, FunctionUnit) and not hasattr(self.unit, "declaration"):
+            wanted = "put @unit over the function, or subclass Unit and define 'step'"
+            raise BindingError(f"{self.unit!r} is no unit: {wanted}")
+        if self.limits is not None and not isinstance(self.limits, Limits):
+            raise BindingError(f"unit '{self.label}': limits are {self.limits!r}; expected Limits(...)")
 
     @property
     def declaration(self) -> Declaration:
@@ -290,7 +300,7 @@ def teardown(device: Unit) -> str:
     """Close a device; returns what that raised, or an empty text."""
     try:
         device.teardown()
-    except Exception as error:  # noqa: BLE001 - a device's code may raise anything; what follows must be done
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it may raise anything; what follows must be done
         return f"teardown failed: {type(error).__name__}: {error}"
     return ""
 

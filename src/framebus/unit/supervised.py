@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from framebus import _core
-from framebus.errors import FramebusError, UnitError
+from framebus.errors import FramebusError, UnitError, UsageError
 from framebus.process import State
 from framebus.unit.bind import Taking
 from framebus.unit.loop import Loop, start_together
@@ -61,7 +61,7 @@ class SupervisedHost:
         self._plan = plan
         self._report = Report(plan.report)
         self._loops: list[Loop] = []
-        self._told_to_end = False
+        self._traced: set[str] = set()
 
     def run(self) -> int:
         """Start all, watch, and end; returns the exit code."""
@@ -90,6 +90,7 @@ class SupervisedHost:
         told: list[str] = []
         while not self._over():
             failed = [str(loop.failure) for loop in self._loops if loop.failure is not None]
+            self._trace()
             if failed and failed != told:
                 self._report.write("failed", "UnitError", "\n".join(failed))
             elif told and not failed:
@@ -113,8 +114,18 @@ class SupervisedHost:
         self._report.write("failed", type(error).__name__, message)
         return 2
 
+    def _trace(self) -> None:
+        """Write the tracebacks of units that failed, each once, where they outlast the unit's record."""
+        for record in (record for loop in self._loops for record in loop.records):
+            with contextlib.suppress(UsageError):  # closed: its loop was stopped
+                text = record.traceback
+                if text and text not in self._traced and record.state is State.ERROR:
+                    self._traced.add(text)
+                    sys.stderr.write(f"unit '{record.unit}':\n{text.rstrip()}\n")
+
     def _end(self, code: int) -> int:
         _ignore_signals()
+        self._trace()
         said = self._stop_loops()
         if said:
             sys.stderr.write("\n".join(said) + "\n")
