@@ -18,7 +18,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from support.leaks import SCRATCH_PREFIX, SHARED_MEMORY, Snapshot
-from support.processes import Spawner
+from support.pipelines import Pipelines
+from support.processes import TESTS, Spawner
 
 ROOT = Path(__file__).resolve().parent.parent
 # No test asserts a time, hypothesis' own limits on it included.
@@ -79,6 +80,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("FRAMEBUS_CACHE_DIR", str(tmp_path_factory.mktemp("kernels")))
         patch.setenv("MILK_SHM_DIR", str(scratch))
         patch.setenv("MPLBACKEND", "agg")
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))  # where pipelines log
         yield
     shutil.rmtree(scratch, ignore_errors=True)
 
@@ -109,6 +111,17 @@ def spawn() -> Iterator[Spawner]:
     spawner = Spawner()
     yield spawner
     spawner.close()
+
+
+@pytest.fixture
+def pipelines(tmp_path: Path, spawn: Spawner, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipelines]:
+    """Pipelines whose files and logs lie in ``tmp_path``; all are down when the test ends."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("FRAMEBUS_TEST_FOLDER", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", TESTS)
+    made = Pipelines(tmp_path, spawn)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

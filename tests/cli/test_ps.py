@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,8 @@ from framebus.unit import Stage, start
 from support import pipeline_units
 from support.commands import answer, output
 from support.pipelines import COUNT, NEGATIVE, Pipelines, kill, pids, state
-from support.processes import TESTS, Spawner
+from support.processes import Spawner
 from support.waiting import until
-
-
-@pytest.fixture
-def pipelines(tmp_path: Path, spawn: Spawner, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipelines]:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("FRAMEBUS_TEST_FOLDER", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", TESTS)
-    made = Pipelines(tmp_path, spawn)
-    yield made
-    made.close()
 
 
 def test_nothing_runs(shm_dir: Path) -> None:

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from framebus.pipeline.running import find_unit
 from framebus.process import ProcessRecord, State
 from support.commands import error, output
 from support.pipelines import COUNT, NEGATIVE, Pipelines
-from support.processes import TESTS, Spawner
 from support.waiting import until
-
-
-@pytest.fixture
-def pipelines(tmp_path: Path, spawn: Spawner, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipelines]:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("FRAMEBUS_TEST_FOLDER", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", TESTS)
-    made = Pipelines(tmp_path, spawn)
-    yield made
-    made.close()
 
 
 def test_through_the_whole_life(pipelines: Pipelines) -> None:

@@ -11,10 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 import framebus as fb
 from framebus.pipeline.control import Controller
@@ -24,18 +21,8 @@ from framebus.unit import Stage, start
 from support import pipeline_units
 from support.commands import call, error, output
 from support.pipelines import CHAIN, COUNT, NEGATIVE, Pipelines, all_up, kill, pids, state
-from support.processes import TESTS, Spawner
+from support.processes import Spawner
 from support.waiting import until
-
-
-@pytest.fixture
-def pipelines(tmp_path: Path, spawn: Spawner, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipelines]:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("FRAMEBUS_TEST_FOLDER", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", TESTS)
-    made = Pipelines(tmp_path, spawn)
-    yield made
-    made.close()
 
 
 def detach(pipelines: Pipelines, text: str = CHAIN, *options: str, name: str = "chain") -> str:

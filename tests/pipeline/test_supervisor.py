@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +22,7 @@ from framebus.pipeline.running import running
 from framebus.pipeline.supervisor import Supervisor
 from framebus.process import Event, ProcessRecord, State, records
 from support.pipelines import CHAIN, COUNT, NEGATIVE, TIMES, Pipelines, all_up, kill, pids, state
-from support.processes import Spawner
 from support.waiting import until
-
-
-@pytest.fixture
-def pipelines(tmp_path: Path, spawn: Spawner, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipelines]:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("FRAMEBUS_TEST_FOLDER", str(tmp_path))
-    made = Pipelines(tmp_path, spawn)
-    yield made
-    made.close()
 
 
 def empty(shm_dir: Path) -> bool:
