@@ -12,10 +12,8 @@ namespace framebus {
 
 namespace {
 
-constexpr std::int64_t slice_ns = 20'000'000;       // the longest sleep before control words and files are looked at
-constexpr std::int64_t busy_ns = 1'000'000;         // the longest sleep while a writer is in the way
-constexpr std::int64_t look_again_ns = 50'000'000;  // how often a busy loop looks at its files
-constexpr std::int64_t look_soon_ns = 4'000'000;    // how often at most, when one of them was given up
+constexpr std::int64_t slice_ns = 20'000'000;  // the longest sleep before control words and files are looked at
+constexpr std::int64_t busy_ns = 1'000'000;    // the longest sleep while a writer is in the way
 
 }  // namespace
 
@@ -501,51 +499,6 @@ void Loop::fail(std::size_t stage, std::int32_t code, const std::string& message
   if (texts.message.empty())
     texts.message = code == unit_raised ? "raised an exception" : "returned " + std::to_string(code);
   record.fail(code, texts.message, texts.traceback);
-}
-
-// ---- files that changed hands ------------------------------------------------------------------------------------
-
-bool Loop::time_to_look(bool idle) noexcept {
-  const std::int64_t now = coarse_ns();
-  const bool soon = idle || (trigger_ && trigger_->reader.map()->retired()) ||
-                    std::any_of(stages_.begin(), stages_.end(), [](const Stage& stage) { return stage.any_retired(); });
-  if (now - looked_ns_ < (soon ? look_soon_ns : look_again_ns)) return false;
-  looked_ns_ = now;
-  return true;
-}
-
-// Frames that the old file still has come first, as long as it goes on with them; what is left then counts as missed.
-void Loop::follow_trigger() {
-  Trigger& trigger = *trigger_;
-  const StreamMapPtr next = successor(*trigger.reader.map());
-  // Until the new file has a frame its writer may still be with the old one, and what came there then nobody would
-  // count.
-  if (!next || next->count() == 0) return;
-  const std::uint64_t count = trigger.reader.map()->count();
-  const std::uint64_t cursor = trigger.reader.cursor();
-  const bool moves = !trigger.parting || (cursor != trigger.parting_cursor && cursor < trigger.parting_count);
-  if (count > cursor && moves) {
-    if (!std::exchange(trigger.parting, true)) trigger.parting_count = count;
-    trigger.parting_cursor = cursor;
-    return;
-  }
-  trigger.lost += count > cursor ? count - cursor : 0;
-  trigger.parting = false;
-  trigger.reader.rebase(next);
-  note_bed();
-}
-
-void Loop::look_around() {
-  std::size_t at = 0;
-  try {
-    if (trigger_) follow_trigger();
-    for (; at < stages_.size(); ++at) {
-      stages_[at].follow();
-      stages_[at].tell_trouble();
-    }
-  } catch (const Error& error) {
-    fail(at, unit_raised, error.what());
-  }
 }
 
 }  // namespace framebus
