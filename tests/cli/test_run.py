@@ -134,7 +134,7 @@ def test_help_of_a_unit_that_is_not_there() -> None:
         ),
         (["--cpu", "one"], "--cpu one: expected CPUs by number, such as 2, or 1,4-6"),
         (["--cpu", "4000"], "cpu is 4000; this machine has CPUs 0 to"),
-        (["--priority", "100"], "priority is 100, expected 0 (normal) to 99"),
+        (["--priority", "100"], "priority is 100; expected 0 (normal scheduling) to 99"),
         (["--spin", "-1"], "spin_us is -1.0, expected"),
     ],
 )

@@ -172,10 +172,10 @@ class TestPlacement:
         cpus = (os.cpu_count() or 1) - 1
         assert told(tmp_path, text) == [
             f"9: units.a.cpu: cpu is 9999; this machine has CPUs 0 to {cpus}",
-            "10: units.a.priority: priority is 100, expected 0 (normal) to 99",
+            "10: units.a.priority: priority is 100; expected 0 (normal scheduling) to 99",
             "11: units.a.wait: spin_us is -1.0, expected µs >= 0, or inf",
             "12: units.a.numa_node: this machine has no NUMA node 99",
-            "13: units.a.dma_latency_us: dma_latency_us is -1.0, expected µs >= 0, or None",
+            "13: units.a.dma_latency_us: dma_latency_us is -1.0; expected µs from 0, or None",
             "14: units.a.period_s: it is 2.0, and only the trigger 'delay' has a period",
             "15: units.a.limits.period_us: it is 0.0, expected µs above 0",
             "15: units.a.limits.compute_us: it is -inf, expected µs above 0",

@@ -394,11 +394,11 @@ class TestStages:
         ({"spin_us": float("nan")}, "spin_us is nan"),
         ({"cpu": 100_000}, "cpu is 100000; this machine has CPUs 0 to"),
         ({"cpu": -1}, "cpu is -1"),
-        ({"priority": 100}, "priority is 100, expected 0"),
-        ({"priority": "80"}, "priority is '80', expected 0"),
+        ({"priority": 100}, "priority is 100; expected 0"),
+        ({"priority": "80"}, "priority is '80'; expected 0"),
         ({"spin_us": "inf"}, "spin_us is 'inf', expected"),
-        ({"numa_node": "a"}, "numa_node is 'a', expected"),
-        ({"dma_latency_us": "0"}, "dma_latency_us is '0', expected"),
+        ({"numa_node": "a"}, "numa_node is 'a'; expected"),
+        ({"dma_latency_us": "0"}, "dma_latency_us is '0'; expected"),
     ],
 )
 def test_options_that_mean_nothing(options: dict[str, Any], why: str) -> None:
