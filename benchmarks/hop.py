@@ -71,7 +71,7 @@ def one_way(path: Path, readers: int) -> Times:
 
 
 def session_config(
-    kind: str, shape: tuple[int, ...], trips: int, out: Path, spin: bool, readers: int
+    kind: str, shape: tuple[int, ...], trips: int, out: Path, spin: bool, readers: int, dialect: str = "isio"
 ) -> dict[str, Any]:
     """What every Python end of a round is told; see ``hop_endpoints.Session``."""
     return {
@@ -86,18 +86,19 @@ def session_config(
         "readers": readers,
         "result": str(out),
         "name": f"hop{os.getpid()}",
+        "dialect": dialect,
     }
 
 
 def python_hop(
-    kind: str, shape: tuple[int, ...], spin: bool = False, readers: int = 1
+    kind: str, shape: tuple[int, ...], spin: bool = False, readers: int = 1, dialect: str = "isio"
 ) -> Callable[[int], Times]:
     """Two (or 1 + readers) Python processes over the transport ``kind``."""
 
     def run(trips: int) -> Times:
         with scratch_directory() as scratch:
             out = scratch / "times"
-            config = session_config(kind, shape, trips, out, spin, readers)
+            config = session_config(kind, shape, trips, out, spin, readers, dialect)
             commands = [python_worker("hop_worker", role="a", **config)]
             if not kind.startswith("mp-"):  # those fork their other side themselves
                 commands += [python_worker("hop_worker", role="b", index=i, **config) for i in range(readers)]
@@ -107,7 +108,9 @@ def python_hop(
     return run
 
 
-def unit_hop(shape: tuple[int, ...], ends: str, echo: str, spin: bool) -> Callable[[int], Times]:
+def unit_hop(
+    shape: tuple[int, ...], ends: str, echo: str, spin: bool, dialect: str = "isio"
+) -> Callable[[int], Times]:
     """A frame there through a stream, and back through another: ``ends`` and ``echo`` say who copies.
 
     ``ends``: ``unit`` (a compiled unit that keeps the time), ``c`` (a C program that writes and reads streams by
@@ -120,7 +123,7 @@ def unit_hop(shape: tuple[int, ...], ends: str, echo: str, spin: bool) -> Callab
             out, name = scratch / "times", f"unit{os.getpid()}"
             there, back = (str(scratch / f"{name}_{x}.im.shm") for x in ("there", "back"))
             warm, mode = warmup(trips), "spin" if spin else "sem"
-            session = session_config("framebus", shape, trips, out, spin, 1) | {"name": name}
+            session = session_config("framebus", shape, trips, out, spin, 1, dialect) | {"name": name}
             config: dict[str, Any] = {"cpu": b, "unit": "copy" if echo == "unit" else "", "make": ends == "c"}
             middle = python_worker("hop_unit_worker", **session | config)
             if ends == "unit":
@@ -128,11 +131,11 @@ def unit_hop(shape: tuple[int, ...], ends: str, echo: str, spin: bool) -> Callab
                 commands = [first, middle]
             elif ends == "c":
                 numbers = [str(x) for x in (trips, warm, gap_ns(shape), a)]
-                commands = [middle, [str(native("isio")), "ping", mode, there, back, *numbers, str(out)]]
+                commands = [middle, [str(native(dialect)), "ping", mode, there, back, *numbers, str(out)]]
             else:
                 commands = [python_worker("hop_worker", role="a", **session), middle]
             if echo == "c":
-                commands += [[str(native("isio")), "echo", mode, there, back, str(trips + warm), str(b)]]
+                commands += [[str(native(dialect)), "echo", mode, there, back, str(trips + warm), str(b)]]
             run_group(commands, scratch)
             return one_way(out, 1)
 
@@ -159,6 +162,29 @@ def contestants(shape: tuple[int, ...]) -> list[Contestant]:
         Contestant(x, python_hop(k, shape, True), "C spinning", "peer", 0.5)
         for x, k in SPINNING_PEERS.items()
     ]
+    return found
+
+
+def dao_contestants(shape: tuple[int, ...]) -> list[Contestant]:
+    """The same on DAO's streams: framebus at both ends, and between programs that use them as DAO's library does."""
+    found = []
+    for spin in (False, True):
+        reference, mode = ("C spinning", ", spinning") if spin else ("C sem_t", "")
+        found += [
+            Contestant(reference, c_reference(shape, spin), None, "reference"),
+            Contestant(
+                f"framebus{mode}", python_hop("framebus", shape, spin, dialect="dao"), reference, "framebus"
+            ),
+        ]
+        for label, ends, echo in (
+            ("unit to unit", "unit", "unit"),
+            ("unit between foreign C", "c", "unit"),
+            ("C on streams", "c", "c"),
+        ):
+            group = "framebus" if label == "unit to unit" else "context"
+            found.append(
+                Contestant(f"{label}{mode}", unit_hop(shape, ends, echo, spin, "dao"), reference, group)
+            )
     return found
 
 
@@ -242,6 +268,9 @@ def run(options: Any, machine: dict[str, Any]) -> list[Case]:
                 Target("framebus, spinning", p, 0.2, why=wake_share(machine, "C spinning", p)),
             ]
         cases.append(alternate(one, chosen(options, contestants(shape)), rounds=rounds, trips=trips))
+        dao = Case(f"hop {size}, streams in DAO's format, 1 reader, one way")
+        dao.targets = one.targets[:4]
+        cases.append(alternate(dao, chosen(options, dao_contestants(shape)), rounds=rounds, trips=trips))
         many = Case(f"hop {size}, {READERS} readers, until the last one has it")
         many.targets = [Target("framebus", "C sem_t", 1.3, why=interpreter_share)]
         many.notes = [f"spinning is left out: {READERS} spinning readers need {READERS + 1} CPUs"]

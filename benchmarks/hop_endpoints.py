@@ -33,6 +33,7 @@ class Session:
     name: str
     readers: int = 1
     index: int = 0
+    dialect: str = "isio"
 
     @property
     def bytes(self) -> int:
@@ -69,9 +70,12 @@ class Framebus(Endpoint):
         import framebus as fb
 
         self.spin_us = math.inf if s.spin else 0.0
+        self.maker = s.first
         there, back = f"{s.name}_there", f"{s.name}_back"
         if s.first:
-            self.streams = [fb.create(n, shape=s.shape, dtype="float32") for n in (there, back)]
+            self.streams = [
+                fb.create(n, shape=s.shape, dtype="float32", dialect=s.dialect) for n in (there, back)
+            ]
             self.to, self.source = self.streams
         else:
             self.streams = [fb.open(n) for n in (there, back)]
@@ -85,6 +89,8 @@ class Framebus(Endpoint):
 
     def close(self) -> None:
         for stream in self.streams:
+            if self.maker and stream.dialect.name == "dao":
+                stream.remove()  # its semaphores lie elsewhere than the stream
             stream.close()
 
 

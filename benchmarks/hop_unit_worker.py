@@ -1,8 +1,8 @@
 """A compiled unit, or nothing, between two streams, in a process of its own; started by ``pairs.run_group``.
 
 Its only argument is a JSON object: ``name`` of the streams, ``shape``, ``make`` (whether it makes both), ``unit``
-(``copy`` from there to back, ``ping`` from back to there, or nothing), ``spin``, ``cpu``, and for ``ping`` ``trips``,
-``warmup``, ``gap_ns`` and ``result``.
+(``copy`` from there to back, ``ping`` from back to there, or nothing), ``dialect``, ``spin``, ``cpu``, and for ``ping``
+``trips``, ``warmup``, ``gap_ns`` and ``result``.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ def main() -> None:
     with ExitStack() as stack:
         if config["make"]:
             for name in (there, back):
-                stack.enter_context(fb.create(name, shape=tuple(config["shape"]), dtype="float32"))
+                dialect = config.get("dialect", "isio")
+                made = fb.create(name, shape=tuple(config["shape"]), dtype="float32", dialect=dialect)
+                # What a DAO stream has outside its file goes with it.
+                stack.callback(made.remove if dialect == "dao" else made.close)
         options = LoopOptions(spin_us=math.inf if config["spin"] else 0.0, cpu=config["cpu"])
         if config["unit"] == "copy":
             stack.enter_context(start(Stage(bench_units.copy, {"source": there, "target": back}), options))

@@ -73,8 +73,12 @@ bool Buffer::is_frame_of(const Layout& layout) const noexcept {
   if (!held_ || std::cmp_not_equal(view_.ndim, layout.naxis)) return false;
   for (unsigned axis = 0; axis < layout.naxis; ++axis)
     if (std::cmp_not_equal(view_.shape[axis], layout.size[layout.naxis - 1 - axis])) return false;
-  return std::cmp_equal(view_.itemsize, item_bytes(layout.datatype)) &&
-         kind_of_format(view_.format) == kind_of_datatype(layout.datatype);
+  return holds(layout.datatype);
+}
+
+bool Buffer::holds(unsigned datatype) const noexcept {
+  return held_ && std::cmp_equal(view_.itemsize, item_bytes(datatype)) &&
+         kind_of_format(view_.format) == kind_of_datatype(datatype);
 }
 
 nb::object frame_array(const StreamMapPtr& map, const std::byte* data, bool writable) {

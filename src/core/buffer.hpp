@@ -19,6 +19,8 @@ class Buffer {
 
   // Whether this is C-contiguous and exactly one frame: same axes, same dtype.
   bool is_frame_of(const Layout& layout) const noexcept;
+  // Whether this is C-contiguous and has elements of that datatype.
+  bool holds(unsigned datatype) const noexcept;
   bool held() const noexcept { return held_; }
   void* data() const noexcept { return view_.buf; }
   std::size_t bytes() const noexcept { return static_cast<std::size_t>(view_.len); }

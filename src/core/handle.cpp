@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <thread>
 #include <utility>
 
@@ -135,18 +136,18 @@ void StreamHandle::before_write() {
   follow();
 }
 
-std::uint64_t StreamHandle::write(const void* pixels, std::int64_t acquisition_ns, std::uint64_t at_count) {
+std::uint64_t StreamHandle::write(const void* pixels, const Particulars& particulars) {
   const Use use(*this);
   before_write();
-  if (at_count != 0) writer_.prepare_at_count();
+  if (particulars.at_count != 0) writer_.prepare_at_count();
   std::uint64_t count = 0;
   if (map_->layout().frame_bytes > copy_without_gil) {
     // Safe without the GIL: a writer of its own keeps the map, and the caller holds the buffer.
     Writer writer(map_);
     const nb::gil_scoped_release released;
-    count = writer.write(pixels, acquisition_ns, nullptr, at_count);
+    count = writer.write(pixels, particulars);
   } else {
-    count = writer_.write(pixels, acquisition_ns, nullptr, at_count);
+    count = writer_.write(pixels, particulars);
   }
   ++frames_written_;
   return count;
@@ -156,7 +157,21 @@ void StreamHandle::begin_write() {
   const Use use(*this);
   before_write();
   writer_.begin();
+  // In a FIFO the next frame lies in another place than the previous one, which the caller is to find there.
+  if (map_->layout().depth > 1 && map_->count() > 0)
+    std::memcpy(map_->next_pixels(), map_->newest_pixels(), map_->layout().frame_bytes);
   in_frame_ = true;
+}
+
+void StreamHandle::put(const void* elements, const Packet& packet) {
+  const Use use(*this);
+  if (closed()) throw_usage("the stream was closed while a frame was being put together; the frame is lost");
+  if (!in_frame_) throw_usage("no frame is being put together");
+  const std::uint64_t room = map_->layout().nelement;
+  if (packet.position > room || packet.elements > room - packet.position)
+    throw_usage(map_->file().path() + ": a packet of " + std::to_string(packet.elements) + " elements at position " +
+                std::to_string(packet.position) + " does not lie in a frame of " + std::to_string(room));
+  writer_.put(elements, packet);
 }
 
 std::uint64_t StreamHandle::end_write(std::int64_t acquisition_ns) {
@@ -165,7 +180,7 @@ std::uint64_t StreamHandle::end_write(std::int64_t acquisition_ns) {
   if (!in_frame_) throw_usage("no frame is being written in place");
   in_frame_ = false;
   ++frames_written_;
-  return writer_.publish(acquisition_ns, nullptr);
+  return writer_.publish({acquisition_ns});
 }
 
 void StreamHandle::abandon_write() {
@@ -185,14 +200,14 @@ void StreamHandle::throw_timed_out(const std::string& waited_for, std::int64_t t
   const std::int32_t writer = stream.last_writer();
   if (count == 0) {
     text += "no frame was ever published";
-    const std::int32_t maker = stream.header().creatorPID;
+    const std::int32_t maker = stream.maker();
     if (writer <= 0 && maker > 0) text += ", the stream's maker" + fate(maker, process_alive(maker, 0));
   } else {
     text += "the last frame, count " + std::to_string(count) + ", is " +
             seconds(std::max<std::int64_t>(0, stream.age_ns())) + " old";
   }
   if (writer > 0) text += ", its writer" + fate(writer, stream.last_writer_alive());
-  if (stream.header().write != 0) text += ", and a frame was begun and not finished";
+  if (stream.writing()) text += ", and a frame was begun and not finished";
   if (stream.standing() == StreamMap::Standing::gone) text += "; the stream was removed";
   throw_timeout(text);
 }

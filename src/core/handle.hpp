@@ -34,9 +34,11 @@ class StreamHandle {
   void close() noexcept;
   bool closed() const noexcept { return map_ == nullptr; }
 
-  // Copies `pixels` (exactly one frame) into the stream. Returns the frame's count. `at_count` as in Writer::publish.
-  std::uint64_t write(const void* pixels, std::int64_t acquisition_ns, std::uint64_t at_count = 0);
+  // Copies `pixels` (exactly one frame) into the stream. Returns the frame's count.
+  std::uint64_t write(const void* pixels, const Particulars& particulars);
   void begin_write();
+  // Between begin_write and end_write: a part of the frame. Throws UsageError when it does not lie in the frame.
+  void put(const void* elements, const Packet& packet);
   std::uint64_t end_write(std::int64_t acquisition_ns);
   void abandon_write();
 

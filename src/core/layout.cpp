@@ -4,6 +4,7 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "core/dao_layout.hpp"
 #include "core/errors.hpp"
 
 namespace framebus {
@@ -26,6 +27,10 @@ std::string text(std::uint64_t number) { return std::to_string(number); }
 }  // namespace
 
 void Layout::place() {
+  if (dao()) {
+    place_dao(*this);
+    return;
+  }
   std::size_t at = sizeof(Header);
   bool fits = true;
   const auto block = [&](std::size_t count, std::size_t bytes) {
@@ -102,9 +107,7 @@ void check_shape(const Header& header, Layout& layout, const std::string& path) 
             text(layout.frame_bytes));
 }
 
-}  // namespace
-
-Layout read_layout(const std::byte* file, std::size_t file_bytes, const std::string& path) {
+Layout read_isio_layout(const std::byte* file, std::size_t file_bytes, const std::string& path) {
   if (file_bytes < sizeof(Header))
     throw_format(path, "file size",
                  path + ": holds " + text(file_bytes) + " bytes, less than a header of " + text(sizeof(Header)) +
@@ -136,6 +139,21 @@ Layout read_layout(const std::byte* file, std::size_t file_bytes, const std::str
   if (layout.history > 0 && header.CBindex >= layout.history)
     bad(path, "CBindex", "is " + text(header.CBindex) + ", expected less than CBsize = " + text(layout.history));
   return layout;
+}
+
+// DAO's header begins with the path of its file, ImageStreamIO's with a version.
+bool begins_with_a_path(const std::byte* file, std::size_t file_bytes) noexcept {
+  return file_bytes > 0 && (file[0] == std::byte{'/'} || file[0] == std::byte{'.'});
+}
+
+}  // namespace
+
+Layout read_layout(const std::byte* file, std::size_t file_bytes, const std::string& path) {
+  const bool isio =
+      file_bytes >= sizeof layout_version && std::memcmp(file, layout_version, sizeof layout_version) == 0;
+  if (!isio && (begins_with_a_path(file, file_bytes) || looks_like_dao(file, file_bytes)))
+    return read_dao_layout(file, file_bytes, path);
+  return read_isio_layout(file, file_bytes, path);
 }
 
 }  // namespace framebus

@@ -7,6 +7,9 @@
 
 namespace framebus {
 
+// The two formats of streams.
+enum class Dialect : std::uint8_t { isio, dao };
+
 struct Timespec {
   std::int64_t seconds;
   std::int64_t nanoseconds;
@@ -138,8 +141,9 @@ std::size_t item_bytes(unsigned datatype) noexcept;
 // Where everything lies. Taken from the header once, checked, and never read from shared memory again: what another
 // process does to the header afterwards cannot lead a reader outside the map.
 struct Layout {
+  Dialect dialect = Dialect::isio;
   unsigned naxis = 0;
-  std::uint32_t size[3] = {0, 0, 0};
+  std::uint32_t size[3] = {0, 0, 0};  // fastest axis first, in both dialects
   unsigned datatype = 0;
   std::uint64_t imagetype = type_math_data;
   std::uint64_t nelement = 0;
@@ -147,8 +151,11 @@ struct Layout {
   std::size_t semaphores = 0;
   std::size_t keywords = 0;
   std::size_t trace_entries = 0;
-  std::size_t history = 0;
+  std::size_t history = 0;       // frames kept, beyond which a reader misses some; 0: none but the newest
+  std::size_t depth = 1;         // of DAO: slots, each with a header of its own
+  std::size_t header_bytes = 0;  // of DAO: of one slot's header
 
+  std::size_t pixels_at = sizeof(Header);
   std::size_t keywords_at = 0;
   std::size_t semaphores_at = 0;
   std::size_t log_semaphore_at = 0;
@@ -162,14 +169,14 @@ struct Layout {
   std::size_t slots_at = 0;
   std::size_t file_bytes = 0;
 
-  static constexpr std::size_t pixels_at = sizeof(Header);
-
+  bool dao() const noexcept { return dialect == Dialect::dao; }
   // Fills the offsets from the fields above them. Throws UsageError when the sizes overflow.
   void place();
   bool same_frames(const Layout& other) const noexcept;
 };
 
-// Checks every field that a size or an index depends on. Throws StreamFormatError with the field's name.
+// Of either dialect: checks every field that a size or an index depends on. Throws StreamFormatError with the field's
+// name.
 Layout read_layout(const std::byte* file, std::size_t file_bytes, const std::string& path);
 
 }  // namespace framebus

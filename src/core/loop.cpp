@@ -180,6 +180,7 @@ void Loop::run() noexcept {
     if (arrive() && take_over()) {
       set_states(State::running);
       began_ = true;
+      carry_keywords();  // what changes from now on is noticed
       enter(Phase::running);
       serve();
     }
@@ -340,8 +341,7 @@ bool Loop::try_in_place() noexcept {
   if (std::exchange(trigger_->copy_next, false)) return false;
   const FrameView view = reader.view_newest();
   // Only where a change during the computation is certain to be noticed.
-  const bool guarded = view.flagged || view.place == FrameView::Place::counted_slot;
-  if (!view || !guarded || view.count == reader.cursor()) return false;
+  if (!view || !reader.guarded(view) || view.count == reader.cursor()) return false;
   trigger_->in_place = view;
   frame_ = reader.info_of(view);
   stages_[0].set_trigger(view.data);
@@ -384,7 +384,7 @@ bool Loop::trigger_lay_still() noexcept {
 std::uint64_t Loop::trigger_count_of(std::size_t index) const noexcept {
   if (index == 0) return frame_.count;
   const Stage::Link* const link = stages_[index].link();
-  return link != nullptr ? stages_[link->stage].output(link->output).count() + 1 : 0;  // not published yet
+  return link != nullptr ? stages_[link->stage].next_count(link->output) : 0;  // not published yet
 }
 
 std::int32_t Loop::compute(std::size_t index) noexcept {

@@ -124,6 +124,8 @@ class Loop {
   bool time_to_look(bool idle) noexcept;
   void look_around();
   void follow_trigger();
+  const StreamMap* source_of(const Stage& stage) const noexcept;
+  void carry_keywords();
   void set_states(State state) noexcept;
   bool interpreted() const noexcept;
 

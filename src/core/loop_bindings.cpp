@@ -27,8 +27,9 @@ class PythonLoop {
  public:
   void add_stage(std::uint64_t kernel, nb::object callback, const nb::list& ports, std::vector<std::int64_t> dims,
                  std::shared_ptr<ParamSet> parameters, std::vector<std::int64_t> cells,
-                 std::shared_ptr<ProcessRecord> record) {
+                 std::shared_ptr<ProcessRecord> record, bool carries) {
     StagePlan plan;
+    plan.carries = carries;
     plan.kernel = reinterpret_cast<Kernel>(kernel);  // an address that the compiler of units gave
     if (!callback.is_none()) plan.callback = wrap(callback);
     for (const nb::handle item : ports) plan.ports.push_back(port_of(nb::cast<nb::tuple>(item)));
@@ -147,7 +148,7 @@ void register_loop(nb::module_& module) {
   nb::class_<PythonLoop>(module, "Loop", "A native thread that runs one unit, or several fused; see framebus.unit.")
       .def(nb::init<>())
       .def("add_stage", &PythonLoop::add_stage, "kernel"_a, "callback"_a.none(), "ports"_a, "dims"_a,
-           "parameters"_a.none(), "cells"_a, "record"_a)
+           "parameters"_a.none(), "cells"_a, "record"_a, "carries"_a = false)
       .def("configure", &configure, "trigger"_a, "period_ns"_a, "every_frame"_a, "spin_ns"_a, "cpus"_a, "priority"_a,
            "name"_a, "lock_memory"_a = false, "numa_node"_a = -1, "dma_latency_us"_a = -1.0, "huge_pages"_a = "",
            "irqs"_a = std::vector<std::string>())

@@ -44,6 +44,17 @@ void Loop::follow_trigger() {
   note_bed();
 }
 
+// The stream that the stage's first input is.
+const StreamMap* Loop::source_of(const Stage& stage) const noexcept {
+  if (&stage == stages_.data()) return trigger_ ? trigger_->reader.map().get() : nullptr;
+  return stage.link() != nullptr ? &stages_[stage.link()->stage].output(stage.link()->output) : nullptr;
+}
+
+void Loop::carry_keywords() {
+  for (Stage& stage : stages_)
+    if (const StreamMap* const source = source_of(stage)) stage.carry_keywords(*source);
+}
+
 void Loop::look_around() {
   std::size_t at = 0;
   try {
@@ -52,6 +63,7 @@ void Loop::look_around() {
       stages_[at].follow();
       stages_[at].tell_trouble();
     }
+    carry_keywords();
   } catch (const Error& error) {
     fail(at, unit_raised, error.what());
   }

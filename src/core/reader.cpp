@@ -140,10 +140,10 @@ bool Reader::ring_holds(std::uint64_t count) const noexcept {
 void Reader::set_writer_dead(bool dead) noexcept {
   spare_slots_ = 1;
   const std::size_t history = map_->layout().history;
-  if (!dead || history == 0 || map_->header().write != 0) return;
+  if (!dead || history == 0 || map_->dao() || map_->header().write != 0) return;
   // A writer that does not set `write` and died in the middle of a frame had begun to change the pixels.
   const std::size_t last = shared(map_->header().CBindex).load(std::memory_order_acquire) % history;
-  if (std::memcmp(map_->pixels(), map_->slot(last), map_->layout().frame_bytes) == 0) spare_slots_ = 0;
+  if (std::memcmp(map_->newest_pixels(), map_->slot(last), map_->layout().frame_bytes) == 0) spare_slots_ = 0;
 }
 
 // ---- where a frame lies
@@ -152,7 +152,7 @@ void Reader::set_writer_dead(bool dead) noexcept {
 // Whose frame the newest is: a framebus writer's, with marks and flags? Brings what is known of the others up to date.
 bool Reader::look(std::uint64_t newest) noexcept {
   const bool flagged = map_->framebus_writes(newest);
-  if (!flagged) watch_ring();
+  if (!flagged && !map_->dao()) watch_ring();
   return flagged;
 }
 
@@ -176,6 +176,7 @@ FrameView Reader::locate_marked(std::uint64_t count) const noexcept {
 }
 
 FrameView Reader::locate(std::uint64_t count, std::uint64_t newest, bool flagged) const noexcept {
+  if (map_->dao()) return locate_fifo(count, newest, flagged);
   const std::size_t history = map_->layout().history;
   if (history > 0 && flagged) {
     if (const FrameView view = locate_marked(count)) return view;
@@ -190,7 +191,7 @@ FrameView Reader::locate(std::uint64_t count, std::uint64_t newest, bool flagged
   // The flag falls just after the counter moved: wait that moment out rather than reporting a writer in the way.
   for (int spin = 0; spin < brief_spins; ++spin) {
     if (shared(map_->header().write).load(std::memory_order_acquire) == 0)
-      return {FrameView::Place::pixels, map_->pixels(), 0, count, flagged};
+      return {FrameView::Place::pixels, map_->newest_pixels(), 0, count, flagged};
     cpu_relax();
   }
   return {};
@@ -207,15 +208,28 @@ bool Reader::valid(const FrameView& view) noexcept {
       return shared(map_->slot_metadata(view.slot).cnt0).load(std::memory_order_acquire) == view.count;
     case FrameView::Place::counted_slot:
       return ring_holds(view.count);
+    case FrameView::Place::fifo_slot:
+      return valid_fifo(view);
     case FrameView::Place::none:
       break;
   }
   return false;
 }
 
+bool Reader::guarded(const FrameView& view) const noexcept {
+  if (view.place == FrameView::Place::fifo_slot) return view.flagged || map_->layout().depth > 1;
+  return view.flagged || view.place == FrameView::Place::counted_slot;
+}
+
 FrameInfo Reader::info_of(const FrameView& view) const noexcept {
   FrameInfo info;
   info.count = view.count;
+  if (view.place == FrameView::Place::fifo_slot) {
+    const DaoHeader& slot = map_->dao_header(view.slot);
+    info.acquisition_ns = atime_ns(slot);
+    info.write_ns = view.flagged ? access_ns(slot) : info.acquisition_ns;
+    return info;
+  }
   const Header& header = map_->header();
   if (view.place == FrameView::Place::marked_slot) {
     const SlotMetadata& metadata = map_->slot_metadata(view.slot);
@@ -235,18 +249,27 @@ FrameInfo Reader::info_of(const FrameView& view) const noexcept {
   return info;
 }
 
+// A writer that may not set `write` nor marks (or that takes over just now, where the slot is the one filled next): if
+// it is storing at this moment, a second look differs from the first.
+bool Reader::doubtful(const FrameView& view) const noexcept {
+  switch (view.place) {
+    case FrameView::Place::pixels:
+      return !view.flagged;
+    case FrameView::Place::marked_slot:
+      return map_->count() - view.count + 1 >= map_->layout().history;
+    case FrameView::Place::fifo_slot:
+      return map_->layout().depth == 1 ? !view.flagged : !counted_proof(view.count);
+    default:
+      return false;
+  }
+}
+
 bool Reader::copy(const FrameView& view, void* pixels, FrameInfo& info) noexcept {
   const std::size_t bytes = map_->layout().frame_bytes;
   info = info_of(view);
   std::memcpy(pixels, view.data, bytes);
   bool whole = valid(view);
-  // A writer that may not set `write` nor marks (or that takes over just now, where the slot is the one filled next):
-  // if it is storing at this moment, a second look differs from the first.
-  const bool doubtful =
-      view.place == FrameView::Place::pixels
-          ? !view.flagged
-          : view.place == FrameView::Place::marked_slot && map_->count() - view.count + 1 >= map_->layout().history;
-  if (whole && doubtful) {
+  if (whole && doubtful(view)) {
     std::atomic_thread_fence(std::memory_order_acquire);
     whole = std::memcmp(pixels, view.data, bytes) == 0 && valid(view);
   }
@@ -330,7 +353,7 @@ ReadStatus Reader::next_newest(void* pixels, FrameInfo& info) noexcept {
 // How many of the newest frames the history can give.
 std::size_t Reader::depth(std::uint64_t newest, bool flagged) const noexcept {
   const std::uint64_t history = map_->layout().history;
-  if (flagged)
+  if (flagged || map_->dao())
     return static_cast<std::size_t>(std::clamp<std::uint64_t>(newest, 1, std::max<std::uint64_t>(history, 1)));
   if (!ring_.trusted || ring_.first > newest) return 1;
   return static_cast<std::size_t>(
@@ -340,8 +363,8 @@ std::size_t Reader::depth(std::uint64_t newest, bool flagged) const noexcept {
 std::uint64_t Reader::oldest(std::uint64_t newest, bool flagged) const noexcept {
   std::uint64_t count = newest - std::min<std::uint64_t>(depth(newest, flagged), newest) + 1;
   // Marked slots may hold less than the history's length: a C writer wrote in between, or a writer died.
-  if (map_->layout().history > 0 && flagged)
-    while (count < newest && !locate_marked(count)) ++count;
+  if (map_->layout().history > 0 && (flagged || map_->dao()))
+    while (count < newest && !locate(count, newest, flagged)) ++count;
   return count;
 }
 

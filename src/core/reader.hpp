@@ -18,12 +18,13 @@ struct FrameInfo {
 
 // Where a frame lies in shared memory, and how to tell afterwards that it lay still.
 struct FrameView {
-  enum class Place { none, pixels, marked_slot, counted_slot };
+  enum class Place { none, pixels, marked_slot, counted_slot, fifo_slot };
   Place place = Place::none;
   const std::byte* data = nullptr;
   std::size_t slot = 0;
   std::uint64_t count = 0;
-  bool flagged = false;  // the writer is known to keep the `write` flag
+  bool flagged = false;       // the writer is known to keep its marks until the frame is counted
+  std::int64_t since_ns = 0;  // of a fifo_slot that only time can tell: when it was first looked at
 
   explicit operator bool() const noexcept { return place != Place::none; }
 };
@@ -70,6 +71,8 @@ class Reader {
   // The newest frame in place. Use it, then ask valid(): false means that it changed meanwhile.
   FrameView view_newest() noexcept;
   bool valid(const FrameView& view) noexcept;
+  // Whether a change of the view is certain to be noticed.
+  bool guarded(const FrameView& view) const noexcept;
   FrameInfo info_of(const FrameView& view) const noexcept;
   // Accepts a frame read in place as the reader's current one; returns how many were missed before it.
   std::uint64_t accept(std::uint64_t count) noexcept;
@@ -88,6 +91,12 @@ class Reader {
   bool look(std::uint64_t newest) noexcept;
   FrameView locate(std::uint64_t count, std::uint64_t newest, bool flagged) const noexcept;
   FrameView locate_marked(std::uint64_t count) const noexcept;
+  FrameView locate_fifo(std::uint64_t count, std::uint64_t newest, bool flagged) const noexcept;
+  std::size_t find_fifo_slot(std::uint64_t count) const noexcept;
+  bool counted_proof(std::uint64_t count) const noexcept;
+  bool fifo_slot_still(const FrameView& view) const noexcept;
+  bool valid_fifo(const FrameView& view) const noexcept;
+  bool doubtful(const FrameView& view) const noexcept;
   bool copy(const FrameView& view, void* pixels, FrameInfo& info) noexcept;
   bool glance(Counters& counters) const noexcept;
   Phase settle(Counters& counters) const noexcept;

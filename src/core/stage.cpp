@@ -93,7 +93,9 @@ void touch_pages(std::byte* data, std::size_t bytes, bool own) noexcept {
 void Stage::touch() noexcept {
   for (const Port& port : plan_.ports) {
     if (port.kind != PortKind::linked) touch_pages(port.buffer, port.bytes, true);
-    if (port.stream) touch_pages(port.stream->file().data(), Layout::pixels_at + port.bytes, false);
+    if (!port.stream) continue;
+    const Layout& layout = port.stream->layout();
+    touch_pages(port.stream->file().data(), layout.pixels_at + layout.depth * layout.frame_bytes, false);
   }
   for (Input& input : inputs_) touch_pages(input.room.data(), input.room.size(), true);
   touch_pages(states_before_.data(), states_before_.size(), true);
@@ -181,8 +183,7 @@ bool Stage::reversible() const noexcept {
 // Whether the stream holds our last frame, hence what the unit's own array held before this call.
 bool Stage::holds_ours(const Output& output) const noexcept {
   const StreamMap& map = *output.writer.map();
-  return output.published != 0 && map.count() == output.published &&
-         shared(map.header().write).load(std::memory_order_acquire) == 0;
+  return output.published != 0 && map.count() == output.published && !map.writing();
 }
 
 void Stage::keep_states() noexcept {
@@ -198,7 +199,7 @@ void Stage::keep_states() noexcept {
 void Stage::take_back() noexcept {
   for (const Output& output : outputs_)
     if (output.published != 0)
-      std::memcpy(port(output.argument).buffer, output.writer.map()->pixels(), port(output.argument).bytes);
+      std::memcpy(port(output.argument).buffer, output.writer.map()->newest_pixels(), port(output.argument).bytes);
   if (!std::exchange(states_kept_, false)) return;
   const std::byte* from = states_before_.data();
   for (const Port& port : plan_.ports) {
@@ -212,6 +213,7 @@ void Stage::take_back() noexcept {
 
 void Stage::publish(std::int64_t acquisition_ns, const Lineage& parents) noexcept {
   Ancestry ancestry;
+  const std::uint64_t count = plan_.carries ? frame.trigger_count : 0;
   ancestry.trigger_mode = frame.trigger_mode;
   ancestry.trigger_inode = frame.trigger_inode;
   ancestry.trigger_count = frame.trigger_count;
@@ -219,7 +221,20 @@ void Stage::publish(std::int64_t acquisition_ns, const Lineage& parents) noexcep
   ancestry.parents = parents.entries.data();
   ancestry.parent_count = parents.count;
   for (Output& output : outputs_)
-    output.published = output.writer.write(port(output.argument).buffer, acquisition_ns, &ancestry);
+    output.published = output.writer.write(port(output.argument).buffer, {acquisition_ns, &ancestry, 0, count});
+}
+
+std::uint64_t Stage::next_count(std::size_t i) const noexcept {
+  const std::uint64_t next = output(i).count() + 1;
+  return plan_.carries ? std::max(next, frame.trigger_count) : next;
+}
+
+void Stage::carry_keywords(const StreamMap& source) {
+  if (!plan_.carries) return;
+  for (Output& output : outputs_)
+    if (!output.keywords.carry(source, *output.writer.map()) && !std::exchange(told_no_slot_, true))
+      record().set_message(output.writer.map()->file().path() + ": has too few keyword slots for those of " +
+                           source.file().path() + "; create it with more (keyword_slots=...)");
 }
 
 void Stage::stamp() const noexcept {

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/keyword_carrier.hpp"
 #include "core/params.hpp"
 #include "core/placement.hpp"
 #include "core/reader.hpp"
@@ -45,6 +46,7 @@ struct StagePlan {
   std::shared_ptr<ParamSet> parameters;  // of a kernel
   std::vector<std::int64_t> cells;       // the parameters' values at the start, one for each
   std::shared_ptr<ProcessRecord> record;
+  bool carries = false;  // the outputs take on the counts and the keywords of the first input's stream
 };
 
 inline constexpr std::size_t longest_lineage = 64;
@@ -80,6 +82,11 @@ class Stage {
   const Port* trigger_port() const noexcept;
   const Link* link() const noexcept { return linked_ ? &link_ : nullptr; }
   const StreamMap& output(std::size_t i) const noexcept { return *outputs_[i].writer.map(); }
+  // The count that its next frame will have, once `frame` says what it comes from.
+  std::uint64_t next_count(std::size_t i) const noexcept;
+  // Brings the outputs' keywords up to date with those of the first input's stream, if the unit carries them. May
+  // allocate.
+  void carry_keywords(const StreamMap& source);
   ProcessRecord& record() const noexcept { return *plan_.record; }
   bool interpreted() const noexcept { return plan_.kernel == nullptr; }
 
@@ -133,6 +140,7 @@ class Stage {
     Writer writer;
     std::size_t argument;
     std::uint64_t published = 0;  // count of our last frame in it; 0: none yet
+    KeywordCarrier keywords = {};
   };
 
   void adopt(Input& input) noexcept;
@@ -153,6 +161,7 @@ class Stage {
   std::uint64_t parameters_seen_ = ParamSet::never;
   std::vector<std::pair<std::size_t, std::int64_t>> fixed_;  // cells that change at the next start only
   bool told_replaced_ = false;
+  bool told_no_slot_ = false;
   bool small_states_ = false;
   bool states_kept_ = false;
   std::vector<std::byte> states_before_;  // of the frame that is read in place, to take its effect back

@@ -5,12 +5,16 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <cstring>
 #include <tuple>
 
 #include "core/buffer.hpp"
 #include "core/errors.hpp"
+#include "core/fields.hpp"
 #include "core/handle.hpp"
+#include "core/header_dict.hpp"
+#include "core/python_text.hpp"
 #include "core/register.hpp"
 
 namespace nb = nanobind;
@@ -19,14 +23,6 @@ using namespace nb::literals;
 namespace framebus {
 
 namespace {
-
-std::string field_text(const char* field, std::size_t size) { return {field, strnlen(field, size)}; }
-
-nb::object text_or_bytes(const std::string& text) {
-  PyObject* decoded = PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace");
-  if (decoded == nullptr) throw nb::python_error();
-  return nb::steal(decoded);
-}
 
 nb::tuple info_tuple(const FrameInfo& info) {
   return nb::make_tuple(info.count, info.acquisition_ns, info.write_ns, info.missed);
@@ -40,26 +36,13 @@ void require_frame(const StreamHandle& handle, const Buffer& buffer) {
 
 // ---- keywords --------------------------------------------------------------------------------------------------
 
-Keyword stable_keyword(const StreamMap& map, std::size_t i) {
-  Keyword first;
-  Keyword second;
-  std::memcpy(&first, &map.keyword(i), sizeof first);
-  for (int attempt = 0; attempt < 1000; ++attempt) {  // a writer stores 128 bytes in one go: two equal looks are whole
-    std::atomic_thread_fence(std::memory_order_acquire);
-    std::memcpy(&second, &map.keyword(i), sizeof second);
-    if (std::memcmp(&first, &second, sizeof first) == 0) break;
-    first = second;
-  }
-  return second;
-}
-
 void require_keyword(const StreamHandle& handle, std::size_t i) {
   if (i >= handle.map()->layout().keywords) throw_usage("keyword slot " + std::to_string(i) + " does not exist");
 }
 
 nb::object keyword(const StreamHandle& handle, std::size_t i) {
   require_keyword(handle, i);
-  const Keyword entry = stable_keyword(*handle.map(), i);
+  const Keyword entry = handle.map()->load_keyword(i);
   nb::object value;
   if (entry.type == 'L') {
     std::int64_t number = 0;
@@ -70,12 +53,12 @@ nb::object keyword(const StreamHandle& handle, std::size_t i) {
     std::memcpy(&number, entry.value, sizeof number);
     value = nb::float_(number);
   } else if (entry.type == 'S') {
-    value = text_or_bytes(field_text(entry.value, sizeof entry.value));
+    value = python_text(field_text(entry.value, sizeof entry.value));
   } else {
     return nb::none();
   }
-  return nb::make_tuple(text_or_bytes(field_text(entry.name, sizeof entry.name)), std::string(1, entry.type), value,
-                        entry.count, text_or_bytes(field_text(entry.comment, sizeof entry.comment)));
+  return nb::make_tuple(python_text(field_text(entry.name, sizeof entry.name)), std::string(1, entry.type), value,
+                        entry.count, python_text(field_text(entry.comment, sizeof entry.comment)));
 }
 
 void fill_text(char* field, std::size_t size, const nb::bytes& text) {
@@ -107,70 +90,15 @@ Keyword make_keyword(const KeywordFields& fields) {
 void set_keyword(const StreamHandle& handle, std::size_t i, const KeywordFields& fields) {
   require_keyword(handle, i);
   if (!handle.map()->file().writable()) throw_usage("this process may not write to the stream, so not to its keywords");
-  Keyword& shared_entry = handle.map()->keyword(i);
+  const Keyword there = handle.map()->load_keyword(i);
   Keyword entry = make_keyword(fields);
-  entry.count = entry.type == 'N' ? 0 : shared_entry.count + 1;
+  entry.count = entry.type == 'N' ? 0 : there.count + 1;
   // Without a new comment the old one stays, as it is: another program may have written it in another encoding.
-  if (!std::get<3>(fields)) std::memcpy(entry.comment, shared_entry.comment, sizeof entry.comment);
-  std::memcpy(&shared_entry, &entry, sizeof entry);
+  if (!std::get<3>(fields)) std::memcpy(entry.comment, there.comment, sizeof entry.comment);
+  handle.map()->store_keyword(i, entry);
 }
 
-// ---- the header and the trace ------------------------------------------------------------------------------------
-
-nb::dict header(const StreamHandle& handle) {
-  const StreamMap& map = *handle.map();
-  const Header& h = map.header();
-  nb::dict d;
-  d["version"] = field_text(h.version, sizeof h.version);
-  d["name"] = text_or_bytes(field_text(h.name, sizeof h.name));
-  d["naxis"] = h.naxis;
-  d["size"] = std::vector<std::uint32_t>(h.size, h.size + 3);
-  d["nelement"] = h.nelement;
-  d["datatype"] = h.datatype;
-  d["imagetype"] = h.imagetype;
-  d["creation_ns"] = to_ns(h.creationtime);
-  d["access_ns"] = to_ns(h.lastaccesstime);
-  d["atime_ns"] = to_ns(h.atime);
-  d["writetime_ns"] = to_ns(h.writetime);
-  d["creator_pid"] = h.creatorPID;
-  d["owner_pid"] = h.ownerPID;
-  d["shared"] = h.shared;
-  d["inode"] = h.inode;
-  d["location"] = static_cast<int>(h.location);
-  d["status"] = h.status;
-  d["flag"] = h.flag;
-  d["logflag"] = h.logflag;
-  d["sem"] = h.sem;
-  d["nproctrace"] = h.NBproctrace;
-  d["cnt0"] = h.cnt0;
-  d["cnt1"] = h.cnt1;
-  d["cnt2"] = h.cnt2;
-  d["write"] = h.write;
-  d["nkw"] = h.NBkw;
-  d["cbsize"] = h.CBsize;
-  d["cbindex"] = h.CBindex;
-  d["cbcycle"] = h.CBcycle;
-  d["imdatamemsize"] = h.imdatamemsize;
-  d["file_size"] = map.layout().file_bytes;
-  d["framebus"] = h.fb_layout;
-  nb::list values;
-  nb::list readers;
-  nb::list writers;
-  for (std::size_t i = 0; i < map.layout().semaphores; ++i) {
-    int value = 0;
-    sem_getvalue(map.semaphore(i), &value);
-    values.append(value);
-    readers.append(map.reader_pid(i));
-    writers.append(map.writer_pid(i));
-  }
-  int log_value = 0;
-  sem_getvalue(map.log_semaphore(), &log_value);
-  d["sem_values"] = values;
-  d["semlog_value"] = log_value;
-  d["sem_read_pid"] = readers;
-  d["sem_write_pid"] = writers;
-  return d;
-}
+// ---- the trace -----------------------------------------------------------------------------------------------
 
 nb::list trace(StreamHandle& handle) {
   nb::list entries;
@@ -214,11 +142,21 @@ nb::dict statistics(StreamHandle& handle) {
   return d;
 }
 
+const char* dialect_name(Dialect dialect) noexcept { return dialect == Dialect::dao ? "dao" : "isio"; }
+
+Dialect dialect_of(const std::string& name) {
+  for (const Dialect dialect : {Dialect::isio, Dialect::dao})
+    if (name == dialect_name(dialect)) return dialect;
+  throw_usage("dialect '" + name + "' is unknown; expected 'isio' (ImageStreamIO's format) or 'dao' (DAO's)");
+}
+
 std::shared_ptr<StreamHandle> create(const std::string& path, const std::string& name,
                                      const std::vector<std::uint32_t>& size, unsigned datatype, std::uint32_t history,
                                      std::uint16_t semaphores, std::uint16_t keywords, unsigned mode, bool huge_pages,
-                                     bool local, bool must_be_new, const std::vector<KeywordFields>& initial_keywords) {
+                                     bool local, bool must_be_new, const std::vector<KeywordFields>& initial_keywords,
+                                     const std::string& dialect) {
   StreamMap::Request request;
+  request.dialect = dialect_of(dialect);
   request.path = path;
   request.name = name;
   request.size = size;
@@ -284,22 +222,33 @@ void register_reading(nb::class_<StreamHandle>& type) {
       .def_prop_rw("cursor", &StreamHandle::cursor, &StreamHandle::set_cursor);
 }
 
+void put(StreamHandle& handle, nb::handle elements, std::uint64_t position, std::uint32_t packet, std::uint32_t packets,
+         std::uint64_t frame_id) {
+  const Buffer buffer(elements, false);
+  const std::size_t item = item_bytes(handle.map()->layout().datatype);
+  if (!buffer.holds(handle.map()->layout().datatype))
+    throw_usage(handle.map()->file().path() + ": a packet must be C-contiguous and have the stream's dtype");
+  handle.put(buffer.data(), {position, buffer.bytes() / item, packet, packets, frame_id});
+}
+
 void register_writing(nb::class_<StreamHandle>& type) {
   type.def(
           "write",
-          [](StreamHandle& self, nb::handle array, std::int64_t acquisition_ns,
-             std::uint64_t at_count) -> std::uint64_t {
+          [](StreamHandle& self, nb::handle array, std::int64_t acquisition_ns, std::uint64_t at_count,
+             std::uint64_t count) -> std::uint64_t {
             const Buffer buffer(array, false);
             if (!buffer.is_frame_of(self.map()->layout())) return 0;
-            return self.write(buffer.data(), acquisition_ns, at_count);
+            return self.write(buffer.data(), {acquisition_ns, nullptr, at_count, count});
           },
-          "array"_a.none(), "acquisition_ns"_a = 0, "at_count"_a = 0,
+          "array"_a.none(), "acquisition_ns"_a = 0, "at_count"_a = 0, "count"_a = 0,
           "Returns the count; 0 when the array is not byte for byte a frame of this stream.")
       .def("begin_write",
            [](StreamHandle& self) {
              self.begin_write();
-             return frame_array(self.map(), self.map()->pixels(), true);
+             return frame_array(self.map(), self.map()->next_pixels(), true);
            })
+      .def("put", &put, "elements"_a, "position"_a, "packet"_a, "packets"_a, "frame_id"_a,
+           "Of a frame that was begun: stores a part of it, which has the stream's dtype.")
       .def("end_write", &StreamHandle::end_write, "acquisition_ns"_a = 0)
       .def("abandon_write", &StreamHandle::abandon_write);
 }
@@ -343,6 +292,9 @@ void register_stream(nb::module_& module) {
       .def_prop_ro("keyword_slots", [](const StreamHandle& self) { return self.map()->layout().keywords; })
       .def_prop_ro("semaphores", [](const StreamHandle& self) { return self.map()->layout().semaphores; })
       .def_prop_ro("count", [](const StreamHandle& self) { return self.map()->count(); })
+      .def_prop_ro("dialect", [](const StreamHandle& self) { return dialect_name(self.map()->layout().dialect); })
+      .def_prop_ro("maker", [](const StreamHandle& self) { return self.map()->maker(); })
+      .def_prop_ro("written_ns", [](const StreamHandle& self) { return self.map()->written_ns(); })
       .def_prop_ro("framebus_writes",
                    [](const StreamHandle& self) { return self.map()->framebus_writes(self.map()->count()); })
       .def_prop_ro("last_writer", [](const StreamHandle& self) { return self.map()->last_writer(); })
@@ -354,13 +306,29 @@ void register_stream(nb::module_& module) {
            nb::sig("def keyword(self, slot: int) -> tuple[str, str, int | float | str, int, str] | None"))
       .def("set_keyword", &set_keyword, "slot"_a, "fields"_a,
            "Name, type, value, comment (None keeps the one there is).")
-      .def("header", &header)
+      .def(
+          "packet_frame_ids",
+          [](const StreamHandle& self, std::size_t slot, std::size_t packets) {
+            const StreamMap& map = *self.map();
+            std::vector<std::uint64_t> ids;
+            if (!map.dao() || slot >= map.layout().depth) return ids;
+            auto& counters = map.dao_header(slot).lastNbArray;
+            for (std::size_t i = 0; i < std::min(packets, dao_packets); ++i)
+              ids.push_back(shared(counters[i]).load(std::memory_order_acquire));
+            return ids;
+          },
+          "slot"_a, "packets"_a, "Of DAO: for which frame each packet was last written.")
+      .def("header", [](const StreamHandle& self) { return header_dict(*self.map()); })
       .def("trace", &trace)
       .def("statistics", &statistics);
   register_reading(type);
   register_writing(type);
   module.def("create_stream", &create, "path"_a, "name"_a, "size"_a, "datatype"_a, "history"_a, "semaphores"_a,
-             "keywords"_a, "mode"_a, "huge_pages"_a, "local"_a, "must_be_new"_a, "initial_keywords"_a);
+             "keywords"_a, "mode"_a, "huge_pages"_a, "local"_a, "must_be_new"_a, "initial_keywords"_a,
+             "dialect"_a = "isio");
+  module.def(
+      "remove_semaphores", [](const std::string& path) { NamedSemaphores::remove(path); }, "path"_a,
+      "Of a DAO stream: its semaphores are files of their own.");
 }
 
 }  // namespace framebus

@@ -11,6 +11,7 @@ namespace {
 
 Layout requested_layout(const StreamMap::Request& request) {
   Layout layout;
+  layout.dialect = request.dialect;
   layout.naxis = static_cast<unsigned>(request.size.size());
   if (layout.naxis < 1 || layout.naxis > 3)
     throw_usage("a stream has 1 to 3 axes, the shape has " + std::to_string(layout.naxis));
@@ -25,8 +26,14 @@ Layout requested_layout(const StreamMap::Request& request) {
   layout.frame_bytes = layout.nelement * item_bytes(request.datatype);
   layout.semaphores = request.semaphores;
   layout.keywords = request.keywords;
-  layout.trace_entries = request.trace_entries;
-  layout.history = request.history;
+  if (layout.dao()) {
+    layout.header_bytes = dao_header_bytes;
+    layout.depth = std::max<std::uint32_t>(request.history, 1);
+    if (request.local) layout.semaphores = 0;  // they would be files for all to see
+  } else {
+    layout.trace_entries = request.trace_entries;
+    layout.history = request.history;
+  }
   layout.place();
   return layout;
 }
@@ -67,16 +74,9 @@ void fill_header(const StreamMap& map, const StreamMap::Request& request) {
   std::memcpy(header.version, layout_version, sizeof layout_version);
 }
 
-// glibc ends the process when a semaphore's word for 'shared or private' holds anything but its two values (the kernel
-// then refuses the futex operation made of it). So damaged ones are found before anybody touches them.
 void check_semaphores(const StreamMap& map) {
-  constexpr std::size_t private_word_at = 8;
-  constexpr std::uint32_t shared_value = 128;
-  static_assert(sizeof(sem_t) == semaphore_bytes);
   const auto check = [&](const sem_t* semaphore, const std::string& which) {
-    std::uint32_t word = 0;
-    std::memcpy(&word, reinterpret_cast<const std::byte*>(semaphore) + private_word_at, sizeof word);
-    if (word != 0 && word != shared_value)
+    if (!is_semaphore(semaphore))
       throw_format(map.file().path(), "semaphores",
                    map.file().path() + ": " + which + " is not a semaphore of this system's C library; corrupt?");
   };
@@ -100,7 +100,13 @@ StreamMapPtr StreamMap::create(const Request& request) {
                                   : SharedFile::create(request.path, layout.file_bytes, request.mode);
   if (request.huge_pages) file.advise_huge_pages();
   auto map = std::make_shared<StreamMap>(std::move(file), layout);
-  fill_header(*map, request);
+  if (layout.dao()) {
+    if (!request.local) NamedSemaphores::create(request.path, request.semaphores, request.mode);
+    map->fill_dao_header(request);
+    map->know_dao();
+  } else {
+    fill_header(*map, request);
+  }
   if (request.local) return map;
   const StreamMapPtr former = request.must_be_new ? nullptr : open_quietly(request.path);
   map->file_.publish(request.must_be_new);
@@ -112,17 +118,21 @@ StreamMapPtr StreamMap::open(const std::string& path) {
   SharedFile file = SharedFile::open(path);
   const Layout layout = read_layout(file.data(), file.size(), path);
   auto map = std::make_shared<StreamMap>(std::move(file), layout);
-  check_semaphores(*map);
+  if (layout.dao()) {
+    map->know_dao();
+  } else {
+    check_semaphores(*map);
+  }
   return map;
 }
 
 bool StreamMap::framebus_writes(std::uint64_t count) const noexcept {
   constexpr int looks = 16;
   for (int look = 0; look < looks; ++look) {
-    if (count == 0) return header().fb_layout != 0;
+    if (count == 0) return made_by_framebus();
     // The writer stores fb_count just before cnt0, hence the two values.
     const std::uint32_t ahead =
-        shared(header().fb_count).load(std::memory_order_acquire) - static_cast<std::uint32_t>(count);
+        shared(published_word()).load(std::memory_order_acquire) - static_cast<std::uint32_t>(count);
     if (ahead <= 1) return true;
     const std::uint64_t now = this->count();
     if (now == count) return false;
@@ -132,6 +142,7 @@ bool StreamMap::framebus_writes(std::uint64_t count) const noexcept {
 }
 
 Keyword* StreamMap::at_count_slot() const noexcept {
+  if (dao()) return nullptr;
   const std::uint16_t slot = shared(header().fb_at).load(std::memory_order_acquire);
   if (slot == 0 || slot > layout_.keywords) return nullptr;
   Keyword& keyword = this->keyword(slot - 1U);
@@ -139,19 +150,28 @@ Keyword* StreamMap::at_count_slot() const noexcept {
                                                                                                       : nullptr;
 }
 
-void post_semaphore(sem_t* semaphore) noexcept {
+void post_semaphore(sem_t* semaphore, int cap) noexcept {
   int value = 0;
-  if (sem_getvalue(semaphore, &value) == 0 && value < semaphore_cap) sem_post(semaphore);
+  if (semaphore != nullptr && sem_getvalue(semaphore, &value) == 0 && value < cap) sem_post(semaphore);
+}
+
+bool is_semaphore(const sem_t* semaphore) noexcept {
+  constexpr std::size_t private_word_at = 8;
+  constexpr std::uint32_t shared_value = 128;
+  static_assert(sizeof(sem_t) == semaphore_bytes);
+  std::uint32_t word = 0;
+  std::memcpy(&word, reinterpret_cast<const std::byte*>(semaphore) + private_word_at, sizeof word);
+  return word == 0 || word == shared_value;
 }
 
 void StreamMap::wake_everyone() const noexcept {
   futex_wake_all(count_word());
-  for (std::size_t i = 0; i < layout_.semaphores; ++i) post_semaphore(semaphore(i));
+  for (std::size_t i = 0; i < layout_.semaphores; ++i) post_semaphore(semaphore(i), semaphore_cap());
 }
 
 void StreamMap::retire() const noexcept {
   // Pairs with the acquire in retired(): whoever sees the mark finds the new file under the name.
-  shared(header().fb_retired).store(1, std::memory_order_release);
+  shared(dao() ? dao_header().fb_retired : header().fb_retired).store(1, std::memory_order_release);
   wake_everyone();
 }
 
@@ -172,18 +192,30 @@ StreamMap::Standing StreamMap::standing() const noexcept {
   if (file_.local()) return !retired() ? Standing::current : local_successor() ? Standing::replaced : Standing::gone;
   const SharedFile::Identity now = file_identity(file_.path());
   if (now.inode == 0) return Standing::gone;
-  return now == file_.identity() ? Standing::current : Standing::replaced;
+  return now == file_.identity() && !reborn() ? Standing::current : Standing::replaced;
 }
 
+namespace {
+
+std::int32_t dao_writer(const DaoHeader& header) noexcept {
+  return header.fb_pid[0] | header.fb_pid[1] << 8 | header.fb_pid[2] << 16;
+}
+
+}  // namespace
+
 std::int32_t StreamMap::last_writer() const noexcept {
-  if (header().fb_pid > 0 && framebus_writes(count())) return header().fb_pid;
+  const std::uint64_t now = count();
+  if (dao()) return framebus_writes(now) ? dao_writer(dao_header()) : 0;
+  if (header().fb_pid > 0 && framebus_writes(now)) return header().fb_pid;
   if (layout_.semaphores > 0 && writer_pid(0) > 0) return writer_pid(0);
   return layout_.trace_entries > 0 ? std::max(trace(0).pid, 0) : 0;
 }
 
 bool StreamMap::last_writer_alive() const noexcept {
   const std::int32_t pid = last_writer();
-  return process_alive(pid, pid == header().fb_pid ? header().fb_start : 0);
+  if (!dao()) return process_alive(pid, pid == header().fb_pid ? header().fb_start : 0);
+  const std::uint32_t start = process_start_ticks(pid);
+  return start != 0 && static_cast<std::uint16_t>(start) == dao_header().fb_start;
 }
 
 StreamMapPtr successor(const StreamMap& map) {

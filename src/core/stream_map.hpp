@@ -3,6 +3,7 @@
 
 #include <semaphore.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -11,7 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "core/dao_layout.hpp"
 #include "core/layout.hpp"
+#include "core/named_semaphores.hpp"
 #include "core/platform.hpp"
 
 namespace framebus {
@@ -26,6 +29,7 @@ std::atomic_ref<T> shared(T& field) noexcept {
 class StreamMap {
  public:
   struct Request {
+    Dialect dialect = Dialect::isio;
     std::string path;
     std::string name;
     std::vector<std::uint32_t> size;  // fastest axis first
@@ -50,36 +54,104 @@ class StreamMap {
 
   const Layout& layout() const noexcept { return layout_; }
   const SharedFile& file() const noexcept { return file_; }
-  Header& header() const noexcept { return *reinterpret_cast<Header*>(file_.data()); }
+  bool dao() const noexcept { return layout_.dao(); }
 
-  std::byte* pixels() const noexcept { return file_.data() + Layout::pixels_at; }
-  Keyword& keyword(std::size_t i) const noexcept { return at<Keyword>(layout_.keywords_at, i); }
+  // ---- of both dialects ----
+
+  // Null where the dialect's semaphores are files of their own, and this one is not there or not ours to use.
   sem_t* semaphore(std::size_t i) const noexcept {
+    if (dao()) return named_.at(i);
     return reinterpret_cast<sem_t*>(file_.data() + layout_.semaphores_at + i * semaphore_bytes);
   }
-  sem_t* log_semaphore() const noexcept { return reinterpret_cast<sem_t*>(file_.data() + layout_.log_semaphore_at); }
+  sem_t* log_semaphore() const noexcept {
+    if (dao()) return named_.log();
+    return reinterpret_cast<sem_t*>(file_.data() + layout_.log_semaphore_at);
+  }
+  const NamedSemaphores& named_semaphores() const noexcept { return named_; }
+  // Up to which value a semaphore is posted.
+  int semaphore_cap() const noexcept { return dao() ? 1 : 10; }
+  // The newest frame. Of DAO's FIFO the one that it is in.
+  std::byte* newest_pixels() const noexcept { return dao() ? slot(last_slot()) : file_.data() + layout_.pixels_at; }
+  // Where the frame that is written next comes.
+  std::byte* next_pixels() const noexcept { return dao() ? slot(next_slot()) : file_.data() + layout_.pixels_at; }
+  // Slots of the history; of DAO all frames lie in one.
+  std::byte* slot(std::size_t i) const noexcept { return file_.data() + layout_.slots_at + i * layout_.frame_bytes; }
+  // A frame was begun and not finished, or is being written just now.
+  bool writing() const noexcept;
+  std::uint32_t& waiting_word() const noexcept { return dao() ? dao_header().fb_waiting : header().fb_waiting; }
+  std::uint32_t& published_word() const noexcept { return dao() ? dao_header().fb_count : header().fb_count; }
+  bool made_by_framebus() const noexcept { return (dao() ? dao_header().fb_layout : header().fb_layout) != 0; }
+  // The process that made the stream; 0: the file does not tell.
+  std::int32_t maker() const noexcept { return dao() ? 0 : header().creatorPID; }
+  // When the newest frame was published, by its writer's clock.
+  std::int64_t written_ns() const noexcept;
+
+  // A keyword as it stands, whole, without a copy of it being torn.
+  Keyword load_keyword(std::size_t i) const noexcept;
+  void store_keyword(std::size_t i, const Keyword& keyword) const noexcept;
+
+  // ---- of DAO ----
+
+  DaoHeader& dao_header(std::size_t slot = 0) const noexcept {
+    return *reinterpret_cast<DaoHeader*>(file_.data() + slot * layout_.header_bytes);
+  }
+  std::size_t last_slot() const noexcept {
+    if (layout_.depth == 1) return 0;
+    return shared(dao_header().fifo_last_written).load(std::memory_order_acquire) % layout_.depth;
+  }
+  std::size_t next_slot() const noexcept { return (last_slot() + 1) % layout_.depth; }
+  // The newest count whatever happened to the stream: the FIFO moves on a moment before the slot's counter does, and
+  // until then the counter of the slot before is the newest.
+  std::uint64_t fifo_count() const noexcept {
+    const std::size_t last = last_slot();
+    const std::uint64_t count = shared(dao_header(last).cnt0).load(std::memory_order_acquire);
+    if (layout_.depth == 1) return count;
+    const std::size_t before = (last + layout_.depth - 1) % layout_.depth;
+    return std::max(count, shared(dao_header(before).cnt0).load(std::memory_order_acquire));
+  }
+  // A DAO program made the stream anew in the same file, as its library does.
+  bool reborn() const noexcept {
+    return dao() && shared(dao_header().creation_time).load(std::memory_order_acquire) != created_;
+  }
+  // The header's fields from before the fifo_... ones are there in every file; these two may be pixels.
+  bool has_fifo_fields() const noexcept { return layout_.header_bytes == dao_header_bytes; }
+
+  // ---- of ImageStreamIO ----
+
+  Header& header() const noexcept { return *reinterpret_cast<Header*>(file_.data()); }
+  Keyword& keyword(std::size_t i) const noexcept { return at<Keyword>(layout_.keywords_at, i); }
   std::int32_t& reader_pid(std::size_t i) const noexcept { return at<std::int32_t>(layout_.reader_pids_at, i); }
   std::int32_t& writer_pid(std::size_t i) const noexcept { return at<std::int32_t>(layout_.writer_pids_at, i); }
   TraceEntry& trace(std::size_t i) const noexcept { return at<TraceEntry>(layout_.trace_at, i); }
   SlotMetadata& slot_metadata(std::size_t i) const noexcept { return at<SlotMetadata>(layout_.slot_metadata_at, i); }
-  std::byte* slot(std::size_t i) const noexcept { return file_.data() + layout_.slots_at + i * layout_.frame_bytes; }
 
-  std::uint64_t count() const noexcept { return shared(header().cnt0).load(std::memory_order_acquire); }
-  // The half of cnt0 that a futex can watch; little-endian, so the low half comes first.
+  // ---- of both ----
+
+  // 0 in a file that was made anew under us: none of its frames are ours to count.
+  std::uint64_t count() const noexcept {
+    if (dao()) return reborn() ? 0 : fifo_count();
+    return shared(header().cnt0).load(std::memory_order_acquire);
+  }
+  // What a futex watches: it changes with every frame of a framebus writer. The low half of cnt0 (little-endian, so it
+  // comes first); of DAO, whose counters lie in many places, fb_count.
   const std::atomic<std::uint32_t>* count_word() const noexcept {
+    if (dao()) return reinterpret_cast<const std::atomic<std::uint32_t>*>(&dao_header().fb_count);
     return reinterpret_cast<const std::atomic<std::uint32_t>*>(&header().cnt0);
   }
   // How long ago the newest frame was published, by its writer's clock. Nonsense from shared memory gives nonsense.
   std::int64_t age_ns() const noexcept {
     return static_cast<std::int64_t>(static_cast<std::uint64_t>(realtime_ns()) -
-                                     static_cast<std::uint64_t>(to_ns(header().writetime)));
+                                     static_cast<std::uint64_t>(written_ns()));
   }
-  bool retired() const noexcept { return shared(header().fb_retired).load(std::memory_order_acquire) != 0; }
+  bool retired() const noexcept {
+    if (dao()) return shared(dao_header().fb_retired).load(std::memory_order_acquire) != 0 || reborn();
+    return shared(header().fb_retired).load(std::memory_order_acquire) != 0;
+  }
   // Whether the newest frame (`count`, or those that came since it was asked for) came from a framebus writer: then
   // `write` is kept and sleepers on cnt0 are woken.
   bool framebus_writes(std::uint64_t count) const noexcept;
 
-  // The keyword that says from when on a frame is to be used; null if the stream has none.
+  // The keyword that says from when on a frame is to be used; null if the stream has none (of DAO never).
   Keyword* at_count_slot() const noexcept;
 
   // Every way to wake whoever waits here, whether or not a frame came.
@@ -92,7 +164,7 @@ class StreamMap {
   enum class Standing { current, replaced, gone };
   // Whether the file's name still is this file's.
   Standing standing() const noexcept;
-  // The last process that wrote here, as far as the file tells; 0 if nobody did.
+  // The last process that wrote here, as far as the file tells; 0 if nobody did, or if it does not tell.
   std::int32_t last_writer() const noexcept;
   bool last_writer_alive() const noexcept;
 
@@ -102,8 +174,13 @@ class StreamMap {
     return *reinterpret_cast<T*>(file_.data() + block + i * sizeof(T));
   }
 
+  void know_dao();
+  void fill_dao_header(const Request& request) const;
+
   SharedFile file_;
   Layout layout_;
+  NamedSemaphores named_;
+  std::uint64_t created_ = 0;  // of DAO: the creation time in the file that this is a map of
   mutable std::mutex local_lock_;
   mutable std::shared_ptr<StreamMap> local_successor_;
 };
@@ -114,8 +191,10 @@ using StreamMapPtr = std::shared_ptr<StreamMap>;
 // StreamRecreated when its frames have another shape or dtype.
 StreamMapPtr successor(const StreamMap& map);
 
-constexpr int semaphore_cap = 10;
 // The processes' part in publish and retire: post unless the value has reached the format's cap.
-void post_semaphore(sem_t* semaphore) noexcept;
+void post_semaphore(sem_t* semaphore, int cap) noexcept;
+// glibc ends the process when a semaphore's word for 'shared or private' holds anything but its two values (the kernel
+// then refuses the futex operation made of it). So damaged ones are found before anybody touches them.
+bool is_semaphore(const sem_t* semaphore) noexcept;
 
 }  // namespace framebus

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -20,6 +21,7 @@ constexpr std::int64_t late_ns = 5'000'000;  // a wake-up that is this late does
 constexpr int silent_sleeps = 3;             // in a row: nobody wakes us this way
 constexpr int polls = 1000;                  // before a way that was silent is tried again
 constexpr int stale_posts = 1024;            // more than any writer leaves behind
+constexpr int brief_spins = 256;             // longer than a writer takes from one store to the next
 
 // Semaphores that handles of this process hold. The file only says which process holds one.
 using Claim = std::tuple<std::uint64_t, std::uint64_t, int>;
@@ -52,9 +54,12 @@ void nap(std::int64_t sleep_ns) noexcept {
 }  // namespace
 
 bool Waiter::claim(const StreamMapPtr& map) noexcept {
-  if (claimed_map_ == map && claimed_generation_ == fork_generation()) return true;
+  const bool held = claimed_map_ == map && claimed_generation_ == fork_generation();
+  // Another program's reader may have come to sleep where we do.
+  if (held && (!map->dao() || semaphore_waiters(map->semaphore(static_cast<std::size_t>(claimed_))) == 0)) return true;
   release();
   if (!map->file().writable()) return false;
+  if (map->dao()) return claim_named(map);
   Claims& all = claims();
   const std::scoped_lock guard(all.lock);
   if (all.generation != fork_generation()) {  // a child inherits the list, but none of the claims
@@ -86,7 +91,36 @@ bool Waiter::claim(const StreamMapPtr& map) noexcept {
   return false;
 }
 
+// DAO's readers claim nothing: each was told a number, from 0 up, and one that shares its semaphore with another reader
+// misses frames. So we take one from the top that nobody sleeps on, and that was not emptied since the last frame.
+// Other framebus readers are told by a lock on its file.
+bool Waiter::claim_named(const StreamMapPtr& map) noexcept {
+  const auto semaphores = static_cast<int>(map->layout().semaphores);
+  for (const bool untouched : {true, false}) {
+    for (int i = semaphores - 1; i >= (semaphores > 1 ? 1 : 0); --i) {
+      sem_t* const semaphore = map->semaphore(static_cast<std::size_t>(i));
+      if (semaphore == nullptr || semaphore_waiters(semaphore) > 0) continue;
+      int value = 0;
+      if (untouched && (sem_getvalue(semaphore, &value) != 0 || value == 0)) continue;
+      const int file = map->named_semaphores().claim(static_cast<std::size_t>(i));
+      if (file < 0) continue;
+      claimed_map_ = map;
+      claimed_ = i;
+      claimed_file_ = file;
+      claimed_generation_ = fork_generation();
+      return true;
+    }
+  }
+  semaphore_.polls_left = polls;
+  return false;
+}
+
 void Waiter::release() noexcept {
+  if (claimed_file_ >= 0) {
+    ::close(claimed_file_);  // of a child the copy that it inherited
+    claimed_file_ = -1;
+    claimed_map_.reset();
+  }
   if (claimed_map_ && claimed_generation_ == fork_generation()) {
     const std::scoped_lock guard(claims().lock);
     claims().held.erase(claim_key(*claimed_map_, claimed_));
@@ -132,7 +166,7 @@ void Waiter::judge(const StreamMap& map, Trust& trust, std::uint64_t seen, bool 
 void Waiter::sleep_on_count(const StreamMap& map, std::uint64_t seen, std::int64_t sleep_ns) noexcept {
   const auto low = static_cast<std::uint32_t>(seen);
   if (map.file().writable()) {
-    auto waiting = shared(map.header().fb_waiting);
+    auto waiting = shared(map.waiting_word());
     // Acquire: whoever registered a newer count had seen it in cnt0, so now we see it there too, and need no sleep.
     std::uint32_t registered = waiting.load(std::memory_order_acquire);
     while (registered != low) {
@@ -143,9 +177,12 @@ void Waiter::sleep_on_count(const StreamMap& map, std::uint64_t seen, std::int64
     // For the case that somebody else had registered this count: our look at cnt0 comes after theirs at fb_waiting.
     std::atomic_thread_fence(std::memory_order_seq_cst);
   }
-  if (shared(map.header().cnt0).load(std::memory_order_seq_cst) != seen) return;
+  if (map.dao() ? map.count() != seen : shared(map.header().cnt0).load(std::memory_order_seq_cst) != seen) return;
   const std::int64_t deadline_ns = monotonic_ns() + sleep_ns;
   const FutexResult result = futex_wait(map.count_word(), low, sleep_ns);
+  // The word of DAO moves a moment before the counter.
+  for (int i = 0; i < brief_spins && map.dao() && result == FutexResult::value_changed && map.count() == seen; ++i)
+    cpu_relax();
   if (current_ == WaitMode::futex) judge(map, futex_, seen, result == FutexResult::timed_out, deadline_ns);
   // A kernel that cannot wait on this mapping (read-only ones, in old kernels) must not make us spin.
   if (result == FutexResult::value_changed && map.count() == seen) nap(std::min(sleep_ns, poll_ns));
@@ -161,7 +198,7 @@ void Waiter::sleep_on_semaphore(const StreamMap& map, std::uint64_t seen, std::i
   if (map.count() != seen || map.retired()) return;
   // A writer that found the semaphore full a moment ago did not post, and C writers have no barrier between counting
   // their frame and looking at the semaphore: their frame may become visible after our look, unannounced.
-  if (posts >= semaphore_cap) sleep_ns = std::min(sleep_ns, poll_ns);
+  if (posts >= map.semaphore_cap()) sleep_ns = std::min(sleep_ns, poll_ns);
   const std::int64_t deadline_ns = monotonic_ns() + sleep_ns;
   const timespec deadline{static_cast<time_t>(deadline_ns / 1'000'000'000),
                           static_cast<long>(deadline_ns % 1'000'000'000)};

@@ -35,6 +35,7 @@ class Waiter {
  private:
   WaitMode choose(const StreamMapPtr& map, std::uint64_t count) noexcept;
   bool claim(const StreamMapPtr& map) noexcept;
+  bool claim_named(const StreamMapPtr& map) noexcept;
   void wait_retired(const StreamMap& map, std::int64_t sleep_ns) noexcept;
   void sleep_on_count(const StreamMap& map, std::uint64_t seen, std::int64_t sleep_ns) noexcept;
   void sleep_on_semaphore(const StreamMap& map, std::uint64_t seen, std::int64_t sleep_ns) noexcept;
@@ -49,6 +50,7 @@ class Waiter {
   WaitMode current_ = WaitMode::automatic;
   StreamMapPtr claimed_map_;
   int claimed_ = -1;
+  int claimed_file_ = -1;  // of a named semaphore: what holds its lock
   std::uint64_t claimed_generation_ = 0;
   std::uint64_t unannounced_ = 0;
   Trust futex_;

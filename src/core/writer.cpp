@@ -8,9 +8,37 @@
 namespace framebus {
 
 void Writer::begin() noexcept {
-  shared(map_->header().write).store(1, std::memory_order_relaxed);
+  if (map_->dao()) {
+    DaoHeader& slot = map_->dao_header(map_->next_slot());
+    shared(slot.fb_busy).store(1, std::memory_order_relaxed);
+    shared(slot.write).store(1, std::memory_order_relaxed);
+  } else {
+    shared(map_->header().write).store(1, std::memory_order_relaxed);
+  }
   // The mark must be visible before the first new pixel. Pairs with the acquire fence in Reader::valid.
   std::atomic_thread_fence(std::memory_order_release);
+}
+
+void Writer::put(const void* elements, const Packet& packet) noexcept {
+  const std::size_t item = item_bytes(map_->layout().datatype);
+  if (!map_->dao()) {
+    std::memcpy(map_->next_pixels() + packet.position * item, elements, packet.elements * item);
+    map_->header().cnt1 = packet.number;  // the part that was written last
+    return;
+  }
+  DaoHeader& slot = map_->dao_header(map_->next_slot());
+  shared(slot.write).store(1, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);  // as in begin(); DAO's readers only have this mark
+  std::memcpy(map_->next_pixels() + packet.position * item, elements, packet.elements * item);
+  slot.lastPos = static_cast<std::uint32_t>(packet.position);
+  slot.lastNb = static_cast<std::uint32_t>(packet.elements);
+  slot.packetNb = packet.number;
+  slot.packetTotal = packet.total;
+  slot.cnt2 = packet.frame_id;
+  // Release, both: whoever sees a packet counted, or the mark gone, sees its pixels.
+  if (packet.number < dao_packets)
+    shared(slot.lastNbArray[packet.number]).store(packet.frame_id, std::memory_order_release);
+  shared(slot.write).store(0, std::memory_order_release);
 }
 
 void Writer::store_history(std::uint64_t count, const Timespec& acquired, const Timespec& written) noexcept {
@@ -23,7 +51,7 @@ void Writer::store_history(std::uint64_t count, const Timespec& acquired, const 
   // A slot's count is its own little lock: 0 while its pixels change. Same pairing as `write`.
   shared(metadata.cnt0).store(0, std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_release);
-  std::memcpy(map_->slot(slot), map_->pixels(), layout.frame_bytes);
+  std::memcpy(map_->slot(slot), map_->newest_pixels(), layout.frame_bytes);
   metadata.cnt1 = header.cnt1;
   metadata.atime = acquired;
   metadata.writetime = written;
@@ -33,6 +61,11 @@ void Writer::store_history(std::uint64_t count, const Timespec& acquired, const 
 }
 
 void Writer::prepare_at_count() {
+  if (map_->dao())
+    throw_usage(
+        map_->file().path() +
+        ": DAO's format has no place for at_count; use a stream of the dialect 'isio' for what units are to use "
+        "from a given frame on");
   if (map_->at_count_slot() != nullptr) return;
   const std::size_t slots = map_->layout().keywords;
   std::size_t slot = slots;
@@ -101,27 +134,34 @@ void Writer::wake(std::uint64_t previous) noexcept {
   // cnt0 was stored before this load, both sequentially consistent; a sleeper stores fb_waiting before it looks at cnt0
   // for the last time. So either it sees the new count, or we see that it sleeps. A faster reader may have seen the new
   // count already and gone to sleep on it, which hides those who sleep on the previous one: hence the two values.
-  const std::uint32_t waiting = shared(map_->header().fb_waiting).load(std::memory_order_seq_cst);
+  // DAO's counters lie in several places, which only a fence brings into that order.
+  if (map_->dao()) std::atomic_thread_fence(std::memory_order_seq_cst);
+  const std::uint32_t waiting = shared(map_->waiting_word()).load(std::memory_order_seq_cst);
   if (waiting - static_cast<std::uint32_t>(previous) <= 1) futex_wake_all(map_->count_word());
   const std::int32_t pid = process_id();
+  const int cap = map_->semaphore_cap();
   // The load above also keeps the looks at the semaphores' values behind the store of cnt0: a reader empties its
   // semaphore before it looks at cnt0.
   for (std::size_t i = 0; i < map_->layout().semaphores; ++i) {
-    post_semaphore(map_->semaphore(i));
-    if (map_->writer_pid(i) != pid) map_->writer_pid(i) = pid;
+    post_semaphore(map_->semaphore(i), cap);
+    if (!map_->dao() && map_->writer_pid(i) != pid) map_->writer_pid(i) = pid;
   }
-  post_semaphore(map_->log_semaphore());
+  post_semaphore(map_->log_semaphore(), cap);
 }
 
-std::uint64_t Writer::publish(std::int64_t acquisition_ns, const Ancestry* ancestry, std::uint64_t at_count) noexcept {
+std::uint64_t Writer::publish(const Particulars& particulars) noexcept {
+  return map_->dao() ? publish_dao(particulars) : publish_isio(particulars);
+}
+
+std::uint64_t Writer::publish_isio(const Particulars& particulars) noexcept {
   Header& header = map_->header();
   const std::int64_t now_ns = realtime_ns();
   const Timespec written = to_timespec(now_ns);
-  const Timespec acquired = acquisition_ns != 0 ? to_timespec(acquisition_ns) : written;
+  const Timespec acquired = particulars.acquisition_ns != 0 ? to_timespec(particulars.acquisition_ns) : written;
   const std::uint64_t previous = map_->count();
-  const std::uint64_t count = previous + 1;
+  const std::uint64_t count = std::max(previous + 1, particulars.count);
   store_history(count, acquired, written);
-  store_trace(now_ns, ancestry);
+  store_trace(now_ns, particulars.ancestry);
   header.writetime = written;
   header.atime = acquired;
   header.lastaccesstime = written;
@@ -129,7 +169,7 @@ std::uint64_t Writer::publish(std::int64_t acquisition_ns, const Ancestry* ances
     header.fb_pid = process_id();
     header.fb_start = process_start_ticks();
   }
-  if (at_count != 0) store_at_count(count, at_count);
+  if (particulars.at_count != 0) store_at_count(count, particulars.at_count);
   shared(header.fb_count).store(static_cast<std::uint32_t>(count), std::memory_order_release);
   // Publishes everything above to whoever acquires the new count; seq_cst for the sake of wake().
   shared(header.cnt0).store(count, std::memory_order_seq_cst);
@@ -138,22 +178,65 @@ std::uint64_t Writer::publish(std::int64_t acquisition_ns, const Ancestry* ances
   return count;
 }
 
+// The order is DAO's: its flag falls and its FIFO moves on before the frame is counted. What is in between is told by
+// fb_busy, to framebus' readers.
+std::uint64_t Writer::publish_dao(const Particulars& particulars) noexcept {
+  DaoHeader& first = map_->dao_header();
+  const std::size_t next = map_->next_slot();
+  DaoHeader& slot = map_->dao_header(next);
+  const std::int64_t now_ns = realtime_ns();
+  const std::uint64_t previous = map_->fifo_count();
+  const std::uint64_t count = std::max(previous + 1, particulars.count);
+  // Release: whoever sees the mark gone, or the FIFO moved on, sees the pixels.
+  shared(slot.write).store(0, std::memory_order_release);
+  if (map_->layout().depth > 1)
+    shared(first.fifo_last_written).store(static_cast<std::uint32_t>(next), std::memory_order_release);
+  slot.atime_first = 0;
+  slot.atime_second = particulars.acquisition_ns != 0 ? particulars.acquisition_ns : now_ns;
+  slot.last_access = static_cast<double>(now_ns) * 1e-9;
+  const auto pid = static_cast<std::uint32_t>(process_id());
+  for (unsigned i = 0; i < 3; ++i) first.fb_pid[i] = static_cast<std::uint8_t>(pid >> (8 * i));
+  first.fb_start = static_cast<std::uint16_t>(process_start_ticks());
+  shared(first.fb_count).store(static_cast<std::uint32_t>(count), std::memory_order_release);
+  // Publishes everything above to whoever acquires the new count.
+  shared(slot.cnt0).store(count, std::memory_order_seq_cst);
+  shared(slot.fb_busy).store(0, std::memory_order_release);
+  wake(previous);
+  return count;
+}
+
 void Writer::abandon() noexcept {
+  if (map_->dao()) {
+    abandon_dao();
+    return;
+  }
   const std::size_t history = map_->layout().history;
   const std::uint64_t count = map_->count();
   if (count == 0) shared(map_->header().write).store(0, std::memory_order_release);  // no frame, and none was promised
   if (history == 0 || count == 0) return;
   const std::size_t slot = map_->header().CBindex % history;
   if (shared(map_->slot_metadata(slot).cnt0).load(std::memory_order_acquire) != count) return;
-  std::memcpy(map_->pixels(), map_->slot(slot), map_->layout().frame_bytes);
+  std::memcpy(map_->newest_pixels(), map_->slot(slot), map_->layout().frame_bytes);
   shared(map_->header().write).store(0, std::memory_order_release);
 }
 
-std::uint64_t Writer::write(const void* pixels, std::int64_t acquisition_ns, const Ancestry* ancestry,
-                            std::uint64_t at_count) noexcept {
+// In a FIFO the frame that was begun lies beside the newest; what it overwrote was the oldest.
+void Writer::abandon_dao() noexcept {
+  DaoHeader& slot = map_->dao_header(map_->next_slot());
+  if (map_->layout().depth == 1 && map_->fifo_count() != 0) {
+    shared(slot.write).store(1, std::memory_order_relaxed);  // it may have fallen between two packets
+    return;
+  }
+  shared(slot.cnt0).store(0, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);  // the count goes before the marks do
+  shared(slot.write).store(0, std::memory_order_release);
+  shared(slot.fb_busy).store(0, std::memory_order_release);
+}
+
+std::uint64_t Writer::write(const void* pixels, const Particulars& particulars) noexcept {
   begin();
-  std::memcpy(map_->pixels(), pixels, map_->layout().frame_bytes);
-  return publish(acquisition_ns, ancestry, at_count);
+  std::memcpy(map_->next_pixels(), pixels, map_->layout().frame_bytes);
+  return publish(particulars);
 }
 
 }  // namespace framebus

@@ -99,6 +99,15 @@ class StreamHandle:
     def count(self) -> int: ...
 
     @property
+    def dialect(self) -> str: ...
+
+    @property
+    def maker(self) -> int: ...
+
+    @property
+    def written_ns(self) -> int: ...
+
+    @property
     def framebus_writes(self) -> bool: ...
 
     @property
@@ -117,6 +126,9 @@ class StreamHandle:
 
     def set_keyword(self, slot: int, fields: tuple[bytes, str, object, bytes | None]) -> None:
         """Name, type, value, comment (None keeps the one there is)."""
+
+    def packet_frame_ids(self, slot: int, packets: int) -> list[int]:
+        """Of DAO: for which frame each packet was last written."""
 
     def header(self) -> dict: ...
 
@@ -145,18 +157,26 @@ class StreamHandle:
     @cursor.setter
     def cursor(self, arg: int, /) -> None: ...
 
-    def write(self, array: object | None, acquisition_ns: int = 0, at_count: int = 0) -> int:
+    def write(self, array: object | None, acquisition_ns: int = 0, at_count: int = 0, count: int = 0) -> int:
         """
         Returns the count; 0 when the array is not byte for byte a frame of this stream.
         """
 
     def begin_write(self) -> object: ...
 
+    def put(self, elements: object, position: int, packet: int, packets: int, frame_id: int) -> None:
+        """
+        Of a frame that was begun: stores a part of it, which has the stream's dtype.
+        """
+
     def end_write(self, acquisition_ns: int = 0) -> int: ...
 
     def abandon_write(self) -> None: ...
 
-def create_stream(path: str, name: str, size: Sequence[int], datatype: int, history: int, semaphores: int, keywords: int, mode: int, huge_pages: bool, local: bool, must_be_new: bool, initial_keywords: Sequence[tuple[bytes, str, object, bytes | None]]) -> StreamHandle: ...
+def create_stream(path: str, name: str, size: Sequence[int], datatype: int, history: int, semaphores: int, keywords: int, mode: int, huge_pages: bool, local: bool, must_be_new: bool, initial_keywords: Sequence[tuple[bytes, str, object, bytes | None]], dialect: str = 'isio') -> StreamHandle: ...
+
+def remove_semaphores(path: str) -> None:
+    """Of a DAO stream: its semaphores are files of their own."""
 
 class FrameReader:
     """What Stream.read_next does, in one call."""
@@ -470,7 +490,7 @@ class Loop:
 
     def __init__(self) -> None: ...
 
-    def add_stage(self, kernel: int, callback: object | None, ports: list, dims: Sequence[int], parameters: ParamSet | None, cells: Sequence[int], record: ProcessRecord) -> None: ...
+    def add_stage(self, kernel: int, callback: object | None, ports: list, dims: Sequence[int], parameters: ParamSet | None, cells: Sequence[int], record: ProcessRecord, carries: bool = False) -> None: ...
 
     def configure(self, trigger: str, period_ns: int, every_frame: bool, spin_ns: int, cpus: Sequence[int], priority: int, name: str, lock_memory: bool = False, numa_node: int = -1, dma_latency_us: float = -1.0, huge_pages: str = '', irqs: Sequence[str] = []) -> None: ...
 

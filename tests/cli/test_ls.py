@@ -88,6 +88,7 @@ def test_json_has_plain_values_for_every_state(spawn: Spawner, shm_dir: Path) ->
         "writer_alive": False,
         "history": 0,
         "size_bytes": (shm_dir / "gone.im.shm").stat().st_size,
+        "dialect": "isio",
         "error": "",
     }
     assert (empty["state"], empty["age_s"], empty["writer_alive"]) == ("empty", None, True)

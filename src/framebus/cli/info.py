@@ -21,18 +21,21 @@ _VALUES_WIDTH = 120
 _VALUES = 1000
 """Slices of more elements are shown by their edges."""
 _REST = (
-    "version",
-    "naxis",
-    "nelement",
-    "datatype",
-    "imagetype",
-    "imdatamemsize",
-    "owner_pid",
-    "shared",
-    "location",
+    *(
+        "version",
+        "naxis",
+        "nelement",
+        "datatype",
+        "atype",
+        "imagetype",
+        "imdatamemsize",
+        "fifo_size",
+        "packet_nb",
+    ),
+    *("packet_total", "owner_pid", "shared", "location", "status", "flag", "logflag", "write", "nproctrace"),
+    "framebus",
 )
-_REST_FLAGS = ("status", "flag", "logflag", "write", "nproctrace", "framebus")
-"""Header fields that no other line tells."""
+"""Header fields of either dialect that no other line tells."""
 
 
 @click.command()
@@ -76,7 +79,7 @@ def _facts(found: dict[str, Any]) -> Table:
     times = {key: _moment(found["times"][key]) for key in ("acquired", "published")}
     ring = f"{history['length']} frames, newest in slot {history['slot']}, wrapped {history['wrapped']} times"
     facts = {
-        "file": f"{text.safe(found['path'])} ({text.size(found['size_bytes'])}, inode {header['inode']})",
+        "file": f"{text.safe(found['path'])} ({text.size(found['size_bytes'])}, {_format(found)})",
         "writer": process_text(found["writer"]),
         "count": f"{found['count']} (cnt1 {header['cnt1']}, cnt2 {header['cnt2']})",
         "created": f"{_moment(found['times']['created'])}, by {process_text(found['creator'])}",
@@ -85,7 +88,7 @@ def _facts(found: dict[str, Any]) -> Table:
         "semaphores": _semaphores(found["semaphores"]),
         "keywords": f"{len(found['keywords']['each'])} in {found['keywords']['slots']} slots",
         f"frame{found['slice'] or ''}": _frame(found),
-        "header": ", ".join(f"{field} {text.safe(str(header[field]))}" for field in _REST + _REST_FLAGS),
+        "header": ", ".join(f"{field} {text.safe(str(header[field]))}" for field in _REST if field in header),
     }
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True)
@@ -93,6 +96,10 @@ def _facts(found: dict[str, Any]) -> Table:
     for label, fact in facts.items():
         grid.add_row(Text(label), Text(fact))
     return grid
+
+
+def _format(found: dict[str, Any]) -> str:
+    return "DAO" if found["dialect"] == "dao" else f"ImageStreamIO, inode {found['header']['inode']}"
 
 
 def _moment(moment: dict[str, Any] | None) -> str:
@@ -104,7 +111,9 @@ def _ago(age_s: float) -> str:
 
 
 def _semaphores(semaphores: dict[str, Any]) -> str:
-    values = [each["value"] for each in semaphores["each"]]
+    values = ["missing" if each["value"] is None else each["value"] for each in semaphores["each"]]
+    if not values:
+        return "none"
     told = f"all at {values[0]}" if len(set(values)) == 1 else "at " + " ".join(map(str, values))
     claims = [
         f"{i} claimed by {process_text(each['reader'])}"
@@ -112,8 +121,12 @@ def _semaphores(semaphores: dict[str, Any]) -> str:
         if each["reader"] is not None
     ]
     return "; ".join(
-        [f"{len(values)}, {told}", f"log semaphore at {semaphores['log']}", *(claims or ["none claimed"])]
+        [f"{len(values)}, {told}", f"log semaphore {_log(semaphores['log'])}", *(claims or ["none claimed"])]
     )
+
+
+def _log(value: int | None) -> str:
+    return "missing" if value is None else f"at {value}"
 
 
 def _frame(found: dict[str, Any]) -> str:

@@ -23,12 +23,6 @@ _FRAME_TIMEOUT_S = 1.0
 """How long to wait for a whole frame when the writer is in the middle of one."""
 
 _TRIGGERS = {0: "none", 1: "counter", 3: "semaphore", 4: "delay"}
-_TIMES = {
-    "created": "creation_ns",
-    "accessed": "access_ns",
-    "acquired": "atime_ns",
-    "published": "writetime_ns",
-}
 
 
 def inspect(name: str) -> tuple[dict[str, Any], npt.NDArray[Any] | None]:
@@ -63,12 +57,13 @@ def inspect(name: str) -> tuple[dict[str, Any], npt.NDArray[Any] | None]:
             "age_s": info.age_s,
             "size_bytes": info.size_bytes,
             "writer": process(info.writer_pid),
-            "creator": process(header["creator_pid"]),
-            "times": _times(header, now_ns),
-            "history": {"length": header["cbsize"], "slot": header["cbindex"], "wrapped": header["cbcycle"]},
+            "creator": process(opened.handle.maker),
+            "dialect": opened.dialect.name,
+            "times": _times(opened, header, now_ns),
+            "history": _history(opened, header),
             "semaphores": _semaphores(header),
             "keywords": _keywords(opened),
-            "trace": _trace(opened),
+            "trace": _trace(opened) if opened.dialect.process_trace else [],
             "slice": None if parsed.slices is None else str(parsed.slices),
             "frame": None if frame is None else {"count": frame.count, **figures(frame.data)},
             "frame_error": missing,
@@ -112,10 +107,29 @@ def _newest(opened: stream.Stream) -> tuple[stream.Frame | None, str]:
         return None, str(error)
 
 
-def _times(header: dict[str, Any], now_ns: int) -> dict[str, Any]:
-    times = {key: _time(header[field], now_ns) for key, field in _TIMES.items()}
-    # Creating a stream stamps them too, but nothing was acquired or published by then.
-    return times if header["cnt0"] else times | {"acquired": None, "published": None}
+def _times(opened: stream.Stream, header: dict[str, Any], now_ns: int) -> dict[str, Any]:
+    if opened.dialect.name == "dao":
+        created, accessed = (round(header[field] * 1e9) for field in ("creation_s", "access_s"))
+    else:
+        created, accessed = header["creation_ns"], header["access_ns"]
+    # Creating a stream stamps the others too, but nothing was acquired or published by then.
+    written = bool(opened.count)
+    times = {
+        "created": created,
+        "accessed": accessed,
+        "acquired": header["atime_ns"] * written,
+        "published": opened.handle.written_ns * written,
+    }
+    return {key: _time(ns, now_ns) for key, ns in times.items()}
+
+
+def _history(opened: stream.Stream, header: dict[str, Any]) -> dict[str, Any]:
+    """Its length, the slot of the newest frame, and how often the slots were filled anew."""
+    if opened.dialect.name == "dao":
+        length = opened.history_length
+        wrapped = max(0, opened.count - 1) // length if length else 0
+        return {"length": length, "slot": header["fifo_last_written"], "wrapped": wrapped}
+    return {"length": header["cbsize"], "slot": header["cbindex"], "wrapped": header["cbcycle"]}
 
 
 def _time(ns: int, now_ns: int) -> dict[str, Any] | None:
@@ -123,9 +137,13 @@ def _time(ns: int, now_ns: int) -> dict[str, Any] | None:
 
 
 def _semaphores(header: dict[str, Any]) -> dict[str, Any]:
-    fields = zip(header["sem_values"], header["sem_read_pid"], header["sem_write_pid"], strict=True)
+    """Of each its value (None: it is not there, or not ours to use), its reader if it has claimed it, its writer."""
+    values = header["sem_values"]
+    nobody = [0] * len(values)
+    readers, writers = header.get("sem_read_pid", nobody), header.get("sem_write_pid", nobody)
     each = [
-        {"value": value, "reader": process(reader), "writer_pid": writer} for value, reader, writer in fields
+        {"value": value, "reader": process(reader), "writer_pid": writer}
+        for value, reader, writer in zip(values, readers, writers, strict=True)
     ]
     return {"log": header["semlog_value"], "each": each}
 

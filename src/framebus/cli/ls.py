@@ -38,7 +38,8 @@ def ls(patterns: tuple[str, ...], with_rate: bool, as_json: bool) -> None:
     """List the streams in shared memory: those whose name matches a PATTERN (* ? [a-z], in quotes), or all.
 
     A stream is 'live' while the process that writes it runs, 'empty' before its first frame, 'dead' when that process
-    is gone, and 'bad' when its file is no stream that can be opened.
+    is gone, 'unknown' when the file does not tell who wrote it (DAO's do not), and 'bad' when its file is no stream
+    that can be opened.
 
     Example: framebus ls --rate 'wfs*'
     """
@@ -77,9 +78,10 @@ def as_plain(info: stream.StreamInfo) -> dict[str, Any]:
         "count": info.count,
         "age_s": info.age_s,
         "writer_pid": info.writer_pid,
-        "writer_alive": None if info.state == "bad" else info.state != "dead",
+        "writer_alive": None if info.state in ("bad", "unknown") else info.state != "dead",
         "history": info.history,
         "size_bytes": info.size_bytes,
+        "dialect": info.dialect,
         "error": info.error,
     }
 
@@ -93,7 +95,7 @@ def measure_rates(infos: Iterable[stream.StreamInfo], interval_s: float = RATE_L
     with ExitStack() as opened:
         handles: dict[Path, stream.Stream] = {}
         for info in infos:
-            if info.state in ("live", "empty"):
+            if info.state in ("live", "empty", "unknown"):
                 try:
                     handles[info.path] = opened.enter_context(stream.open(info.path))
                 except (FramebusError, OSError):
@@ -105,8 +107,7 @@ def measure_rates(infos: Iterable[stream.StreamInfo], interval_s: float = RATE_L
 
 
 def _look(handle: stream.Stream) -> tuple[int, int, int]:
-    header = handle.header()
-    return header["cnt0"], header["writetime_ns"], time.monotonic_ns()
+    return handle.count, handle.handle.written_ns, time.monotonic_ns()
 
 
 def _rate(before: tuple[int, int, int], after: tuple[int, int, int]) -> float:

@@ -12,7 +12,13 @@ import click
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-STATE_STYLES = {"live": "green", "empty": "yellow", "dead": "red", "bad": "bold white on red"}
+STATE_STYLES = {
+    "live": "green",
+    "empty": "yellow",
+    "unknown": "cyan",
+    "dead": "red",
+    "bad": "bold white on red",
+}
 """How each state of a stream is coloured; it is always written out too."""
 
 _UNBOUNDED = 10_000

@@ -21,6 +21,8 @@ from framebus.pipeline.plan import OPTION_KEYS, PipelinePlan, StreamPlan, UnitPl
 from framebus.pipeline.shapes import Existing, Shapes
 from framebus.pipeline.streams import declared_spec, source_arrays
 from framebus.pipeline.where import Where, near
+from framebus.stream.datatypes import datatype_code
+from framebus.stream.dialects import check_datatype, find_dialect
 from framebus.stream.keywords import encode_all
 from framebus.stream.names import check_name, parse, require
 from framebus.unit.arrays import ArraySpec, Role
@@ -135,6 +137,10 @@ class Checked:
                 self._tell(self._blamed(path, stream), str(error))
                 continue
             self.specs[name] = spec
+            try:
+                check_datatype(find_dialect(stream.dialect), datatype_code(spec.dtype))
+            except FramebusError as error:
+                self._tell((*path, "dialect"), str(error))
             self._check_value((*path, "fill"), stream.fill, spec)
             self._check_value((*path, "on_down"), stream.on_down, spec)
             found = Existing.of(name)

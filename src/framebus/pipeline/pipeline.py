@@ -123,6 +123,7 @@ class Pipeline:
         keywords: Mapping[str, int | float | str] | None = None,
         on_down: float | Literal["last"] = "last",
         keep: bool = False,
+        dialect: Literal["isio", "dao"] = "isio",
     ) -> Self:
         """Have a stream made before the units start. One that is there and fits stays as it is.
 
@@ -136,6 +137,7 @@ class Pipeline:
             keywords: its keywords.
             on_down: value of every pixel of a frame that is written when the pipeline has stopped; ``"last"``: none is.
             keep: leave it in memory when the pipeline has stopped.
+            dialect: its file's format: ``isio`` (ImageStreamIO's) or ``dao`` (DAO's).
 
         Raises:
             UsageError: the name is taken, the dtype is none, or the pipeline runs.
@@ -155,6 +157,7 @@ class Pipeline:
             keywords=dict(keywords or {}),
             on_down=on_down,
             keep=keep,
+            dialect=dialect,
         )
         return self
 

@@ -14,6 +14,7 @@ Trigger = Literal["stream", "delay", "once", "free"]
 RestartPolicy = Literal["never", "on-failure", "always"]
 LimitAction = Literal["alarm", "pause"]
 Launcher = Literal["subprocess", "tmux"]
+Dialect = Literal["isio", "dao"]
 
 
 class Plan(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -33,6 +34,7 @@ class StreamPlan(Plan):
         on_down: last frame that is written when the pipeline goes down: ``"last"`` (nothing is written), or a value
             for every pixel (a mirror's safe position).
         keep: leave it in memory when the pipeline goes down.
+        dialect: its file's format: ``isio`` (ImageStreamIO's) or ``dao`` (DAO's).
     """
 
     shape: tuple[int, ...] | None = None
@@ -43,6 +45,7 @@ class StreamPlan(Plan):
     keywords: dict[str, int | float | str] = {}
     on_down: float | Literal["last"] = "last"
     keep: bool = False
+    dialect: Dialect = "isio"
 
 
 class SourcePlan(Plan):

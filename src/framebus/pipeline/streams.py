@@ -16,6 +16,7 @@ from framebus.pipeline.plan import PipelinePlan, SourcePlan, StreamPlan
 from framebus.pipeline.where import Where
 from framebus.stream import Stream, create
 from framebus.stream import open as open_stream
+from framebus.stream.opening import fits
 from framebus.unit.arrays import ArraySpec, stream_dtype
 from framebus.unit.load import load_object
 
@@ -181,7 +182,7 @@ def _make_declared(name: str, stream: StreamPlan, renew: bool) -> bool:
     elif stream.fill is not None:
         first = np.full(spec.shape, stream.fill, spec.dtype)
     renew = renew and stream.file is not None and not stream.keep
-    return _make(name, spec, stream.history, first, stream.keywords, renew=renew)
+    return _make(name, spec, stream.history, first, stream.keywords, renew=renew, dialect=stream.dialect)
 
 
 def _make(
@@ -192,11 +193,17 @@ def _make(
     keywords: Mapping[str, int | float | str] | None = None,
     *,
     renew: bool = False,
+    dialect: str = "isio",
 ) -> bool:
     """Whether the stream had to be made."""
-    found = _fitting(name, spec, history)
+    found = _fitting(name, spec, history, dialect)
     stream = found or create(
-        name, shape=spec.shape, dtype=spec.dtype, history=history, keywords=dict(keywords or {})
+        name,
+        shape=spec.shape,
+        dtype=spec.dtype,
+        history=history,
+        keywords=dict(keywords or {}),
+        dialect=dialect,
     )
     with stream:
         if first is not None and (stream.count == 0 or (renew and _stale(stream, first))):
@@ -208,12 +215,12 @@ def _stale(stream: Stream, first: Image) -> bool:
     return not stream.handle.last_writer_alive and not np.array_equal(stream.read(), first, equal_nan=True)
 
 
-def _fitting(name: str, spec: ArraySpec, history: int) -> Stream | None:
+def _fitting(name: str, spec: ArraySpec, history: int, dialect: str) -> Stream | None:
     try:
         stream = open_stream(f"@E:{name}")
     except (FramebusError, OSError):
         return None
-    if ArraySpec(stream.shape, stream.dtype) == spec and stream.history_length >= history:
+    if fits(stream, spec.shape, spec.dtype, history) and stream.dialect.name == dialect:
         return stream
     stream.close()
     return None

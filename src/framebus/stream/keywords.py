@@ -8,6 +8,7 @@ import numpy as np
 
 from framebus import _core
 from framebus.errors import UsageError
+from framebus.stream.dialects import DIALECTS
 
 KeywordValue = int | float | str
 KeywordInput = Mapping[str, KeywordValue | tuple[KeywordValue, str]]
@@ -37,7 +38,14 @@ class Keywords(MutableMapping[str, KeywordValue]):
         return self._entry(name)[4]
 
     def updates(self, name: str) -> int:
-        """How often a keyword was written. Raises KeyError if there is none of that name."""
+        """How often a keyword was written.
+
+        Raises:
+            KeyError: there is none of that name.
+            UsageError: the stream's dialect does not count that (``dialect.keyword_updates``).
+        """
+        dialect = DIALECTS[self._handle.dialect]
+        dialect.require(dialect.keyword_updates, "no counters of keywords")
         return self._entry(name)[3]
 
     def set(self, name: str, value: KeywordValue, comment: str | None = None) -> None:

@@ -12,10 +12,11 @@ import numpy as np
 from framebus import _core
 from framebus.errors import FramebusError
 from framebus.stream.datatypes import DTYPES
+from framebus.stream.dialects import DIALECTS
 from framebus.stream.names import SUFFIX, shm_directory
 from framebus.stream.unused import unlink_unused
 
-StreamState = Literal["live", "empty", "dead", "bad"]
+StreamState = Literal["live", "empty", "unknown", "dead", "bad"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,15 @@ class StreamInfo:
         name: the stream's name.
         path: its file.
         state: ``live`` (its writer runs), ``empty`` (never written, its creator runs), ``dead`` (the process that last
-            wrote it, or made it, is gone), ``bad`` (not a stream that can be opened; see ``error``).
+            wrote it, or made it, is gone), ``unknown`` (the file does not tell who wrote it: one of DAO's, written by
+            another program), ``bad`` (not a stream that can be opened; see ``error``).
         shape, dtype: NumPy's; None for a bad one.
         count: frame counter.
         age_s: seconds since the last frame; None if there was none, or if its writer did not say when.
         writer_pid: the process that wrote last, or, before the first frame, that made it.
         history: how many past frames it keeps.
         size_bytes: of the file.
+        dialect: the file's format, ``isio`` or ``dao``; empty for a bad one.
         error: what is wrong with a bad one.
     """
 
@@ -46,6 +49,7 @@ class StreamInfo:
     writer_pid: int = 0
     history: int = 0
     size_bytes: int = 0
+    dialect: str = ""
     error: str = ""
 
 
@@ -66,16 +70,22 @@ def purge(directory: str | os.PathLike[str] | None = None) -> list[StreamInfo]:
 
 def _unlink(info: StreamInfo) -> bool:
     try:
-        return unlink_unused(info.path)
+        removed = unlink_unused(info.path)
     except OSError:
         return False  # not ours, or gone already
+    if removed and info.dialect == "dao":
+        _core.remove_semaphores(str(info.path))
+    return removed
 
 
-def _writer(handle: _core.StreamHandle) -> tuple[int, bool]:
-    if handle.last_writer:
-        return handle.last_writer, handle.last_writer_alive
-    creator: int = handle.header()["creator_pid"]
-    return creator, _core.process_alive(creator)
+def _writer(handle: _core.StreamHandle) -> tuple[int, StreamState]:
+    pid, alive = handle.last_writer, handle.last_writer_alive
+    if not pid:
+        pid = handle.maker
+        alive = _core.process_alive(pid)
+    if not pid and not DIALECTS[handle.dialect].writer_identity:
+        return 0, "unknown"
+    return pid, "dead" if not alive else "live" if handle.count else "empty"
 
 
 def describe(path: Path) -> StreamInfo | None:
@@ -98,10 +108,8 @@ def describe(path: Path) -> StreamInfo | None:
 
 
 def _describe_open(name: str, path: Path, size: int, handle: _core.StreamHandle) -> StreamInfo:
-    header = handle.header()
-    count, written_ns = handle.count, header["writetime_ns"]
-    pid, alive = _writer(handle)
-    state: StreamState = "dead" if not alive else "live" if count else "empty"
+    count, written_ns = handle.count, handle.written_ns
+    pid, state = _writer(handle)
     return StreamInfo(
         name=name,
         path=path,
@@ -113,4 +121,5 @@ def _describe_open(name: str, path: Path, size: int, handle: _core.StreamHandle)
         writer_pid=pid,
         history=handle.history,
         size_bytes=size,
+        dialect=handle.dialect,
     )

@@ -17,7 +17,9 @@ from framebus import _core
 from framebus.errors import StreamExists, StreamFormatError, StreamNotFound, UsageError
 from framebus.stream.conf import find_conf, load_conf
 from framebus.stream.datatypes import DTYPES, datatype_code
-from framebus.stream.keywords import KeywordInput, encode_all, fits
+from framebus.stream.dialects import check_datatype, find_dialect
+from framebus.stream.keywords import KeywordInput, encode_all
+from framebus.stream.keywords import fits as keyword_fits
 from framebus.stream.names import StreamName, parse, require, shm_directory, stream_path
 from framebus.stream.stream import Stream
 
@@ -52,7 +54,9 @@ def create(
         keywords: initial keywords, ``{"FRATE": 1000.0}`` or ``{"FRATE": (1000.0, "frames per second")}``.
         semaphores: how many semaphores C readers find, 1 to 64.
         mode: access mode of the file, under the umask.
-        dialect: file format; ``"isio"`` is ImageStreamIO's.
+        dialect: file format: ``"isio"`` is ImageStreamIO's, ``"dao"`` is DAO's. In DAO's the newest frame is one of the
+            ``history``, which is the depth of its FIFO (0 and 1 are the same there), and the semaphores are files in
+            ``/dev/shm`` that are named after the stream's file, up to its first dot.
         keyword_slots: how many keywords fit; 50, or as many as ``keywords`` needs.
         huge_pages: ask the kernel for huge pages, which large frames profit from; warns where it refuses.
 
@@ -62,10 +66,10 @@ def create(
         OSError: the kernel refuses (no space, no permission).
     """
     parsed = require(parse(name), allowed=["S", "L", "N", "type", "path"], context="create()")
-    if dialect != "isio":
-        raise UsageError(f"dialect {dialect!r} is unknown; expected 'isio'")
+    format_ = find_dialect(dialect)
     sizes = _sizes(shape)
     chosen = _dtype(parsed, dtype)
+    check_datatype(format_, datatype_code(chosen))
     fields = encode_all(keywords or {})
     slots = max(DEFAULT_KEYWORD_SLOTS, len(fields)) if keyword_slots is None else keyword_slots
     _in_range("history", history, 0, 2**31)
@@ -89,6 +93,7 @@ def create(
             parsed.local,
             parsed.exists is False,
             fields,
+            format_.name,
         )
         if parsed.local:
             former = _local_streams.get(parsed.name)
@@ -101,7 +106,7 @@ def create(
 
 
 def open(name: str | os.PathLike[str]) -> Stream:  # noqa: A001
-    """Open an existing stream, whoever made it.
+    """Open an existing stream, whoever made it and in whichever of the two file formats.
 
     Args:
         name: a name, or a path of a stream's file. ``wfs[10:29,-*]`` opens a slice of it, ``tf32>`` demands a dtype,
@@ -134,11 +139,13 @@ def connect(
     shape: tuple[int, ...] | int,
     dtype: npt.DTypeLike | None = None,
     history: int = 0,
+    dialect: str | None = None,
 ) -> Stream:
     """Open the stream if it exists with that shape and dtype (and at least that history), else create it.
 
     Args:
         name, shape, dtype, history: as in ``create``; the name may also say ``@L:`` or a type.
+        dialect: the format that it must have; None takes one that exists in either, and creates ``"isio"``.
 
     Raises:
         UsageError, NameFormatError, OSError: as ``create``.
@@ -146,16 +153,24 @@ def connect(
     parsed = require(parse(name), allowed=["S", "L", "type", "path"], context="connect()")
     wanted = _dtype(parsed, dtype)
     sizes = _sizes(shape)
-    datatype_code(wanted)
+    new_dialect = "isio" if dialect is None else dialect
+    check_datatype(find_dialect(new_dialect), datatype_code(wanted))
     _in_range("history", history, 0, 2**31)
     try:
         stream = open(name)
     except (StreamNotFound, StreamFormatError, UsageError):
-        return create(name, shape=sizes, dtype=wanted, history=history)
-    if stream.shape == sizes and stream.dtype == wanted and stream.history_length >= history:
+        return create(name, shape=sizes, dtype=wanted, history=history, dialect=new_dialect)
+    if fits(stream, sizes, wanted, history) and dialect in (None, stream.dialect.name):
         return stream
     stream.close()
-    return create(name, shape=sizes, dtype=wanted, history=history)
+    return create(name, shape=sizes, dtype=wanted, history=history, dialect=new_dialect)
+
+
+def fits(stream: Stream, sizes: tuple[int, ...], dtype: np.dtype[Any], history: int) -> bool:
+    """Whether a stream can serve as one of that shape, dtype and history."""
+    # Where the newest frame is one of the history, a history of one is none.
+    held = max(stream.history_length, 1 if stream.dialect.shared_history else 0)
+    return stream.shape == sizes and stream.dtype == dtype and held >= history
 
 
 def remove_stream(handle: _core.StreamHandle) -> None:
@@ -166,8 +181,15 @@ def remove_stream(handle: _core.StreamHandle) -> None:
             if mine is not None and mine.inode == handle.inode:
                 del _local_streams[handle.path]
     elif handle.current:
-        Path(handle.path).unlink(missing_ok=True)
+        unlink_stream(Path(handle.path), handle.dialect)
     handle.retire()
+
+
+def unlink_stream(path: Path, dialect: str) -> None:
+    """Remove a stream's file, and what belongs to it. OSError: the kernel refuses."""
+    path.unlink(missing_ok=True)
+    if dialect == "dao":
+        _core.remove_semaphores(str(path))
 
 
 def _open_local(name: str) -> _core.StreamHandle:
@@ -189,7 +211,7 @@ def _load_from_conf(parsed: StreamName) -> _core.StreamHandle:
             f"no stream '{parsed.path or parsed.name}'{looked}; 'framebus ls' lists those that are there"
         )
     data, keywords = load_conf(conf)
-    fitting = {key: pair for key, pair in keywords.items() if fits(key, *pair)}
+    fitting = {key: pair for key, pair in keywords.items() if keyword_fits(key, *pair)}
     if len(fitting) < len(keywords):
         left = ", ".join(sorted(set(keywords) - set(fitting)))
         warnings.warn(f"{conf}: keywords too long for a stream's fields were left out: {left}", stacklevel=3)

@@ -15,7 +15,9 @@ import numpy.typing as npt
 
 from framebus import _core
 from framebus.errors import UsageError
+from framebus.stream.assembly import Assembly, Incomplete, PacketState, packet_state
 from framebus.stream.datatypes import DTYPES
+from framebus.stream.dialects import DIALECTS, Dialect
 from framebus.stream.frame import Frame, LatestFrame
 from framebus.stream.keywords import Keywords
 from framebus.stream.names import SUFFIX
@@ -87,6 +89,7 @@ class Stream:
         self._dtype = DTYPES[handle.datatype]
         self._frame_shape = tuple(reversed(handle.size))
         self._shape = self._frame_shape if slices is None else slices.shape(self._frame_shape)
+        self._dialect = DIALECTS[handle.dialect]
         self._keywords = Keywords(handle)
         self._read_next = _core.FrameReader(handle, Frame, np.empty, self._frame_shape, self._dtype)
 
@@ -118,8 +121,13 @@ class Stream:
         return self._handle.count
 
     @property
+    def dialect(self) -> Dialect:
+        """The file's format, and what it has room for: ``isio`` or ``dao``."""
+        return self._dialect
+
+    @property
     def history_length(self) -> int:
-        """How many past frames the stream keeps."""
+        """How many past frames the stream keeps; 0 where there is the newest alone."""
         return self._handle.history
 
     @property
@@ -142,11 +150,19 @@ class Stream:
         self._handle.wake_mode = mode
 
     def header(self) -> dict[str, Any]:
-        """Every header field by name, as they stand."""
+        """Every header field by name, as they stand. The names are the format's own.
+
+        Of DAO's it is the newest frame's header, and ``slots`` has those of all.
+        """
         return self._handle.header()
 
     def trace(self) -> list[TraceEntry]:
-        """The newest frame's process trace, its newest step first."""
+        """The newest frame's process trace, its newest step first.
+
+        Raises:
+            UsageError: the stream's dialect has none (``dialect.process_trace``).
+        """
+        self._dialect.require(self._dialect.process_trace, "no process trace")
         return read_trace(self._handle)
 
     def statistics(self) -> StreamStatistics:
@@ -155,7 +171,14 @@ class Stream:
 
     # ---- writing ----
 
-    def write(self, array: npt.ArrayLike, *, acquisition_ns: int = 0, at_count: int | None = None) -> int:
+    def write(
+        self,
+        array: npt.ArrayLike,
+        *,
+        acquisition_ns: int = 0,
+        at_count: int | None = None,
+        count: int | None = None,
+    ) -> int:
         """Publish one frame; returns its count.
 
         Args:
@@ -165,22 +188,31 @@ class Stream:
             at_count: units that read this stream as it stands (matrices, references) go on with the frame that they
                 have until their trigger's frame of that count, and use this one from there on. Another write before
                 that replaces it. None means at once. It is kept in the keyword ``at_count``.
+            count: the count to give the frame, beyond the newest's, for streams that hand on another one's frames under
+                their own counts; readers take what lies between for missed. None means the next.
 
         Raises:
-            UsageError: wrong shape or dtype, this process may not write, or there is no keyword slot for ``at_count``.
+            UsageError: wrong shape or dtype, this process may not write, the count is not beyond the newest, or
+                there is no place for ``at_count``.
             StreamRecreated: the stream was removed, or made anew with another shape or dtype.
         """
         if at_count is None:
             at_count = 0
         elif not 1 <= at_count < 2**63:
             raise UsageError(f"{self.path}: at_count is {at_count!r}, expected a frame's count, from 1 on")
+        if count is None:
+            count = 0
+        elif not self.count < count < 2**63:
+            raise UsageError(
+                f"{self.path}: count is {count!r}, expected one beyond the newest frame's, {self.count}"
+            )
         if self._slices is None:
-            count = self._handle.write(array, acquisition_ns, at_count)
-            if count:
-                return count
-        return self._write_converted(array, acquisition_ns, at_count)
+            published = self._handle.write(array, acquisition_ns, at_count, count)
+            if published:
+                return published
+        return self._write_converted(array, acquisition_ns, at_count, count)
 
-    def _write_converted(self, array: npt.ArrayLike, acquisition_ns: int, at_count: int) -> int:
+    def _write_converted(self, array: npt.ArrayLike, acquisition_ns: int, at_count: int, count: int) -> int:
         values = np.asarray(array)
         if values.shape != self._shape:
             raise UsageError(f"{self.path}: a frame has shape {self._shape}, the array has {values.shape}")
@@ -190,7 +222,7 @@ class Stream:
         else:
             frame = self._whole_frame()
             self._slices.assign(frame, values)
-        return self._handle.write(frame, acquisition_ns, at_count)
+        return self._handle.write(frame, acquisition_ns, at_count, count)
 
     def _whole_frame(self) -> npt.NDArray[Any]:
         frame = np.zeros(self._frame_shape, self._dtype)
@@ -216,6 +248,35 @@ class Stream:
         finally:
             view.flags.writeable = False
         self._handle.end_write(acquisition_ns)
+
+    def assemble(
+        self,
+        packets: int,
+        *,
+        frame_id: int = 0,
+        incomplete: Incomplete = "raise",
+        acquisition_ns: int = 0,
+    ) -> Assembly:
+        """Put a frame together from packets: ``with s.assemble(4) as frame: frame.put(0, values, position=0) ...``.
+
+        Each packet goes into shared memory when it comes. The frame is published when the block ends, if all have come.
+
+        Args:
+            packets: how many make a frame.
+            frame_id: the camera's number of the frame, kept beside the packets' counters where the format has them.
+            incomplete: what to do when the block ends and packets are missing: ``raise`` DataError and publish nothing,
+                ``drop`` the frame in silence, or ``publish`` it with what it held before in their places.
+            acquisition_ns: as in ``write``.
+
+        Raises:
+            UsageError: an argument is wrong, or the stream is a slice.
+        """
+        self._whole_only("assemble()")
+        return Assembly(self._handle, self._dtype, packets, frame_id, incomplete, acquisition_ns)
+
+    def packets(self) -> PacketState:
+        """How far the frame that comes next has come, packet by packet; whoever writes them."""
+        return packet_state(self._handle)
 
     # ---- reading ----
 
@@ -361,7 +422,8 @@ class Stream:
         if self._handle.closed:
             return "<Stream closed>"
         held = f", history {self.history_length}" if self.history_length else ""
-        return f"<Stream {self.name!r} {self._shape} {self._dtype}{held}, count {self.count}>"
+        format_ = "" if self._dialect.name == "isio" else f", {self._dialect}"
+        return f"<Stream {self.name!r} {self._shape} {self._dtype}{held}{format_}, count {self.count}>"
 
     def _destination(self, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         if out is None:

@@ -40,9 +40,12 @@ class Declaration:
         parameters: its live parameters, in the order of the signature.
         checks: what checks their combinations, if anything does.
         hooks: what is called at events; a device has methods instead.
+        carries: whether its outputs take on the counts and keywords of its first input's stream.
         use: ``"package.module:name"``, or ``"/path/file.py:name"`` for a file that is in no package;
             ``load_unit`` takes it.
     """
+
+    carries = False
 
     def __init__(
         self,
@@ -166,6 +169,7 @@ class FunctionUnit(Declaration):
         function: the function as written.
         compiled: whether the loop runs machine code made of it, or calls it in the interpreter.
         fastmath: what the compiler may assume of floating point, as Numba's option of that name.
+        carries: whether its outputs take on the counts and keywords of its first input's stream.
     """
 
     def __init__(
@@ -175,11 +179,13 @@ class FunctionUnit(Declaration):
         *,
         compiled: bool = True,
         fastmath: bool | Iterable[str] = False,
+        carries: bool = False,
         localns: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         super().__init__(function, name, method=False, use=use_of(function), localns=localns)
         self.function = function
         self.compiled = compiled
+        self.carries = carries
         self.fastmath = _checked_fastmath(self.name, fastmath)
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
@@ -218,7 +224,11 @@ class FunctionUnit(Declaration):
 def unit(function: Callable[..., Any], /) -> FunctionUnit: ...
 @overload
 def unit(
-    *, compiled: bool = True, fastmath: bool | Iterable[str] = False, name: str | None = None
+    *,
+    compiled: bool = True,
+    fastmath: bool | Iterable[str] = False,
+    name: str | None = None,
+    carries: bool = False,
 ) -> Callable[[Callable[..., Any]], FunctionUnit]: ...
 def unit(
     function: Callable[..., Any] | None = None,
@@ -227,6 +237,7 @@ def unit(
     compiled: bool = True,
     fastmath: bool | Iterable[str] = False,
     name: str | None = None,
+    carries: bool = False,
 ) -> FunctionUnit | Callable[[Callable[..., Any]], FunctionUnit]:
     """Make a unit of a function: ``@unit`` or ``@unit(compiled=False)``.
 
@@ -237,6 +248,9 @@ def unit(
         compiled: compile it with Numba for the arrays it is bound to, or run it in the interpreter.
         fastmath: let the compiler reorder floating-point arithmetic: ``True`` or a set of LLVM's flags.
         name: the unit's name; the function's when ``None``.
+        carries: its outputs are the first input's stream handed on: their frames get the counts of the frames that they
+            were made from, so that what the unit missed its readers miss too, and their streams get its keywords, kept
+            up to date while it runs. (Times of acquisition are handed on by every unit.)
 
     Raises:
         UsageError: the signature is not that of a unit; the message says which argument and what to do.
@@ -250,7 +264,12 @@ def unit(
             raise UsageError(
                 f"@unit stands over a plain function, not over {function!r}; for a device subclass framebus.unit.Unit"
             )
-        return FunctionUnit(function, name, compiled=compiled, fastmath=fastmath, localns=localns)
+        made = FunctionUnit(
+            function, name, compiled=compiled, fastmath=fastmath, carries=carries, localns=localns
+        )
+        if carries and not made.inputs():
+            raise UsageError(f"unit {made.name!r} has no input whose counts it could carry")
+        return made
 
     return declare if function is None else declare(function)
 

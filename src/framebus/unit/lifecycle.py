@@ -222,6 +222,7 @@ class Lifecycle:
                 stage.params.core if stage.params is not None and stage.kernel_address else None,
                 stage.cells(),
                 record.core,
+                stage.stage.declaration.carries,
             )
         native.configure(
             options.trigger,

@@ -1,0 +1,71 @@
+"""``framebus copy``."""
+
+from __future__ import annotations
+
+import click
+
+from framebus.cli import text
+from framebus.cli.output import show
+from framebus.errors import StreamNotFound
+
+
+@click.command()
+@click.argument("source")
+@click.argument("target")
+@click.option(
+    "--dialect",
+    type=click.Choice(["isio", "dao"]),
+    help="File format of TARGET (default: that of a TARGET that is there, else the one that SOURCE does not have).",
+)
+@click.option(
+    "--history", type=click.IntRange(0), metavar="N", help="Frames that TARGET keeps (default: as SOURCE)."
+)
+@click.option("--once", is_flag=True, help="Copy the newest frame only, and end.")
+@click.option("--newest", is_flag=True, help="Skip to the newest frame where the copy falls behind.")
+@click.option("--name", default="copy", show_default=True, help="Name under which the copying unit runs.")
+@click.option(
+    "--spin", default=0.0, metavar="US", help="Watch for a frame that many µs before sleeping, or inf."
+)
+@click.option("--detach", is_flag=True, help="Run in the background, kept alive by a supervisor.")
+def copy(
+    source: str,
+    target: str,
+    dialect: str | None,
+    history: int | None,
+    once: bool,
+    newest: bool,
+    name: str,
+    spin: float,
+    detach: bool,
+) -> int:
+    """Hand the stream SOURCE on to TARGET, frame by frame: names, or paths of streams' files.
+
+    Each frame keeps its count and its time of acquisition, and TARGET has SOURCE's keywords, as they change. So
+    milk's and cacao's programs see a stream of DAO's, and DAO's programs one of theirs. Ends at Ctrl-C.
+
+    Example: framebus copy wfs /tmp/wfs.im.shm --dialect dao --history 4
+    """
+    from framebus.stream import open as open_stream
+    from framebus.unit import LoopOptions, Stage
+    from framebus.unit.copying import copy as unit
+    from framebus.unit.copying import make_target
+
+    with open_stream(source) as opened:
+        if once and opened.count == 0:
+            raise StreamNotFound(f"{source} has no frame yet that could be copied")
+        with make_target(opened, target, dialect=dialect, history=history) as made:
+            show(
+                f"{text.safe(opened.name)} ({opened.dialect}) -> {text.safe(str(made.path))} ({made.dialect}), "
+                f"{text.shape(made.shape)} {made.dtype.name}, history {made.history_length}"
+            )
+    stage = Stage(unit, {"source": source, "target": target}, {}, name)
+    options = LoopOptions(
+        trigger="once" if once else "stream", every_frame=not (newest or once), spin_us=spin
+    )
+    if detach:
+        from framebus.cli.run_background import run_in_background
+
+        return run_in_background(stage, options, "subprocess")
+    from framebus.cli.run_here import run_here
+
+    return run_here(stage, options)
