@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,25 +29,11 @@ from framebus.errors import NameFormatError, StreamNotFound, UsageError, WaitTim
 from framebus.stream import StreamInfo
 from support.c_writer import CStream
 from support.processes import Spawner
-from support.waiting import until
-
-FB_WAITING = 228 // 4  # the header's word in which sleepers on the counter leave the count they sleep at
+from support.waiting import once_asleep, until
 
 
 def numbered(*shape: int) -> npt.NDArray[np.float32]:
     return np.arange(1, 1 + np.prod(shape), dtype=np.float32).reshape(shape)
-
-
-def while_waiting(path: Path, act: Callable[[], object]) -> threading.Thread:
-    """Do something as soon as somebody sleeps on the stream's counter."""
-
-    def wait_and_act() -> None:
-        until(lambda: np.fromfile(path, np.uint32, FB_WAITING + 1)[FB_WAITING])
-        act()
-
-    thread = threading.Thread(target=wait_and_act)
-    thread.start()
-    return thread
 
 
 # ---- making and opening --------------------------------------------------------------------------------------------
@@ -267,7 +252,7 @@ def test_copies_are_the_callers_own() -> None:
 def test_check_waits_for_a_frame_that_comes(copy: bool, timeout: float | None, shm_dir: Path) -> None:
     writer, reader = SHM("made", numbered(2, 3)), SHM("made")
     writer.set_data(numbered(2, 3) + 1)
-    thread = while_waiting(shm_dir / "made.im.shm", lambda: writer.set_data(numbered(2, 3) + 2))
+    thread = once_asleep(shm_dir / "made.im.shm", lambda: writer.set_data(numbered(2, 3) + 2))
     data = reader.get_data(check=True, timeout=timeout, copy=copy)
     thread.join()
     np.testing.assert_array_equal(data, numbered(2, 3) + 2)
@@ -323,7 +308,7 @@ def test_several_frames_come_in_order(
         for n in range(1, 6):
             writer.write(np.full((2, 3), n))
 
-    thread = while_waiting(shm_dir / "cube.im.shm", write)
+    thread = once_asleep(shm_dir / "cube.im.shm", write)
     frames = reader.multi_recv_data(5, as_cube, monitorCount=True)
     thread.join()
     assert isinstance(frames, np.ndarray) == bool(as_cube)
@@ -345,10 +330,10 @@ def test_missed_frames_are_told(shm_dir: Path, capsys: pytest.CaptureFixture[str
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("framebus.compat.pymilk.shm.decode", slow)
-        thread = while_waiting(shm_dir / "line.im.shm", lambda: [writer.write([1]), writer.write([1])])
+        thread = once_asleep(shm_dir / "line.im.shm", lambda: [writer.write([1]), writer.write([1])])
         frames = reader.multi_recv_data(4, output_as_cube=True, monitorCount=True)
     thread.join()
-    assert np.asarray(frames).tolist() == [[1], [1], [7], [8]]
+    assert frames.tolist() == [[1], [1], [7], [8]]
     assert capsys.readouterr().out == "line: 4 frames received, 5 missed in between\n"
 
 
@@ -403,14 +388,14 @@ def test_semaphore_calls_tell_what_was_published() -> None:
 def test_a_wait_goes_on_with_a_stream_that_is_made_anew(shm_dir: Path) -> None:
     path = shm_dir / "made.im.shm"
     reader = SHM("made", ((2,), np.int32))
-    thread = while_waiting(path, lambda: SHM("made", np.array([5, 5], np.int32)))
+    thread = once_asleep(path, lambda: SHM("made", np.array([5, 5], np.int32)))
     assert reader.non_block_wait_semaphore(0.001) == 0
     thread.join()
     assert reader.get_data().tolist() == [5, 5]
-    thread = while_waiting(path, lambda: SHM("made", np.array([6, 6], np.int32)))
+    thread = once_asleep(path, lambda: SHM("made", np.array([6, 6], np.int32)))
     assert reader.non_block_wait_until_recreation() is reader
     thread.join()
-    thread = while_waiting(path, lambda: SHM("made", np.array([7.5, 7.5])))
+    thread = once_asleep(path, lambda: SHM("made", np.array([7.5, 7.5])))
     latter = reader.non_block_wait_until_recreation(0.001)
     thread.join()
     assert latter is not reader

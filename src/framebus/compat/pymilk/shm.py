@@ -208,26 +208,6 @@ class SHM(KeywordMethods):
             self.stream.skip_to_newest()
         return self.stream.latest(timeout_s=timeout_s).data
 
-    @overload
-    def multi_recv_data(
-        self,
-        n: int,
-        outputFormat: Literal[False, 0] = ...,
-        monitorCount: bool = ...,
-        timeout: float | None = ...,
-        *,
-        output_as_cube: Literal[False] | None = ...,
-    ) -> list[Array]: ...
-    @overload
-    def multi_recv_data(
-        self,
-        n: int,
-        outputFormat: bool | Literal[0, 1] = ...,
-        monitorCount: bool = ...,
-        timeout: float | None = ...,
-        *,
-        output_as_cube: bool | None = ...,
-    ) -> list[Array] | Array: ...
     def multi_recv_data(
         self,
         n: int,
@@ -236,8 +216,8 @@ class SHM(KeywordMethods):
         timeout: float | None = 5.0,
         *,
         output_as_cube: bool | None = None,
-    ) -> list[Array] | Array:
-        """The next ``n`` frames, in order and through the history where there is one.
+    ) -> Any:
+        """The next ``n`` frames, in order and through the history where there is one: a list, or an array.
 
         Args:
             n: how many.
