@@ -20,6 +20,7 @@ constexpr std::int64_t nap_ns = 1'000'000;           // while a writer is in the
 constexpr int moment = 30;                           // so many naps a writer may be in the way
 constexpr int long_moment = 250;                     // and so many may pass until a history is understood
 constexpr std::int64_t look_again_ns = 100'000'000;  // how often the file is asked whether it still has its name
+constexpr std::int64_t patience_ns = 1'000'000'000;  // with a file that has our name and is no stream yet
 constexpr std::size_t copy_without_gil = 65'536;     // shorter copies cost less than giving the GIL away
 
 void check_signals() {
@@ -131,9 +132,24 @@ void StreamHandle::before_write() {
   const std::int64_t now = coarse_ns();
   if (!map_->retired() && now - looked_ns_ < look_again_ns) return;
   looked_ns_ = now;
-  if (map_->standing() == StreamMap::Standing::gone)
+  const StreamMap::Standing standing = map_->standing();
+  if (standing == StreamMap::Standing::gone) {
+    looked_ns_ = 0;  // the next call looks again, at once
     throw_recreated(map_->file().path() + ": was removed; nobody would see what is written. Create the stream again");
+  }
+  const std::uint64_t recreated = recreated_;
   follow();
+  if (standing == StreamMap::Standing::current || recreated_ != recreated) {
+    orphaned_ns_ = 0;
+  } else if (orphaned_ns_ == 0) {
+    orphaned_ns_ = now;  // whoever makes it anew may not be done yet
+  } else if (now - orphaned_ns_ > patience_ns) {
+    looked_ns_ = 0;
+    throw_recreated(
+        map_->file().path() +
+        ": was replaced by a file that is no stream; nobody would see what is written. Remove that file, and "
+        "create the stream again");
+  }
 }
 
 std::uint64_t StreamHandle::write(const void* pixels, const Particulars& particulars) {

@@ -288,11 +288,11 @@ def test_a_stream_without_a_frame_is_waited_for() -> None:
     writer = fb.create("empty", shape=2)
     reader = SHM("empty")
     with pytest.raises(WaitTimeout, match="no frame was ever published"):
-        reader.get_data(timeout=0.01)
-    assert reader.get_data(timeout=0.01, return_none_on_timeout=True) is None
+        reader.get_data(check=True, timeout=0.01)
+    assert reader.get_data(check=True, timeout=0.01, return_none_on_timeout=True) is None
     thread = threading.Thread(target=lambda: writer.write([1, 2]))
     thread.start()
-    assert reader.get_data().tolist() == [1, 2]
+    assert reader.get_data(check=True, checkSemAndFlush=False).tolist() == [1, 2]
     thread.join()
 
 
@@ -517,3 +517,20 @@ def test_the_import_is_light(spawn: Spawner) -> None:
     """)
     assert process.expect("loaded:") == "loaded:"
     assert process.wait() == 0
+
+
+def test_a_stream_that_was_never_written_is_zeros() -> None:
+    with SHM("new", ((4, 6), np.int16)) as shm:
+        assert shm.get_data().tolist() == np.zeros((4, 6)).tolist()
+        assert shm.get_data(copy=False).dtype == np.int16
+        assert shm.get_data(check=True, timeout=0.01, return_none_on_timeout=True) is None
+
+
+def test_streams_of_dao_show_themselves_likewise(dao_name: str) -> None:
+    stream = fb.create(dao_name, shape=(4, 6), dtype="int16", dialect="dao", history=3)
+    stream.write(np.arange(24).reshape(4, 6))
+    with SHM(dao_name) as shm:
+        assert shm.get_data().tolist() == np.arange(24).reshape(4, 6).tolist()
+        assert (shm.md.size, shm.md.cnt0, shm.md.naxis, shm.md.CBsize) == ([6, 4], 1, 2, 3)
+        assert shm.mtdata["datatype"] == 4
+    stream.remove()

@@ -313,3 +313,16 @@ def test_waiting_for_a_removed_stream_is_done_asleep(spawn: Spawner) -> None:
     process.send()
     assert process.expect("timeout").endswith("; the stream was removed")
     assert int(process.expect("slept").split()[1]) > 5
+
+
+def test_a_writer_whose_name_went_to_something_else_is_told(shm_dir: Path) -> None:
+    s = fb.create("image", shape=(2, 3))
+    s.path.unlink()
+    s.path.write_bytes(b"no stream at all")
+    frame = np.zeros((2, 3), np.float32)
+    with pytest.raises(StreamRecreated, match="replaced by a file that is no stream"):
+        while True:  # for a moment it may be one that is being made
+            s.write(frame)
+    s.path.unlink()
+    again = fb.create("image", shape=(2, 3))
+    assert s.write(frame) == again.count == 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 import threading
 import time
@@ -92,7 +93,11 @@ class Snapshot:
 
     def _new_files(self) -> set[str]:
         new = _shared_files() - self.files
-        return new and {name for name in new if not _used_by_strangers(SHARED_MEMORY / name)}
+        return new and {
+            name
+            for name in new
+            if not _named_after_strangers(name) and not _used_by_strangers(SHARED_MEMORY / name)
+        }
 
 
 def _settle(look: Callable[[], list[str]], grace_s: float) -> list[str]:
@@ -160,6 +165,19 @@ def _shared_files() -> set[str]:
     return {
         name for name in os.listdir(SHARED_MEMORY) if name.endswith(_SUFFIXES) or name.startswith(_PREFIXES)
     }
+
+
+def _named_after_strangers(name: str) -> bool:
+    """Whether it is a semaphore of another test run, or of a benchmark: their names have the process' id."""
+    found = re.match(r"sem\.(?:fb-test-|hop|unit)(\d+)", name)
+    if found is None or int(found[1]) == os.getpid():
+        return False
+    return Path("/proc", found[1]).exists() and _parent(int(found[1])) != os.getpid()
+
+
+def _parent(pid: int) -> int:
+    fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return int(fields[1]) if fields else 0
 
 
 def _used_by_strangers(path: Path) -> bool:

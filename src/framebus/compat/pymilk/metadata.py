@@ -74,6 +74,23 @@ def keywords_of(stream: Stream) -> dict[str, Keyword]:
     return found  # type: ignore[return-value]  # a KeywordName is a str
 
 
+def _fields_of_dao(stream: Stream, header: dict[str, Any]) -> dict[str, Any]:
+    """What a DAO stream's header says, under the names that ImageStreamIO has for it."""
+    times = {"creationtime": header["creation_s"], "lastaccesstime": header["access_s"]}
+    times |= dict.fromkeys(("atime", "acqtime"), header["atime_ns"] / 1e9)
+    times["writetime"] = stream.handle.written_ns / 1e9
+    fields = {key: header[key] for key in ("name", "naxis", "nelement", "shared", "status", "logflag", "sem")}
+    fields |= {key: header[key] for key in ("cnt0", "cnt1", "cnt2", "write")}
+    fields |= {theirs: datetime.fromtimestamp(seconds) for theirs, seconds in times.items()}  # noqa: DTZ006
+    return fields | {
+        "size": list(header["size"][: header["naxis"]])[::-1],
+        "datatype": header["atype"],
+        "NBkw": header["nkw"],
+        "CBsize": stream.history_length,
+        "CBindex": header["fifo_last_written"],
+    }
+
+
 class Metadata(Mapping[str, Any]):
     """The header's fields under ImageStreamIO's names, as attributes and by ``[...]``, each as it stands now.
 
@@ -85,6 +102,8 @@ class Metadata(Mapping[str, Any]):
 
     def _fields(self) -> dict[str, Any]:
         header = self._stream.header()
+        if self._stream.dialect.name == "dao":
+            return _fields_of_dao(self._stream, header)
         fields = dict(header, size=list(header["size"][: header["naxis"]]))
         for theirs, ours in _TIMES.items():
             fields[theirs] = datetime.fromtimestamp(header[ours] / 1e9)  # noqa: DTZ006 - as pyMilk gives them

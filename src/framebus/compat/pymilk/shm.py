@@ -171,7 +171,7 @@ class SHM(KeywordMethods):
         """A frame: the newest, or with ``check`` one that comes.
 
         Args:
-            check: wait for a frame. Without it a stream that was never written makes this wait for its first.
+            check: wait for a frame. Without it a stream that was never written gives the zeros that it was made with.
             timeout: how long to wait, in s; None, 0 or less: for ever.
             copy: False gives shared memory itself, to be read only. Its writer goes on: what was computed from it may
                 be of two frames. ``shm.stream.latest()`` can tell.
@@ -199,6 +199,8 @@ class SHM(KeywordMethods):
                 raise
 
     def _get(self, check: bool, timeout_s: float | None, copy: bool) -> Array:
+        if not check and self.stream.count == 0:
+            return np.zeros(self.stream.shape, self.stream.dtype)
         if copy:
             if check:
                 return self.stream.read_next(timeout_s=timeout_s).data
