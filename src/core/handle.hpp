@@ -87,8 +87,8 @@ class StreamHandle {
   bool in_frame_ = false;
   std::int64_t looked_ns_ = 0;
   std::int64_t orphaned_ns_ = 0;  // since when our file's name is that of no stream; 0: it is not
-  bool parting_ = false;    // the successor of our file is in use, and ours still had a frame when we looked
-  std::uint64_t lost_ = 0;  // frames of former files that nobody will read any more
+  bool parting_ = false;          // the successor of our file is in use, and ours still had a frame when we looked
+  std::uint64_t lost_ = 0;        // frames of former files that nobody will read any more
   std::uint64_t recreated_ = 0;
   std::uint64_t frames_read_ = 0;
   std::uint64_t frames_missed_ = 0;

@@ -205,7 +205,8 @@ bool Reader::valid(const FrameView& view) noexcept {
     case FrameView::Place::pixels:
       return shared(map_->header().write).load(std::memory_order_acquire) == 0 && map_->count() == view.count;
     case FrameView::Place::marked_slot:
-      return shared(map_->slot_metadata(view.slot).cnt0).load(std::memory_order_acquire) == view.count;
+      return shared(map_->slot_metadata(view.slot).cnt0).load(std::memory_order_acquire) == view.count &&
+             !map_->reborn();
     case FrameView::Place::counted_slot:
       return ring_holds(view.count);
     case FrameView::Place::fifo_slot:

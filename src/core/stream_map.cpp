@@ -116,6 +116,7 @@ StreamMapPtr StreamMap::create(const Request& request) {
 
 StreamMapPtr StreamMap::open(const std::string& path) {
   SharedFile file = SharedFile::open(path);
+  const LostPages lost(file.data(), file.size());  // from the first look on
   const Layout layout = read_layout(file.data(), file.size(), path);
   auto map = std::make_shared<StreamMap>(std::move(file), layout);
   if (layout.dao()) {
@@ -123,6 +124,8 @@ StreamMapPtr StreamMap::open(const std::string& path) {
   } else {
     check_semaphores(*map);
   }
+  if (lost.any() || map->reborn())
+    throw_format(path, "file size", path + ": changed while it was being opened; it is being made anew");
   return map;
 }
 

@@ -14,6 +14,7 @@
 
 #include "core/dao_layout.hpp"
 #include "core/layout.hpp"
+#include "core/lost_pages.hpp"
 #include "core/named_semaphores.hpp"
 #include "core/platform.hpp"
 
@@ -50,7 +51,8 @@ class StreamMap {
   // Throws StreamNotFound, StreamFormatError, OSError.
   static std::shared_ptr<StreamMap> open(const std::string& path);
 
-  StreamMap(SharedFile file, const Layout& layout) : file_(std::move(file)), layout_(layout) {}
+  StreamMap(SharedFile file, const Layout& layout)
+      : file_(std::move(file)), layout_(layout), lost_pages_(file_.data(), file_.size()) {}
 
   const Layout& layout() const noexcept { return layout_; }
   const SharedFile& file() const noexcept { return file_; }
@@ -109,10 +111,6 @@ class StreamMap {
     const std::size_t before = (last + layout_.depth - 1) % layout_.depth;
     return std::max(count, shared(dao_header(before).cnt0).load(std::memory_order_acquire));
   }
-  // A DAO program made the stream anew in the same file, as its library does.
-  bool reborn() const noexcept {
-    return dao() && shared(dao_header().creation_time).load(std::memory_order_acquire) != created_;
-  }
   // The header's fields from before the fifo_... ones are there in every file; these two may be pixels.
   bool has_fifo_fields() const noexcept { return layout_.header_bytes == dao_header_bytes; }
 
@@ -127,10 +125,15 @@ class StreamMap {
 
   // ---- of both ----
 
-  // 0 in a file that was made anew under us: none of its frames are ours to count.
+  // The file is not what it was when it was mapped: it was shortened, or a DAO program made its stream anew in it.
+  bool reborn() const noexcept {
+    return lost_pages_.any() ||
+           (dao() && shared(dao_header().creation_time).load(std::memory_order_acquire) != created_);
+  }
+  // 0 in a file that is not what it was: none of its frames are ours to count.
   std::uint64_t count() const noexcept {
-    if (dao()) return reborn() ? 0 : fifo_count();
-    return shared(header().cnt0).load(std::memory_order_acquire);
+    if (reborn()) return 0;
+    return dao() ? fifo_count() : shared(header().cnt0).load(std::memory_order_acquire);
   }
   // What a futex watches: it changes with every frame of a framebus writer. The low half of cnt0 (little-endian, so it
   // comes first); of DAO, whose counters lie in many places, fb_count.
@@ -144,8 +147,8 @@ class StreamMap {
                                      static_cast<std::uint64_t>(written_ns()));
   }
   bool retired() const noexcept {
-    if (dao()) return shared(dao_header().fb_retired).load(std::memory_order_acquire) != 0 || reborn();
-    return shared(header().fb_retired).load(std::memory_order_acquire) != 0;
+    return reborn() ||
+           shared(dao() ? dao_header().fb_retired : header().fb_retired).load(std::memory_order_acquire) != 0;
   }
   // Whether the newest frame (`count`, or those that came since it was asked for) came from a framebus writer: then
   // `write` is kept and sleepers on cnt0 are woken.
@@ -180,6 +183,7 @@ class StreamMap {
   SharedFile file_;
   Layout layout_;
   NamedSemaphores named_;
+  LostPages lost_pages_;
   std::uint64_t created_ = 0;  // of DAO: the creation time in the file that this is a map of
   mutable std::mutex local_lock_;
   mutable std::shared_ptr<StreamMap> local_successor_;

@@ -326,3 +326,46 @@ def test_a_writer_whose_name_went_to_something_else_is_told(shm_dir: Path) -> No
     s.path.unlink()
     again = fb.create("image", shape=(2, 3))
     assert s.write(frame) == again.count == 1
+
+
+SHORTENED = """
+    import os, sys
+    import numpy as np
+    import framebus as fb
+    path, dialect, history, how = sys.argv[1:]
+    s = fb.create(path, shape=(64, 64), dialect=dialect, history=int(history))
+    reader = fb.open(path)
+    for n in range(1, 9):
+        s.write(np.full((64, 64), n))
+    if how == "loop":
+        from framebus.unit import Stage, start
+        from framebus.unit.copying import copy
+        from framebus.process import State
+        loop = start(Stage(copy, {"source": path, "target": "twin"}))
+    os.truncate(path, 0 if how != "half" else os.path.getsize(path) // 2)
+    for read in (reader.read, lambda timeout_s: reader.read_next(timeout_s=timeout_s, spin_us=float("inf")).data):
+        try:
+            data = read(timeout_s=0.2)
+            assert how == "half" and data.min() == data.max() > 0, data
+        except TimeoutError as error:
+            print(error)
+    if how == "loop":
+        assert loop.record.state is State.RUNNING, loop.record.state
+        loop.stop()
+        fb.open("twin").remove()
+    again = fb.create(path, shape=(64, 64), dialect=dialect)
+    again.write(np.full((64, 64), 77))
+    assert reader.read_next(timeout_s=5.0).data[0, 0] == 77
+    again.remove()
+    print("lives")
+"""
+
+
+@pytest.mark.parametrize("how", ["empty", "half", "loop"])
+@pytest.mark.parametrize("history", [0, 4])
+@pytest.mark.parametrize("dialect", ["isio", "dao"])
+def test_a_file_that_is_shortened_ends_nobody(
+    dialect: str, history: int, how: str, shm_dir: Path, dao_name: str, spawn: Spawner
+) -> None:
+    program = spawn(SHORTENED, str(shm_dir / f"{dao_name}.im.shm"), dialect, str(history), how)
+    program.expect("lives")
