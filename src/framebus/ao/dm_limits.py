@@ -185,10 +185,11 @@ def _smooth(values: Any, kind: Any, columns: Any, steep: Any, low_side: Any, hig
     put(low_side, values)
     put(high_side, values)
     # Two sweeps do for a grid without holes.
-    for _ in range(_SWEEPS):
-        changed = _sweep(low_side, high_side, kind, columns, steep, False)
-        changed |= _sweep(low_side, high_side, kind, columns, steep, True)
-        if not changed:
+    idle = 0
+    for k in range(2 * _SWEEPS):
+        changed = _sweep(low_side, high_side, kind, columns, steep, k % 2 == 1)
+        idle = 0 if changed else idle + 1
+        if idle == 2:
             break
     count = np.int64(0)
     for i in range(values.size):
