@@ -25,6 +25,7 @@ from framebus.ao.guard import GUARD_STATUS, guard
 from framebus.ao.instrument import Instrument, load_instrument
 from framebus.ao.mirror_modes import grid_modes, mode_projector
 from framebus.ao.offload import offload
+from framebus.ao.parallel import join_parts, reconstruct_part, split_rows
 from framebus.ao.patterns import hadamard_patterns, zonal_patterns
 from framebus.ao.pixels import calibrate, intensities
 from framebus.ao.prediction import Predictor, predictive_filter, train_predictor
@@ -61,6 +62,7 @@ __all__ = [
     "iir_coefficients",
     "iir_filter",
     "intensities",
+    "join_parts",
     "leaky_integrator",
     "load_instrument",
     "map_integrator",
@@ -78,11 +80,13 @@ __all__ = [
     "reconstruct",
     "reconstruct_bfloat16",
     "reconstruct_int16",
+    "reconstruct_part",
     "regular_grid",
     "residual_rms",
     "shortfall",
     "smith_predictor",
     "split_modes",
+    "split_rows",
     "strehl_ratio",
     "to_bfloat16",
     "to_int16",

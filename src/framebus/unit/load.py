@@ -161,6 +161,8 @@ BUILT_IN = (
     "framebus.ao:reconstruct",
     "framebus.ao:reconstruct_int16",
     "framebus.ao:reconstruct_bfloat16",
+    "framebus.ao:reconstruct_part",
+    "framebus.ao:join_parts",
     "framebus.ao:split_modes",
     "framebus.ao:pseudo_open_loop",
     "framebus.ao:pseudo_open_loop_slopes",
