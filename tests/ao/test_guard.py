@@ -201,7 +201,7 @@ class Model:
         return self.state
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(PARAMETERS, FRAME), min_size=1, max_size=12))
 def test_whatever_comes_the_mirror_gets_numbers_and_the_state_is_as_documented(
     frames: list[tuple[dict[str, Any], dict[str, Any]]],

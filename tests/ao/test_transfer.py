@@ -118,7 +118,7 @@ def test_what_a_controller_leaves_is_what_its_transfer_function_says(
     name: str, make: Callable[[], Any], controller: Controller, delay: float
 ) -> None:
     assert is_stable(delay, controller)
-    disturbance = np.random.default_rng(7).normal(size=(4096, N))
+    disturbance = np.random.default_rng(7).normal(size=(2560, N))
     errors, _ = run_loop(make(), disturbance, delay)
     measured = spectrum(errors[256:], LENGTH) / spectrum(disturbance[256:], LENGTH)
     frequency = np.fft.rfftfreq(LENGTH, 1 / 500.0)
@@ -143,6 +143,31 @@ def test_integrators_get_unstable_at_the_gain_that_theory_says(delay: float, lim
             errors, _ = run_loop(controller, kick, delay)
             late, early = np.abs(errors[-20:]).max(), np.abs(errors[20:40]).max()
             assert (late > early) == grows
+
+
+@pytest.mark.parametrize("name", ["map", "pid", "iir", "smith", "predictive", "open loop"])
+def test_no_controller_winds_up_when_it_is_told_what_the_mirror_did(name: str) -> None:
+    # A disturbance of 2 that a mirror with a stroke of 0.5 cannot take out, and that goes away again.
+    make, delay = next((case[1], case[3]) for case in CASES if case[0] == name)
+    control = make()
+    arrays = (control.control if isinstance(control, OpenLoop) else control).arrays
+    asked = []
+
+    def step(error: NDArray[Any]) -> NDArray[np.float32]:
+        command = control(error).copy()
+        asked.append(float(command[0]))
+        sent = np.clip(command, -0.5, 0.5)
+        arrays["excess"][:] = command - sent
+        if isinstance(control, OpenLoop):
+            control.estimate.arrays["command"][:] = sent
+        return sent
+
+    disturbance = np.zeros((160, N))
+    disturbance[:120] = -2.0
+    _, sent = run_loop(step, disturbance, delay)
+    assert sent[60:120].min() == 0.5
+    assert max(asked) < 4.0
+    assert (sent[120 + int(delay) + 3 :] < 0.5).all(), "it leaves the limit as soon as it can"
 
 
 def test_a_smith_predictor_is_as_stable_as_with_one_frame() -> None:

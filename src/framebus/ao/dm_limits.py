@@ -26,6 +26,7 @@ DM_STATUS = (
 
 _ABSENT, _FREE, _SLAVED = 0, 1, 2
 _SWEEPS = 8
+_ROUNDING = np.float32(1.000001)
 
 
 @unit
@@ -74,24 +75,37 @@ def dm_limits(
     _sort(kind, actuators.reshape(-1), slaves)
     held, slowed, clipped = _bound(asked, sent, before, target, low, high, step)
     smoothed = np.int64(0)
-    limited = steep > np.float32(0.0)
-    if limited and _steepest(target, kind, columns, _FREE) > steep:
-        smoothed += _smooth(target, kind, columns, steep, low_side, high_side)
-    _follow(target, kind, slaves)
-    if limited:
-        # Beside slaves, and where a grid with holes took too many sweeps.
-        found = _steepest(target, kind, columns, 0)
-        if found > steep:
-            smoothed += _flatten(target, kind, steep / found)
+    # One place for each call: Numba compiles every place anew.
+    for stage in range(4):
+        if stage > 0:
             _follow(target, kind, slaves)
-            _slow_down(target, before, low_side, kind, slaves, columns, step, steep)
+        if stage == 3 or (stage > 0 and steep <= np.float32(0.0)):
+            break
+        found = _steepest(target, kind, columns) if steep > np.float32(0.0) else np.float32(0.0)
+        if found <= (steep if stage == 0 else steep * _ROUNDING):
+            if stage == 0:
+                continue
+            break
+        if stage == 0:
+            smoothed += _smooth(target, kind, columns, steep, low_side, high_side)
+        elif stage == 1:
+            # Beside slaves, and where a grid with holes took too many sweeps.
+            smoothed += _flatten(target, kind, steep / found)
+            put(low_side, target)
+            _shorten(target, before, step)
+        else:  # the shorter way leads through a surface that is too steep: the whole way then
+            put(target, low_side)
     for i in range(sent.size):
         sent[i] = min(max(target[i], low), high)
     status[0] += 1
-    _note(status, 1, clipped)
-    _note(status, 3, slowed)
-    _note(status, 5, smoothed)
-    _note(status, 7, held)
+    status[1] = clipped
+    status[2] += clipped
+    status[3] = slowed
+    status[4] += slowed
+    status[5] = smoothed
+    status[6] += smoothed
+    status[7] = held
+    status[8] += held
 
 
 @dm_limits.shapes
@@ -110,11 +124,6 @@ def _dm_limits_shapes(wanted: ArraySpec, actuators: ArraySpec) -> dict[str, Any]
 @dm_limits.check
 def _dm_limits_check(minimum: float, maximum: float) -> str | None:
     return None if minimum < maximum else "the minimum must be below the maximum"
-
-
-def _note(status: Any, place: Any, count: Any) -> None:
-    status[place] = count
-    status[place + 1] += count
 
 
 def _sort(kind: Any, actuators: Any, slaves: Any) -> None:
@@ -162,22 +171,18 @@ def _bound(
     return np.int64(held), np.int64(slowed), np.int64(clipped)
 
 
-def _steepest(values: Any, kind: Any, columns: Any, only: Any) -> Any:
-    """The largest difference of neighbours that are there; with ``only``, that are of this kind."""
+def _steepest(values: Any, kind: Any, columns: Any) -> Any:
+    """The largest difference of neighbours that are both there."""
     most = np.float32(0.0)
     for i in range(values.size):
-        if not _counts(kind[i], only):
+        if kind[i] == _ABSENT:
             continue
         right, below = i + 1, i + columns
-        if right % columns != 0 and right < values.size and _counts(kind[right], only):
+        if right % columns != 0 and right < values.size and kind[right] != _ABSENT:
             most = max(most, abs(values[right] - values[i]))
-        if below < values.size and _counts(kind[below], only):
+        if below < values.size and kind[below] != _ABSENT:
             most = max(most, abs(values[below] - values[i]))
     return most
-
-
-def _counts(kind: Any, only: Any) -> Any:
-    return kind == only if only != 0 else kind != _ABSENT
 
 
 def _smooth(values: Any, kind: Any, columns: Any, steep: Any, low_side: Any, high_side: Any) -> Any:
@@ -252,17 +257,12 @@ def _flatten(values: Any, kind: Any, share: Any) -> Any:
     return count
 
 
-def _slow_down(
-    values: Any, before: Any, spare: Any, kind: Any, slaves: Any, columns: Any, step: Any, steep: Any
-) -> None:
-    """Shorten the whole way from the last position, if it is too long and if that breaks no other limit."""
+def _shorten(values: Any, before: Any, step: Any) -> None:
+    """The way from the last position, all of it in proportion, so that no part is longer than ``step``."""
     longest = np.float32(0.0)
     for i in range(values.size):
         longest = max(longest, abs(values[i] - before[i]))
-    if step <= np.float32(0.0) or longest <= step:
-        return
-    for i in range(values.size):
-        spare[i] = before[i] + (step / longest) * (values[i] - before[i])
-    _follow(spare, kind, slaves)
-    if _steepest(spare, kind, columns, 0) <= steep * np.float32(1.000001):
-        put(values, spare)
+    if step > np.float32(0.0) and longest > step:
+        share = step / longest
+        for i in range(values.size):
+            values[i] = before[i] + share * (values[i] - before[i])
