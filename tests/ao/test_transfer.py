@@ -154,13 +154,13 @@ def test_no_controller_winds_up_when_it_is_told_what_the_mirror_did(name: str) -
     asked = []
 
     def step(error: NDArray[Any]) -> NDArray[np.float32]:
-        command = control(error).copy()
+        command = np.array(control(error))
         asked.append(float(command[0]))
-        sent = np.clip(command, -0.5, 0.5)
+        sent = np.clip(command, -0.5, 0.5).astype("float32")
         arrays["excess"][:] = command - sent
         if isinstance(control, OpenLoop):
             control.estimate.arrays["command"][:] = sent
-        return sent
+        return np.asarray(sent, "float32")
 
     disturbance = np.zeros((160, N))
     disturbance[:120] = -2.0
