@@ -40,7 +40,13 @@ def works(size: int) -> list[Work]:
     from framebus import ao
 
     rng = np.random.default_rng(5)
-    return [*_pixels(ao, rng, size), *_vectors(ao, rng, size), _matrix(ao, rng, size)]
+    return [
+        *_pixels(ao, rng, size),
+        *_vectors(ao, rng, size),
+        *_controllers(ao, rng, size),
+        *_mirror(ao, rng, size),
+        *_matrices(ao, rng, size),
+    ]
 
 
 def _pixels(ao: Any, rng: np.random.Generator, size: int) -> list[Work]:
@@ -118,18 +124,142 @@ def _vectors(ao: Any, rng: np.random.Generator, size: int) -> list[Work]:
     ]
 
 
-def _matrix(ao: Any, rng: np.random.Generator, size: int) -> Work:
+def _controllers(ao: Any, rng: np.random.Generator, size: int) -> list[Work]:
+    """Controllers with a memory; ``read`` and ``written`` are what one frame touches of it."""
+    n = max(16, size // 64)
+    error = rng.uniform(-1, 1, n).astype(np.float32)
+    none, ones = np.zeros(n, np.float32), np.ones(n, np.float32)
+    gains = np.full((1, n), 0.3)
+    taps = rng.uniform(-0.5, 0.5, (4, n)).astype(np.float32)
+    given = {"error": error, "excess": none}
+    third = -np.float32(0.3) * error
+
+    def work(unit: Any, arrays: dict[str, Any], read: int, written: int, answer: Any) -> Work:
+        name = unit.outputs()[0].name
+        return Work(f"{unit.name} {n}", unit, dict(arrays), read * n, written * n, (name, answer))
+
+    recursive = np.vstack([gains, np.zeros((2, n))]), np.vstack([np.ones((1, n)), np.zeros((2, n))])
+    return [
+        work(ao.map_integrator, given | {"gains": ones, "leaks": ones}, 20, 4, third),
+        work(ao.open_loop_integrator, {"turbulence": error, "excess": none}, 12, 4, -np.float32(0.5) * error),
+        work(ao.pid, given, 20, 12, third),
+        work(ao.smith_predictor, given, 20, 12, third),
+        work(ao.pseudo_open_loop, {"error": error, "command": none}, 20, 8, error),
+        work(
+            ao.iir_filter,
+            given | {"numerator": recursive[0], "denominator": recursive[1]},
+            8 + 12 * 8,
+            4 + 4 * 8,
+            third,
+        ),
+        work(
+            ao.predictive_filter,
+            given | {"coefficients": taps},
+            8 + 12 + 8 * 4,
+            16,
+            -taps.sum(axis=0) * error,
+        ),
+    ]
+
+
+def _mirror(ao: Any, rng: np.random.Generator, size: int) -> list[Work]:
+    """What stands between controller and mirror; no limit is reached, as in a loop that is well."""
+    from framebus.ao.channels import channel_sum
+
+    n = max(16, size // 32)
+    side = math.isqrt(n)
+    command, error = (rng.uniform(-0.5, 0.5, side * side).astype(np.float32) for _ in range(2))
+    channels = {f"channel_{k}": command for k in range(1, 5)}
+    there = np.ones((side, side), np.uint8)
+    status = np.zeros(len(ao.DM_STATUS), np.int64)
+    wanted = command.reshape(side, side)
+    four = np.full((2, command.size), 0.5, np.float32)
+    bytes_of = command.nbytes
+    return [
+        Work(f"sum_4 {n}", channel_sum(4), channels, 4 * bytes_of, bytes_of, ("wanted", 4 * command)),
+        Work(
+            f"dm_limits {side}x{side}",
+            ao.dm_limits,
+            {"wanted": wanted, "actuators": there, "slaves": np.full((1, 5), -1, np.int32)},
+            9 * command.size,
+            13 * command.size,
+            ("dm", wanted),
+        ),
+        Work(
+            f"guard {n}",
+            ao.guard,
+            {"command": command, "error": error, "flux": command, "dm_status": status},
+            3 * bytes_of,
+            bytes_of,
+            ("safe", command),
+        ),
+        Work(
+            f"shortfall {n}",
+            ao.shortfall,
+            {"command": command, "passed": command, "wanted": command, "dm": error},
+            4 * bytes_of,
+            bytes_of,
+            ("excess", command - error),
+        ),
+        Work(
+            f"offload 2x{n}",
+            ao.offload,
+            {"command": command, "projector": four},
+            3 * bytes_of,
+            8,
+            ("slow", np.clip(0.01 * 0.5 * np.full(2, command.astype(np.float64).sum()), -1, 1)),
+        ),
+    ]
+
+
+def _matrices(ao: Any, rng: np.random.Generator, size: int) -> list[Work]:
     rows = max(8, round(math.sqrt(size / 8)))
     matrix = rng.standard_normal((rows, 2 * rows)).astype(np.float32)
     slopes = rng.standard_normal(2 * rows).astype(np.float32)
-    return Work(
-        f"reconstruct {rows}x{2 * rows}",
-        ao.reconstruct,
-        {"slopes": slopes, "control_matrix": matrix},
-        matrix.nbytes + slopes.nbytes,
-        4 * rows,
-        ("modes", matrix.astype(np.float64) @ slopes),
-    )
+    command = rng.standard_normal(rows).astype(np.float32)
+    shape = f"{rows}x{2 * rows}"
+    modes = matrix.astype(np.float64) @ slopes
+    integers, scales = ao.to_int16(matrix)
+    halves = ao.to_bfloat16(matrix)
+
+    def product(unit: Any, arrays: dict[str, Any], answer: Any) -> Work:
+        read = sum(array.nbytes for array in arrays.values())
+        given = {"slopes": slopes, **arrays}
+        name = unit.outputs()[0].name
+        return Work(
+            f"{unit.name} {shape}", unit, given, read + slopes.nbytes, answer.size * 4, (name, answer)
+        )
+
+    few, n = 4, max(64, size // 32)
+    vector = rng.standard_normal(n).astype(np.float32)
+    basis = np.ascontiguousarray(np.linalg.qr(rng.standard_normal((n, few)))[0].T, np.float32)
+    split = {"vector": vector, "modes": basis, "projector": basis}
+    return [
+        product(ao.reconstruct, {"control_matrix": matrix}, modes),
+        product(
+            ao.reconstruct_int16,
+            {"control_matrix": integers, "scales": scales},
+            (scales[:, None] * integers.astype(np.float64)) @ slopes,
+        ),
+        product(
+            ao.reconstruct_bfloat16,
+            {"control_matrix": halves},
+            ao.from_bfloat16(halves).astype(np.float64) @ slopes,
+        ),
+        product(
+            ao.pseudo_open_loop_slopes,
+            {"interaction_matrix": matrix, "command": command},
+            slopes - command.astype(np.float64) @ matrix,
+        ),
+        Work(
+            f"split_modes {few}x{n}",
+            ao.split_modes,
+            split,
+            2 * basis.nbytes + vector.nbytes,
+            vector.nbytes,
+            ("amplitudes", basis.astype(np.float64) @ vector),
+        ),
+    ]
 
 
 def kernel(work: Work) -> Callable[[int], Times]:

@@ -1,4 +1,4 @@
-"""From measurements to modes or actuators: one matrix-vector product per frame."""
+"""From measurements to modes or actuators: one matrix-vector product per frame; and modes taken out of a vector."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
+from framebus.ao.history import LARGEST, put
 from framebus.unit import Array, In, Out, unit
 
 
@@ -39,3 +40,33 @@ def reconstruct(
         for j in range(n_in):
             a += control_matrix[i, j] * slopes[j]
         modes[i] = a
+
+
+@unit(fastmath={"reassoc", "contract", "nsz"})
+def split_modes(
+    vector: Annotated[In, Array(("n",), dtype="float32"), "slopes, actuators or modes"],
+    modes: Annotated[In, Array(("n_modes", "n"), dtype="float32"), "what is split off, one row per mode"],
+    projector: Annotated[
+        In, Array(("n_modes", "n"), dtype="float32"), "as ``mode_projector`` makes it of them"
+    ],
+    amplitudes: Annotated[Out, Array(("n_modes",), dtype="float32"), "how much of each mode there was"],
+    rest: Annotated[Out, Array(("n",), dtype="float32"), "the vector without them"],
+) -> None:
+    """Amplitudes = projector @ vector; rest = vector - amplitudes @ modes.
+
+    Splits tip and tilt from slopes, piston and waffle from a mirror's command, a woofer's part from a tweeter's. For a
+    few modes: the matrices are read in two passes. An element that is not finite is none of the modes' and stays in
+    the rest.
+    """
+    n_modes, n = modes.shape
+    zero = np.float32(0.0)
+    for k in range(n_modes):
+        total = zero
+        for i in range(n):
+            total += projector[k, i] * (vector[i] if abs(vector[i]) <= LARGEST else zero)
+        amplitudes[k] = total
+    put(rest, vector)
+    for k in range(n_modes):
+        size = amplitudes[k]
+        for i in range(n):
+            rest[i] -= size * modes[k, i]
