@@ -157,6 +157,12 @@ ENTRY_POINTS = "framebus.units"
 BUILT_IN = (
     "framebus.ao:calibrate",
     "framebus.ao:centroids",
+    "framebus.ao:weighted_centroids",
+    "framebus.ao:windowed_centroids",
+    "framebus.ao:brightest_centroids",
+    "framebus.ao:correlation_centroids",
+    "framebus.ao:fourier_centroids",
+    "framebus.ao:box_flux",
     "framebus.ao:intensities",
     "framebus.ao:reconstruct",
     "framebus.ao:leaky_integrator",
