@@ -72,7 +72,7 @@ def test_windowed_correlation_agrees_with_its_definition(
             for y in shifts
         ]
     )
-    y, x = np.unravel_index(match.argmax(), match.shape)
+    y, x = map(int, np.unravel_index(match.argmax(), match.shape))
     ranked = np.sort(match.ravel())
     if match.max() > 0 and ranked[-1] - ranked[-2] < 1e-3 * ranked[-1]:
         return  # which of two equal ones is found is a matter of rounding
@@ -100,7 +100,7 @@ def test_fourier_correlation_agrees_with_numpy(box: tuple[int, int, int, int], n
     y0, x0 = margin - (n - box[2]) // 2, margin - (n - box[3]) // 2
     image = light[y0 : y0 + n, x0 : x0 + n]
     match = np.fft.ifft2(np.fft.fft2(image) * np.conj(np.fft.fft2(template[0] / template.sum()))).real
-    y, x = np.unravel_index(match.argmax(), match.shape)
+    y, x = map(int, np.unravel_index(match.argmax(), match.shape))
     expected = [0.0, 0.0]
     if image.sum() > 0:
         ranked = np.sort(match.ravel())
@@ -166,7 +166,7 @@ def test_an_extended_scene_is_followed() -> None:
 
 def elongated(dx: float, dy: float, long: float) -> NDArray[np.float64]:
     y, x = np.indices((16, 16)) - 7.5
-    return 500 * np.exp(-((x - dx) ** 2) / (2 * long**2) - (y - dy) ** 2 / 2)
+    return np.asarray(500 * np.exp(-((x - dx) ** 2) / (2 * long**2) - (y - dy) ** 2 / 2))
 
 
 @pytest.mark.parametrize("each", [False, True], ids=["one for all", "one for each"])

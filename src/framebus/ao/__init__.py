@@ -13,10 +13,22 @@ from framebus.ao.calibration import (
 from framebus.ao.centroiders import box_flux, brightest_centroids, weighted_centroids, windowed_centroids
 from framebus.ao.control import leaky_integrator, modal_integrator
 from framebus.ao.correlation import correlation_centroids, fourier_centroids
+from framebus.ao.detector import Amplifier, descrambling_table, gain_map, mask_table, neighbour_table
 from framebus.ao.dm import dm_command
+from framebus.ao.geometry import (
+    check_boxes,
+    check_pupils,
+    circular_pupils,
+    load_boxes,
+    load_pupils,
+    save_boxes,
+    save_pupils,
+)
 from framebus.ao.instrument import Instrument, load_instrument
 from framebus.ao.patterns import hadamard_patterns, zonal_patterns
-from framebus.ao.pixels import calibrate, intensities
+from framebus.ao.pixels import calibrate, intensities, normalise
+from framebus.ao.pyramid import pyramid_slopes
+from framebus.ao.readout import bin_pixels, remap, replace_bad_pixels
 from framebus.ao.reconstruction import reconstruct
 from framebus.ao.shack_hartmann import centroids
 from framebus.ao.strehl import residual_rms, strehl_ratio
@@ -24,32 +36,49 @@ from framebus.ao.subapertures import Doubt, Subapertures, find_subapertures, mea
 from framebus.ao.templates import cut_templates, gaussian_weights, weighting_gain
 
 __all__ = [
+    "Amplifier",
     "ControlMatrix",
     "Doubt",
     "Instrument",
     "Subapertures",
+    "bin_pixels",
     "box_flux",
     "brightest_centroids",
     "calibrate",
     "centroids",
+    "check_boxes",
+    "check_pupils",
+    "circular_pupils",
     "control_matrix",
     "correlation_centroids",
     "cut_templates",
+    "descrambling_table",
     "dm_command",
     "find_subapertures",
     "fourier_centroids",
+    "gain_map",
     "gaussian_weights",
     "hadamard_patterns",
     "intensities",
     "leaky_integrator",
+    "load_boxes",
     "load_instrument",
+    "load_pupils",
+    "mask_table",
     "measure_centroids",
     "measure_interaction_matrix",
     "measure_reference",
     "modal_integrator",
+    "neighbour_table",
+    "normalise",
+    "pyramid_slopes",
     "reconstruct",
     "regular_grid",
+    "remap",
+    "replace_bad_pixels",
     "residual_rms",
+    "save_boxes",
+    "save_pupils",
     "strehl_ratio",
     "weighted_centroids",
     "weighting_gain",

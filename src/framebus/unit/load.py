@@ -155,7 +155,11 @@ ENTRY_POINTS = "framebus.units"
 """The group of entry points under which packages offer units by a short name."""
 
 BUILT_IN = (
+    "framebus.ao:remap",
     "framebus.ao:calibrate",
+    "framebus.ao:replace_bad_pixels",
+    "framebus.ao:normalise",
+    "framebus.ao:bin_pixels",
     "framebus.ao:centroids",
     "framebus.ao:weighted_centroids",
     "framebus.ao:windowed_centroids",
@@ -163,6 +167,7 @@ BUILT_IN = (
     "framebus.ao:correlation_centroids",
     "framebus.ao:fourier_centroids",
     "framebus.ao:box_flux",
+    "framebus.ao:pyramid_slopes",
     "framebus.ao:intensities",
     "framebus.ao:reconstruct",
     "framebus.ao:leaky_integrator",
