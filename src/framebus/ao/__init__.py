@@ -24,14 +24,23 @@ from framebus.ao.geometry import (
     save_boxes,
     save_pupils,
 )
+from framebus.ao.image_quality import ImageQuality, image_quality, measure_image
 from framebus.ao.instrument import Instrument, load_instrument
 from framebus.ao.patterns import hadamard_patterns, zonal_patterns
 from framebus.ao.pixels import calibrate, intensities, normalise
 from framebus.ao.pyramid import pyramid_slopes
 from framebus.ao.readout import bin_pixels, remap, replace_bad_pixels
 from framebus.ao.reconstruction import reconstruct
+from framebus.ao.running import block_statistics, exponential_statistics, frame_rms
 from framebus.ao.shack_hartmann import centroids
-from framebus.ao.strehl import residual_rms, strehl_ratio
+from framebus.ao.spectrum import Spectrum, hann, power_spectrum, spectrum, stream_spectrum
+from framebus.ao.strehl import (
+    perfect_concentration,
+    perfect_image,
+    residual_rms,
+    strehl_of_image,
+    strehl_ratio,
+)
 from framebus.ao.subapertures import Doubt, Subapertures, find_subapertures, measure_centroids, regular_grid
 from framebus.ao.templates import cut_templates, gaussian_weights, weighting_gain
 
@@ -39,9 +48,12 @@ __all__ = [
     "Amplifier",
     "ControlMatrix",
     "Doubt",
+    "ImageQuality",
     "Instrument",
+    "Spectrum",
     "Subapertures",
     "bin_pixels",
+    "block_statistics",
     "box_flux",
     "brightest_centroids",
     "calibrate",
@@ -54,11 +66,15 @@ __all__ = [
     "cut_templates",
     "descrambling_table",
     "dm_command",
+    "exponential_statistics",
     "find_subapertures",
     "fourier_centroids",
+    "frame_rms",
     "gain_map",
     "gaussian_weights",
     "hadamard_patterns",
+    "hann",
+    "image_quality",
     "intensities",
     "leaky_integrator",
     "load_boxes",
@@ -66,11 +82,15 @@ __all__ = [
     "load_pupils",
     "mask_table",
     "measure_centroids",
+    "measure_image",
     "measure_interaction_matrix",
     "measure_reference",
     "modal_integrator",
     "neighbour_table",
     "normalise",
+    "perfect_concentration",
+    "perfect_image",
+    "power_spectrum",
     "pyramid_slopes",
     "reconstruct",
     "regular_grid",
@@ -79,6 +99,9 @@ __all__ = [
     "residual_rms",
     "save_boxes",
     "save_pupils",
+    "spectrum",
+    "stream_spectrum",
+    "strehl_of_image",
     "strehl_ratio",
     "weighted_centroids",
     "weighting_gain",

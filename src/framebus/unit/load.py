@@ -173,6 +173,11 @@ BUILT_IN = (
     "framebus.ao:leaky_integrator",
     "framebus.ao:modal_integrator",
     "framebus.ao:dm_command",
+    "framebus.ao:exponential_statistics",
+    "framebus.ao:block_statistics",
+    "framebus.ao:frame_rms",
+    "framebus.ao:spectrum",
+    "framebus.ao:image_quality",
     "framebus.sim:linear_hardware",
     "framebus.sim:shack_hartmann_camera",
 )
