@@ -60,7 +60,7 @@ def strehl_ratio(rms: ArrayLike) -> Any:
 
 
 def perfect_image(pupil: ArrayLike, sampling: float, size: int) -> NDArray[np.float64]:
-    """Image of a star through a pupil without aberrations: |Fourier transform of the pupil|^2; all its light is 1.
+    """Image of a star through a pupil without aberrations, the pupil's power spectrum; all its light is 1.
 
     Args:
         pupil: (n, n) amplitude, 0 to 1.
