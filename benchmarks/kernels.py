@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from contest import Case, Contestant, Skipped, Target, Times, WrongAnswer, alternate
 from hop_endpoints import importable
 from machine import bandwidth, l2_bytes, two_cpus
+from sensing import rows
 from system import BOX, System
 from units import Call, pinned, time_calls
 
@@ -29,6 +30,7 @@ class Work:
     read: int
     written: int
     answer: tuple[str, npt.NDArray[Any]]
+    params: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
@@ -46,7 +48,22 @@ def works(size: int) -> list[Work]:
         *_controllers(ao, rng, size),
         *_mirror(ao, rng, size),
         *_matrices(ao, rng, size),
+        *(_work(*row) for row in rows(ao, size)),
     ]
+
+
+def _work(
+    label: str,
+    unit: Any,
+    arrays: dict[str, npt.NDArray[Any]],
+    answer: tuple[str, npt.NDArray[Any]],
+    params: Mapping[str, Any],
+    state: int,
+) -> Work:
+    """Reads every input once, writes the output that is checked, reads and writes its state."""
+    names = {argument.name for argument in unit.inputs()}
+    read = sum(array.nbytes for name, array in arrays.items() if name in names)
+    return Work(label, unit, arrays, read + state, 4 * answer[1].size + state, answer, params)
 
 
 def _pixels(ao: Any, rng: np.random.Generator, size: int) -> list[Work]:
@@ -269,7 +286,7 @@ def kernel(work: Work) -> Callable[[int], Times]:
     def run(trips: int) -> Times:
         nonlocal call
         if call is None:
-            call = Call(work.unit, work.arrays)
+            call = Call(work.unit, work.arrays, work.params)
             with pinned(two_cpus()[0]):
                 time_calls([call], 1)
             name, expected = work.answer

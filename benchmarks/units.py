@@ -49,7 +49,9 @@ class Call:
 
         given = {a.name: self.arrays[a.name] for a in self.unit.inputs()}
         inputs = {name: ArraySpec(array.shape, array.dtype) for name, array in given.items()}
-        specs = self.unit.resolve(inputs)
+        made = {a.name: self.arrays[a.name] for a in self.unit.outputs() if a.name in self.arrays}
+        outputs = {name: ArraySpec(array.shape, array.dtype) for name, array in made.items()}
+        specs = self.unit.resolve(inputs, outputs)
         for name, spec in specs.items():
             if name not in self.arrays:
                 self.arrays[name] = np.zeros(spec.shape, spec.dtype)

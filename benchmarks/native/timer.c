@@ -24,6 +24,7 @@ typedef struct {
 } feed;
 
 #define END UINT64_MAX
+#define SKIP (1 << 30) /* framebus.unit.SKIP: nothing to publish, no error */
 
 /* The feeder's thread stays here until stop_feeding(). */
 void keep_feeding(feed* f, void* shared_frame, const void* frame, size_t bytes, int cpu) {
@@ -40,7 +41,7 @@ void keep_feeding(feed* f, void* shared_frame, const void* frame, size_t bytes, 
 void stop_feeding(feed* f) { atomic_store(&f->wanted, END); }
 
 /* `trips` times: wait GAP_NS, get a fresh frame (if f), call all steps `repeat` times. total[trips] gets the time
- * per repetition, each[trips][n_steps] (may be NULL) that of every step. Returns the first non-zero code. */
+ * per repetition, each[trips][n_steps] (may be NULL) that of every step. Returns the first code that is an error. */
 int time_steps(const step* steps, int n_steps, int64_t trips, int64_t repeat, int64_t gap_ns, feed* f, int64_t* total,
                int64_t* each) {
   int64_t last = 0;
@@ -55,7 +56,7 @@ int time_steps(const step* steps, int n_steps, int64_t trips, int64_t repeat, in
     for (int64_t r = 0; r < repeat; r++) {
       for (int s = 0; s < n_steps; s++) {
         int32_t code = steps[s].function(steps[s].arrays, steps[s].dims, steps[s].params);
-        if (code) return code;
+        if (code && code != SKIP) return code;
         if (each) {
           int64_t now = now_ns();
           each[t * n_steps + s] = now - before;

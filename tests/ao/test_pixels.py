@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from framebus.ao import calibrate, intensities
+from framebus.ao import calibrate, intensities, normalise
 from framebus.errors import BindingError
 from framebus.unit import ArraySpec
+from support.run_unit import Bench
 
 FLOAT = np.dtype("float32")
 RNG = np.random.default_rng(1)
@@ -36,6 +37,16 @@ def test_a_bad_pixel_is_zero_whatever_it_reads(compiled: bool) -> None:
     pixels = np.ones(3, "float32")
     (calibrate.jit if compiled else calibrate)(raw, dark, gain, pixels)
     np.testing.assert_array_equal(pixels, [0.0, 0.0, 8.0])
+
+
+def test_what_is_not_finite_is_zero(compiled: bool) -> None:
+    raw = np.array([np.nan, np.inf, -np.inf, 3e38, 5.0, 5.0, 5.0], "float32")
+    dark = np.array([0.0, 0.0, 0.0, 0.0, np.nan, 0.0, 0.0], "float32")
+    gain = np.array([1.0, 1.0, 1.0, 10.0, 1.0, np.inf, np.nan], "float32")
+    pixels = np.ones(7, "float32")
+    with np.errstate(all="ignore"):
+        (calibrate.jit if compiled else calibrate)(raw, dark, gain, pixels)
+    np.testing.assert_array_equal(pixels, 0.0)
 
 
 def test_calibrate_wants_one_shape() -> None:
@@ -93,6 +104,44 @@ def test_an_index_outside_the_frame_is_a_dark_pixel(compiled: bool, normalise: b
 def test_a_pixel_that_is_not_finite_measures_nothing(compiled: bool) -> None:
     frame = np.array([1.0, np.nan, np.inf], "float32")
     np.testing.assert_array_equal(measure(compiled, frame, [0, 1, 2], [0.5, 0.5, 0.5]), [0.5, 0.0, 0.0])
+
+
+def test_a_reference_that_is_not_finite_measures_nothing(compiled: bool) -> None:
+    frame = np.ones(3, "float32")
+    np.testing.assert_array_equal(measure(compiled, frame, [0, 1, 2], [0.5, np.nan, np.inf]), [0.5, 0.0, 0.0])
+
+
+def test_normalise_divides_by_the_light_of_the_mask(compiled: bool) -> None:
+    frame = RNG.random((6, 7)).astype("float32")
+    mask = RNG.random((6, 7)).astype("float32") * (RNG.random((6, 7)) > 0.3)
+    bench = Bench(normalise, {"frame": frame, "mask": mask.astype("float32")}, compiled=compiled, level=50.0)
+    bench.step()
+    expected = 50.0 * frame * mask / (frame * mask).sum()
+    np.testing.assert_allclose(bench["pixels"], expected, rtol=1e-5)
+    bench.step(frame=frame * np.float32(100))
+    np.testing.assert_allclose(bench["pixels"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.3, -2.0, np.nan, np.inf, 3e38])
+def test_normalise_makes_zeros_of_a_frame_without_light(compiled: bool, level: float) -> None:
+    inputs = {"frame": np.full((2, 3), level, "float32"), "mask": np.ones((2, 3), "float32")}
+    bench = Bench(normalise, inputs, compiled=compiled, min_flux=2.0)
+    bench.step()
+    np.testing.assert_array_equal(bench["pixels"], 0.0)
+
+
+def test_normalise_takes_bad_pixels_and_weights_for_dark(compiled: bool) -> None:
+    frame = np.array([1.0, np.nan, np.inf, 3.0, 5.0], "float32")
+    mask = np.array([1.0, 1.0, 1.0, 1.0, np.nan], "float32")
+    bench = Bench(normalise, {"frame": frame, "mask": mask}, compiled=compiled)
+    bench.step()
+    np.testing.assert_allclose(bench["pixels"], [0.25, 0.0, 0.0, 0.75, 0.0])
+
+
+def test_normalise_wants_a_mask_of_the_frames_shape() -> None:
+    specs = {"frame": ArraySpec((4, 5), np.dtype("uint16")), "mask": ArraySpec((5, 4), FLOAT)}
+    with pytest.raises(BindingError, match=r"'mask'.*\(5, 4\), expected \(4, 5\)"):
+        normalise.resolve(specs)
 
 
 def test_intensities_wants_a_reference_of_the_same_length() -> None:

@@ -320,9 +320,13 @@ def test_a_writer_whose_name_went_to_something_else_is_told(shm_dir: Path) -> No
     s.path.unlink()
     s.path.write_bytes(b"no stream at all")
     frame = np.zeros((2, 3), np.float32)
-    with pytest.raises(StreamRecreated, match="replaced by a file that is no stream"):
+
+    def write_on() -> None:
         while True:  # for a moment it may be one that is being made
             s.write(frame)
+
+    with pytest.raises(StreamRecreated, match="replaced by a file that is no stream"):
+        write_on()
     s.path.unlink()
     again = fb.create("image", shape=(2, 3))
     assert s.write(frame) == again.count == 1

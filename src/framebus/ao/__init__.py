@@ -1,7 +1,8 @@
 """Adaptive optics: units for a loop, and what it takes to calibrate one.
 
-Units, in the order of a loop: ``calibrate``, ``centroids`` or ``intensities``, ``reconstruct``, a controller such as
-``leaky_integrator``, ``guard``, the channels' sum (``framebus.ao.channels``), ``dm_command`` or ``dm_limits``.
+Units, in the order of a loop: ``calibrate``, ``centroids`` (or another centroider), ``pyramid_slopes`` or
+``intensities``, ``reconstruct``, a controller such as ``leaky_integrator``, ``guard``, the channels' sum
+(``framebus.ao.channels``), ``dm_command`` or ``dm_limits``.
 """
 
 from framebus.ao.calibration import (
@@ -10,6 +11,7 @@ from framebus.ao.calibration import (
     measure_interaction_matrix,
     measure_reference,
 )
+from framebus.ao.centroiders import box_flux, brightest_centroids, weighted_centroids, windowed_centroids
 from framebus.ao.control import (
     leaky_integrator,
     map_integrator,
@@ -17,19 +19,34 @@ from framebus.ao.control import (
     open_loop_integrator,
     shortfall,
 )
+from framebus.ao.correlation import correlation_centroids, fourier_centroids
 from framebus.ao.delay import pseudo_open_loop, pseudo_open_loop_slopes, smith_predictor
+from framebus.ao.detector import Amplifier, descrambling_table, gain_map, mask_table, neighbour_table
 from framebus.ao.dm import dm_command
 from framebus.ao.dm_limits import DM_STATUS, dm_limits
 from framebus.ao.filters import iir_coefficients, iir_filter, pid
+from framebus.ao.geometry import (
+    check_boxes,
+    check_pupils,
+    circular_pupils,
+    load_boxes,
+    load_pupils,
+    save_boxes,
+    save_pupils,
+)
 from framebus.ao.guard import GUARD_STATUS, guard
+from framebus.ao.image_quality import ImageQuality, image_quality, measure_image
 from framebus.ao.instrument import Instrument, load_instrument
 from framebus.ao.mirror_modes import grid_modes, mode_projector
 from framebus.ao.offload import offload
 from framebus.ao.parallel import join_parts, reconstruct_part, split_rows
 from framebus.ao.patterns import hadamard_patterns, zonal_patterns
-from framebus.ao.pixels import calibrate, intensities
+from framebus.ao.pixels import calibrate, intensities, normalise
 from framebus.ao.prediction import Predictor, predictive_filter, train_predictor
+from framebus.ao.pyramid import pyramid_slopes
+from framebus.ao.readout import bin_pixels, remap, replace_bad_pixels
 from framebus.ao.reconstruction import reconstruct, split_modes
+from framebus.ao.running import block_statistics, exponential_statistics, frame_rms
 from framebus.ao.shack_hartmann import centroids
 from framebus.ao.short_matrix import (
     from_bfloat16,
@@ -38,58 +55,106 @@ from framebus.ao.short_matrix import (
     to_bfloat16,
     to_int16,
 )
-from framebus.ao.strehl import residual_rms, strehl_ratio
+from framebus.ao.spectrum import Spectrum, hann, power_spectrum, spectrum, stream_spectrum
+from framebus.ao.strehl import (
+    perfect_concentration,
+    perfect_image,
+    residual_rms,
+    strehl_of_image,
+    strehl_ratio,
+)
 from framebus.ao.subapertures import Doubt, Subapertures, find_subapertures, measure_centroids, regular_grid
+from framebus.ao.templates import cut_templates, gaussian_weights, weighting_gain
 
 __all__ = [
     "DM_STATUS",
     "GUARD_STATUS",
+    "Amplifier",
     "ControlMatrix",
     "Doubt",
+    "ImageQuality",
     "Instrument",
     "Predictor",
+    "Spectrum",
     "Subapertures",
+    "bin_pixels",
+    "block_statistics",
+    "box_flux",
+    "brightest_centroids",
     "calibrate",
     "centroids",
+    "check_boxes",
+    "check_pupils",
+    "circular_pupils",
     "control_matrix",
+    "correlation_centroids",
+    "cut_templates",
+    "descrambling_table",
     "dm_command",
     "dm_limits",
+    "exponential_statistics",
     "find_subapertures",
+    "fourier_centroids",
+    "frame_rms",
     "from_bfloat16",
+    "gain_map",
+    "gaussian_weights",
     "grid_modes",
     "guard",
     "hadamard_patterns",
+    "hann",
     "iir_coefficients",
     "iir_filter",
+    "image_quality",
     "intensities",
     "join_parts",
     "leaky_integrator",
+    "load_boxes",
     "load_instrument",
+    "load_pupils",
     "map_integrator",
+    "mask_table",
     "measure_centroids",
+    "measure_image",
     "measure_interaction_matrix",
     "measure_reference",
     "modal_integrator",
     "mode_projector",
+    "neighbour_table",
+    "normalise",
     "offload",
     "open_loop_integrator",
+    "perfect_concentration",
+    "perfect_image",
     "pid",
+    "power_spectrum",
     "predictive_filter",
     "pseudo_open_loop",
     "pseudo_open_loop_slopes",
+    "pyramid_slopes",
     "reconstruct",
     "reconstruct_bfloat16",
     "reconstruct_int16",
     "reconstruct_part",
     "regular_grid",
+    "remap",
+    "replace_bad_pixels",
     "residual_rms",
+    "save_boxes",
+    "save_pupils",
     "shortfall",
     "smith_predictor",
+    "spectrum",
     "split_modes",
     "split_rows",
+    "stream_spectrum",
+    "strehl_of_image",
     "strehl_ratio",
     "to_bfloat16",
     "to_int16",
     "train_predictor",
+    "weighted_centroids",
+    "weighting_gain",
+    "windowed_centroids",
     "zonal_patterns",
 ]

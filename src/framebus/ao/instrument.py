@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from framebus.ao.fits_image import read_image
 from framebus.errors import DataError, NotFoundError, UsageError
 
 ENDINGS = (".fits", ".fits.fz", ".fits.gz")
@@ -136,29 +135,8 @@ def _find(directory: Path, name: str) -> Path | None:
 
 
 def _read(path: Path) -> NDArray[np.float32]:
-    """The first image of a FITS file."""
-    from astropy.io import fits
-
-    try:
-        # The file is opened here, because astropy leaves one open that it cannot read; its warnings are about style,
-        # what is really missing raises below.
-        with (
-            warnings.catch_warnings(action="ignore"),
-            path.open("rb") as file,
-            fits.open(file, memmap=False) as hdus,
-        ):
-            image: Any = next((hdu.data for hdu in hdus if hdu.is_image and hdu.data is not None), None)
-            data = None if image is None else np.ascontiguousarray(image, dtype=np.float32)
-    except Exception as error:  # a damaged file makes astropy, zlib and NumPy raise nearly anything
-        raise DataError(f"{path}: it cannot be read as FITS: {type(error).__name__}: {error}") from error
-    if data is None or data.size == 0:
-        raise DataError(f"{path}: it holds no image; expected one")
-    bad = int((~np.isfinite(data)).sum())
-    if bad:
-        raise DataError(
-            f"{path}: {bad} of its {data.size} values are not finite; expected numbers throughout"
-        )
-    return data
+    data, _ = read_image(path)
+    return np.ascontiguousarray(data, dtype=np.float32)
 
 
 def _optional(directory: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.float32] | None:

@@ -1,7 +1,7 @@
 """From camera pixels to light, and light as a measurement of its own.
 
-``calibrate`` takes dark and flat out of a frame; ``intensities`` makes a measurement vector straight from
-pixels, as pyramid sensors are used.
+``calibrate`` takes dark and flat out of a frame, ``normalise`` divides it by its light; ``intensities`` makes a
+measurement vector straight from pixels, as pyramid sensors are used.
 """
 
 from __future__ import annotations
@@ -35,19 +35,17 @@ def calibrate(
     gain: Annotated[In, Array(..., dtype="float32"), "1 / flat field; 0 marks a bad pixel"],
     pixels: Annotated[Out, Array(..., dtype="float32"), "calibrated frame"],
 ) -> None:
-    """Pixels = (raw - dark) * gain; a pixel whose gain is 0 is 0 whatever it reads.
+    """Pixels = (raw - dark) * gain; a pixel whose gain is 0, or whose result is not finite, is 0.
 
-    All four arrays have the shape of ``raw``.
+    All four arrays have the shape of ``raw``. ``gain_map`` makes the gain from a flat field.
     """
     source = raw.reshape(-1)
     offset = dark.reshape(-1)
     factor = gain.reshape(-1)
     target = pixels.reshape(-1)
-    zero = np.float32(0.0)
     for i in range(target.size):
         value = (np.float32(source[i]) - offset[i]) * factor[i]
-        # Not the product: a bad pixel may well read NaN.
-        target[i] = value if factor[i] != zero else zero
+        target[i] = value if np.isfinite(value) else np.float32(0.0)
 
 
 @calibrate.shapes
@@ -58,6 +56,48 @@ def _calibrate_shapes(raw: ArraySpec, dark: ArraySpec, gain: ArraySpec) -> dict[
                 f"unit 'calibrate', argument {name!r}: its shape is {spec.shape}, expected {raw.shape}, that of 'raw'"
             )
     return {"pixels": (raw.shape, "float32")}
+
+
+@unit(fastmath={"reassoc", "contract", "nsz", "arcp"})
+def normalise(
+    frame: Annotated[In, Array(..., dtype=PIXEL_DTYPES), "calibrated or raw frame, any shape"],
+    mask: Annotated[
+        In, Array(..., dtype="float32"), "weight of every pixel, in the frame's shape; 0 leaves it out"
+    ],
+    pixels: Annotated[Out, Array(..., dtype="float32"), "normalised frame"],
+    *,
+    level: Annotated[float, "sum of the result"] = 1.0,
+    min_flux: Annotated[float, Range(0.0, None), "light that a frame needs"] = 0.0,
+) -> None:
+    """Pixels = level * frame * mask / sum(frame * mask): the same light in every frame, whatever the sky does.
+
+    A pixel that is not finite, or whose weight is not, counts as dark. A frame whose light is not above
+    ``min_flux``, or not finite, becomes all zeros.
+    """
+    source = frame.reshape(-1)
+    weight = mask.reshape(-1)
+    target = pixels.reshape(-1)
+    zero = np.float32(0.0)
+    total = zero
+    for i in range(target.size):
+        value = np.float32(source[i]) * weight[i]
+        value = value if value * zero == zero else zero
+        target[i] = value
+        total += value
+    good = total > np.float32(min_flux) and total < np.float32(np.inf)
+    scale = np.float32(level) / total if good else zero
+    for i in range(target.size):
+        value = target[i] * scale
+        target[i] = value if value * zero == zero else zero
+
+
+@normalise.shapes
+def _normalise_shapes(frame: ArraySpec, mask: ArraySpec) -> dict[str, Any]:
+    if mask.shape != frame.shape:
+        raise BindingError(
+            f"unit 'normalise', argument 'mask': its shape is {mask.shape}, expected {frame.shape}, that of 'frame'"
+        )
+    return {"pixels": (frame.shape, "float32")}
 
 
 @unit(fastmath={"reassoc", "contract", "nsz", "arcp"})
@@ -78,7 +118,8 @@ def intensities(
 
     With ``normalise`` the reference must have been divided by its own sum too, and a frame whose sum is not
     above ``min_flux``, or not finite, measures nothing: it reads all zeros, so that an integrator behind it
-    only leaks. An index outside the frame counts as a dark pixel; a pixel that is not finite reads zero.
+    only leaks. An index outside the frame counts as a dark pixel; a pixel that is not finite, or whose reference
+    is not, reads zero.
     """
     source = frame.reshape(-1)
     size = np.uint32(min(source.size, 0x7FFFFFFF))
@@ -87,21 +128,21 @@ def intensities(
     if normalise:
         total = zero
         for i in range(measurement.size):
-            index = _unsigned(valid[i])
+            index = unsigned(valid[i])
             total += np.float32(source[index]) if index < size else zero
         if not (total > np.float32(min_flux) and total < np.float32(np.inf)):
             measurement[:] = zero
             return
         scale = np.float32(1.0) / total
     for i in range(measurement.size):
-        index = _unsigned(valid[i])
+        index = unsigned(valid[i])
         light = np.float32(source[index]) if index < size else zero
         value = light * scale - reference[i]
         # Infinity and NaN times 0 are NaN. Not isfinite(), which is value - value == 0 to Numba: where sums may be
         # reordered that is always true.
-        measurement[i] = value if light * zero == zero else zero
+        measurement[i] = value if value * zero == zero else zero
 
 
-def _unsigned(index: Any) -> Any:
+def unsigned(index: Any) -> Any:
     """``index`` as an unsigned number: a negative one is then too large as well, and one comparison finds both."""
     return np.uint32(np.int64(index) & 0xFFFFFFFF)

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from framebus.ao.box_kernels import clamp, slope, slopes_spec
 from framebus.ao.pixels import PIXEL_DTYPES
-from framebus.errors import BindingError
 from framebus.unit import Array, ArraySpec, In, Out, Range, State, unit
 
 
@@ -53,28 +53,28 @@ def centroids(
             flux, moment_x, moment_y = _sum_8x8(pixels, np.uintp(top), np.uintp(left), level)
             # With less light than that, the rounding of what the threshold took out would show.
             if flux >= level:
-                slopes[k] = _slope(moment_x, flux, least, reference[k])
-                slopes[k + count] = _slope(moment_y, flux, least, reference[k + count])
+                slopes[k] = slope(moment_x, flux, least, reference[k])
+                slopes[k + count] = slope(moment_y, flux, least, reference[k + count])
                 k += np.uintp(1)
                 continue
         last, right = _row_of_boxes(boxes, k)
-        first_column = _clamp(left, 0, width)
-        first_row = _clamp(top, 0, height)
+        first_column = clamp(left, 0, width)
+        first_row = clamp(top, 0, height)
         middle = np.float32(top) + np.float32(0.5) * np.float32(rows - 1)
         _sum_columns(
             pixels,
             first_row,
-            _clamp(top + rows, first_row, height),
+            clamp(top + rows, first_row, height),
             first_column,
-            _clamp(right, first_column, width),
+            clamp(right, first_column, width),
             middle,
             level,
             columns,
         )
         while k < last:
             left, size = np.int64(boxes[k, 1]), np.int64(boxes[k, 3])
-            start = _clamp(left, 0, width)
-            span = np.uintp(_clamp(left + size, start, width) - start)
+            start = clamp(left, 0, width)
+            span = np.uintp(clamp(left + size, start, width) - start)
             base = np.uintp(start)
             flux, moment_x, moment_y = np.float32(0.0), np.float32(0.0), np.float32(0.0)
             for x in range(span):
@@ -83,31 +83,15 @@ def centroids(
                 moment_x += np.float32(np.int32(x)) * light
                 moment_y += columns[1, base + x]
             moment_x += (np.float32(start - left) - np.float32(0.5) * np.float32(size - 1)) * flux
-            slopes[k] = _slope(moment_x, flux, least, reference[k])
-            slopes[k + count] = _slope(moment_y, flux, least, reference[k + count])
+            slopes[k] = slope(moment_x, flux, least, reference[k])
+            slopes[k + count] = slope(moment_y, flux, least, reference[k + count])
             k += np.uintp(1)
 
 
 @centroids.shapes
 def _centroids_shapes(pixels: ArraySpec, boxes: ArraySpec, reference: ArraySpec) -> dict[str, Any]:
-    expected = (2 * boxes.shape[0],)
-    if reference.shape != expected:
-        raise BindingError(
-            f"unit 'centroids', argument 'reference': its shape is {reference.shape}, expected {expected}: "
-            f"all x and then all y slopes of the {boxes.shape[0]} boxes"
-        )
-    return {"slopes": (expected, "float32"), "columns": ((2, pixels.shape[1]), "float32")}
-
-
-def _clamp(value: Any, low: Any, high: Any) -> Any:
-    return low if value < low else high if value > high else value
-
-
-def _slope(moment: Any, flux: Any, least: Any, zero: Any) -> Any:
-    """Centre of gravity less the reference; 0 without enough light."""
-    if flux > least and flux < np.float32(np.inf):
-        return moment * (np.float32(1.0) / flux) - zero
-    return np.float32(0.0)
+    slopes = slopes_spec("centroids", boxes, reference)
+    return {"slopes": slopes, "columns": ((2, pixels.shape[1]), "float32")}
 
 
 def _row_of_boxes(boxes: Any, first: Any) -> Any:

@@ -155,8 +155,19 @@ ENTRY_POINTS = "framebus.units"
 """The group of entry points under which packages offer units by a short name."""
 
 BUILT_IN = (
+    "framebus.ao:remap",
     "framebus.ao:calibrate",
+    "framebus.ao:replace_bad_pixels",
+    "framebus.ao:normalise",
+    "framebus.ao:bin_pixels",
     "framebus.ao:centroids",
+    "framebus.ao:weighted_centroids",
+    "framebus.ao:windowed_centroids",
+    "framebus.ao:brightest_centroids",
+    "framebus.ao:correlation_centroids",
+    "framebus.ao:fourier_centroids",
+    "framebus.ao:box_flux",
+    "framebus.ao:pyramid_slopes",
     "framebus.ao:intensities",
     "framebus.ao:reconstruct",
     "framebus.ao:reconstruct_int16",
@@ -179,6 +190,11 @@ BUILT_IN = (
     "framebus.ao:dm_command",
     "framebus.ao:dm_limits",
     "framebus.ao:shortfall",
+    "framebus.ao:exponential_statistics",
+    "framebus.ao:block_statistics",
+    "framebus.ao:frame_rms",
+    "framebus.ao:spectrum",
+    "framebus.ao:image_quality",
     "framebus.sim:linear_hardware",
     "framebus.sim:shack_hartmann_camera",
 )
