@@ -231,10 +231,29 @@ def _mirror(ao: Any, rng: np.random.Generator, size: int) -> list[Work]:
 
 def _matrices(ao: Any, rng: np.random.Generator, size: int) -> list[Work]:
     rows = max(8, round(math.sqrt(size / 8)))
-    matrix = rng.standard_normal((rows, 2 * rows)).astype(np.float32)
-    slopes = rng.standard_normal(2 * rows).astype(np.float32)
+    few, n = 4, max(64, size // 32)
+    vector = rng.standard_normal(n).astype(np.float32)
+    basis = np.ascontiguousarray(np.linalg.qr(rng.standard_normal((n, few)))[0].T, np.float32)
+    split = Work(
+        f"split_modes {few}x{n}",
+        ao.split_modes,
+        {"vector": vector, "modes": basis, "projector": basis},
+        2 * basis.nbytes + vector.nbytes,
+        vector.nbytes,
+        ("amplitudes", basis.astype(np.float64) @ vector),
+    )
+    return [*products(rows, 2 * rows), split]
+
+
+def products(rows: int, columns: int) -> list[Work]:
+    """Every unit that multiplies a matrix of that shape, which is what a frame costs most memory traffic for."""
+    from framebus import ao
+
+    rng = np.random.default_rng(6)
+    matrix = rng.standard_normal((rows, columns)).astype(np.float32)
+    slopes = rng.standard_normal(columns).astype(np.float32)
     command = rng.standard_normal(rows).astype(np.float32)
-    shape = f"{rows}x{2 * rows}"
+    shape = f"{rows}x{columns}"
     modes = matrix.astype(np.float64) @ slopes
     integers, scales = ao.to_int16(matrix)
     halves = ao.to_bfloat16(matrix)
@@ -247,10 +266,6 @@ def _matrices(ao: Any, rng: np.random.Generator, size: int) -> list[Work]:
             f"{unit.name} {shape}", unit, given, read + slopes.nbytes, answer.size * 4, (name, answer)
         )
 
-    few, n = 4, max(64, size // 32)
-    vector = rng.standard_normal(n).astype(np.float32)
-    basis = np.ascontiguousarray(np.linalg.qr(rng.standard_normal((n, few)))[0].T, np.float32)
-    split = {"vector": vector, "modes": basis, "projector": basis}
     return [
         product(ao.reconstruct, {"control_matrix": matrix}, modes),
         product(
@@ -267,14 +282,6 @@ def _matrices(ao: Any, rng: np.random.Generator, size: int) -> list[Work]:
             ao.pseudo_open_loop_slopes,
             {"interaction_matrix": matrix, "command": command},
             slopes - command.astype(np.float64) @ matrix,
-        ),
-        Work(
-            f"split_modes {few}x{n}",
-            ao.split_modes,
-            split,
-            2 * basis.nbytes + vector.nbytes,
-            vector.nbytes,
-            ("amplitudes", basis.astype(np.float64) @ vector),
         ),
     ]
 
@@ -334,7 +341,7 @@ def from_cache(work: Work, small: Case) -> Callable[[Case], str]:
 
 
 def run(options: Any, machine: dict[str, Any]) -> list[Case]:
-    """Units in L1/L2 (for information) and beyond L2 (with a target)."""
+    """Units in L1/L2 (for information), beyond L2, and with the matrix of a large instrument (with a target)."""
     del machine
     rounds, trips = (
         options.rounds or (3 if options.quick else 10),
@@ -342,11 +349,17 @@ def run(options: Any, machine: dict[str, Any]) -> list[Case]:
     )
     seconds = 0.03 if options.quick else 0.1
     cases = []
-    for name, size in (("in a quarter of L2", l2_bytes() // 4), ("8 times L2", 8 * l2_bytes())):
-        case = Case(f"kernels, data {name} ({size / 2**20:.3g} MiB)")
+    small, large = l2_bytes() // 4, 8 * l2_bytes()
+    sizes: list[tuple[str, Callable[[], list[Work]], bool]] = [
+        (f"data in a quarter of L2 ({small / 2**20:.3g} MiB)", lambda: works(small), False),
+        (f"data 8 times L2 ({large / 2**20:.3g} MiB)", lambda: works(large), True),
+        ("AO3000's pyramid: 25600 pixels, 188 actuators", lambda: products(188, 25_600), True),
+    ]
+    for name, make, beyond in sizes:
+        case = Case(f"kernels, {name}")
         try:
             importable("framebus.ao", "pip install -e .")
-            found = works(size)
+            found = make()
         except Skipped as error:
             case.skipped["all units"] = str(error)
             cases.append(case)
@@ -358,7 +371,7 @@ def run(options: Any, machine: dict[str, Any]) -> list[Case]:
                 Contestant(w.label, kernel(w), bytes_label, "framebus"),
                 Contestant(bytes_label, move(w, seconds), None, "reference"),
             ]
-            if size > l2_bytes():
+            if beyond:
                 case.targets.append(
                     Target(w.label, bytes_label, SHARE, kind="share", why=from_cache(w, cases[0]))
                 )

@@ -21,7 +21,7 @@ UNITS = list(WIRING)
 HERE, THERE = "kernels, frame in cache", "kernels, frame from the other core"
 FUSED, PROCESSES = "fused, spinning", "processes, asleep"
 PYRTCAO = {"hard": "pyrtcao, processes", "soft": "pyrtcao, threads"}
-RATES_HZ = {10: 200.0, 20: 50.0, 60: 5.0}
+RATES_HZ = {10: 200.0, 20: 50.0, 40: 12.0, 60: 5.0}
 """What pyrtcao's simulated sensor can render; its latency does not depend on it."""
 
 
@@ -102,7 +102,7 @@ def contestants(across: int, quick: bool) -> list[Contestant]:
         Contestant("threads, asleep", framebus_loop(across, "threads", False), HERE, "framebus"),
         Contestant(PROCESSES, framebus_loop(across, "processes", False), HERE, "framebus"),
     ]
-    share, rounds = (0.2 if across == 60 else 0.5), (1 if quick or across == 60 else 3)
+    share, rounds = (0.2 if across >= 40 else 0.5), (1 if quick or across >= 40 else 3)
     for mode, label in PYRTCAO.items():
         if not quick or (mode == "hard" and across == 10):
             run = pipeline(mode, across, System(across).actuators, RATES_HZ[across])
@@ -152,9 +152,9 @@ def run(options: Any, machine: dict[str, Any]) -> list[Case]:
     """One case per size of the system."""
     del machine
     rounds, cases = options.rounds or (2 if options.quick else 10), []
-    for across in (10, 20, 60):
+    for across in (10, 20, 40, 60):
         trips = options.trips or (
-            (300 if options.quick else 2000) if across < 60 else (50 if options.quick else 300)
+            (300 if options.quick else 2000) if across < 40 else (50 if options.quick else 300)
         )
         shape = System(across).shape
         large = f"hop of {shape[0]}x{shape[1]}"
