@@ -72,12 +72,21 @@ def _make_scratch(fallback: Path) -> Path:
     return path
 
 
+def _kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where compiled code is kept: of a run that is spread over processes one place for all."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return tmp_path_factory.mktemp("kernels")
+    shared = tmp_path_factory.getbasetemp().parent / "kernels"
+    shared.mkdir(exist_ok=True)
+    return shared
+
+
 @pytest.fixture(scope="session", autouse=True)
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Kernels are compiled once a run; streams made outside a test's own time have a scratch directory too."""
     scratch = _make_scratch(tmp_path_factory.getbasetemp())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FRAMEBUS_CACHE_DIR", str(tmp_path_factory.mktemp("kernels")))
+        patch.setenv("FRAMEBUS_CACHE_DIR", str(_kernels(tmp_path_factory)))
         patch.setenv("MILK_SHM_DIR", str(scratch))
         patch.setenv("MPLBACKEND", "agg")
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))  # where pipelines log
@@ -122,6 +131,18 @@ def pipelines(tmp_path: Path, spawn: Spawner, monkeypatch: pytest.MonkeyPatch) -
     made = Pipelines(tmp_path, spawn)
     yield made
     made.close()
+
+
+@pytest.fixture
+def dao_name(shm_dir: Path) -> Iterator[str]:
+    """A name for DAO's streams (or the beginning of several), whose semaphores all programs of the machine share.
+
+    They are removed after the test: a DAO program leaves them.
+    """
+    name = f"fb-test-{os.getpid()}-{next(_numbers)}-"
+    yield name
+    for left in SHARED_MEMORY.glob(f"sem.{name}*"):
+        left.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.mark.parametrize(
-    "name", ["first_unit", "lifecycle", "loops", "pipelines", "pymilk_script", "streams", "units"]
+    "name",
+    ["dao_script", "first_unit", "lifecycle", "loops", "pipelines", "pymilk_script", "streams", "units"],
 )
 def test_tutorial_runs(name: str, spawn: Spawner) -> None:
     process = spawn(command=[sys.executable, "-W", "error", str(ROOT / "examples" / f"{name}.py")])
