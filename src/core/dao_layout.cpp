@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 
 #include "core/errors.hpp"
 
@@ -58,30 +57,42 @@ bool find_shape(const DaoHeader& header, Findings& found) {
   return true;
 }
 
-// The size that a file would have with headers of so many bytes and so deep a FIFO; none if it overflows.
-std::optional<std::size_t> size_with(Layout& layout, std::size_t header_bytes, std::size_t depth) noexcept {
-  layout.header_bytes = header_bytes;
+std::uint32_t number_at(const std::byte* file, std::size_t file_bytes, std::size_t at) noexcept {
+  std::uint32_t number = 0;
+  if (at != 0 && at + sizeof number <= file_bytes) std::memcpy(&number, file + at, sizeof number);
+  return number;
+}
+
+// Lays the file out as that release would. False: the sizes overflow.
+bool lay_out(Layout& layout, const DaoRelease& release, std::size_t depth) noexcept {
+  layout.header_bytes = release.header_bytes;
+  layout.packets = release.packets;
+  layout.fifo_at = release.fifo_at;
   layout.depth = depth;
   try {
     place_dao(layout);
   } catch (const Error&) {
-    return std::nullopt;
+    return false;
   }
-  return layout.file_bytes;
+  return true;
 }
 
-bool find_depth(const DaoHeader& header, std::size_t file_bytes, Findings& found) {
-  const std::size_t depth = std::max<std::uint32_t>(header.fifo_size, 1);
-  const auto described = size_with(found.layout, dao_header_bytes, depth);
-  if (described == file_bytes) {
-    if (depth > 1 && header.fifo_last_written >= depth)
-      return found.refuse("fifo_last_written",
-                          "is " + text(header.fifo_last_written) + ", expected less than fifo_size = " + text(depth));
+// Which release made it, and how many slots there are: what agrees with the file's size.
+bool find_release(const std::byte* file, std::size_t file_bytes, Findings& found) {
+  for (const DaoRelease& release : dao_releases) {
+    // Files from before the FIFO have 0 where its size is now.
+    const std::size_t depth = std::max<std::uint32_t>(number_at(file, file_bytes, release.fifo_at), 1);
+    if (!lay_out(found.layout, release, depth) || found.layout.file_bytes != file_bytes) continue;
+    const std::uint32_t last = depth > 1 ? number_at(file, file_bytes, release.fifo_at + 4) : 0;
+    if (last >= depth)
+      return found.refuse("fifo_last_written", "is " + text(last) + ", expected less than fifo_size = " + text(depth));
+    if (number_at(file, file_bytes, release.gpu_at) != 0)
+      return found.refuse("gpu_magic", "says that the pixels are in a GPU's memory; expected 0 (in the file)");
     return true;
   }
-  if (size_with(found.layout, dao_old_header_bytes, 1) == file_bytes) return true;
-  if (!described)
-    return found.refuse("fifo_size", "is " + text(header.fifo_size) + ": the bytes of its slots overflow");
+  const std::uint32_t slots = number_at(file, file_bytes, dao_releases[0].fifo_at);
+  if (!lay_out(found.layout, dao_releases[0], std::max<std::uint32_t>(slots, 1)))
+    return found.refuse("fifo_size", "is " + text(slots) + ": the bytes of its slots overflow");
   return found.refuse("file size", "");
 }
 
@@ -91,7 +102,7 @@ Findings look(const std::byte* file, std::size_t file_bytes) {
   // A copy: the checks and the values used must be the same ones, whatever another process writes meanwhile.
   DaoHeader header{};
   std::memcpy(&header, file, std::min(sizeof header, file_bytes));
-  if (find_shape(header, found)) find_depth(header, file_bytes, found);
+  if (find_shape(header, found)) find_release(file, file_bytes, found);
   return found;
 }
 
@@ -115,7 +126,7 @@ void place_dao(Layout& layout) {
 }
 
 bool looks_like_dao(const std::byte* file, std::size_t file_bytes) noexcept {
-  if (file_bytes < dao_old_header_bytes) return false;
+  if (file_bytes < dao_least_bytes) return false;
   try {
     return look(file, file_bytes).field == nullptr;
   } catch (const std::exception&) {
@@ -124,22 +135,20 @@ bool looks_like_dao(const std::byte* file, std::size_t file_bytes) noexcept {
 }
 
 Layout read_dao_layout(const std::byte* file, std::size_t file_bytes, const std::string& path) {
-  if (file_bytes < dao_old_header_bytes)
+  if (file_bytes < dao_least_bytes)
     throw_format(path, "file size",
-                 path + ": holds " + text(file_bytes) + " bytes, less than a header of DAO (" + text(dao_header_bytes) +
-                     "); truncated?");
+                 path + ": holds " + text(file_bytes) + " bytes, less than a header of DAO (" +
+                     text(dao_releases[0].header_bytes) + "); truncated?");
   const Findings found = look(file, file_bytes);
   if (found.field == nullptr) return found.layout;
   if (std::string(found.field) != "file size")
     throw_format(path, found.field, path + ": header field '" + found.field + "' of DAO's format: " + found.why);
-  Layout described = found.layout;
-  std::uint32_t slots = 0;
-  std::memcpy(&slots, file + offsetof(DaoHeader, fifo_size), file_bytes < dao_header_bytes ? 0 : sizeof slots);
-  size_with(described, dao_header_bytes, std::max<std::uint32_t>(slots, 1));
+  const Layout& described = found.layout;
   throw_format(path, "file size",
                path + ": holds " + text(file_bytes) + " bytes, but its header (of DAO's format) describes " +
-                   text(described.file_bytes) + " (fifo_size " + text(slots) + ", NBkw " + text(described.keywords) +
-                   ", frame " + text(described.frame_bytes) + " bytes); truncated or corrupt");
+                   text(described.file_bytes) + " (fifo_size " + text(described.depth) + ", NBkw " +
+                   text(described.keywords) + ", frame " + text(described.frame_bytes) +
+                   " bytes); truncated or corrupt");
 }
 
 }  // namespace framebus

@@ -10,6 +10,7 @@
 
 namespace framebus {
 
+// A slot's header, up to the packets' counters; what follows differs between DAO's releases, see DaoRelease.
 // Members named fb_* lie in bytes that no field of the format covers and that DAO leaves zero. All but fb_busy count in
 // the header of slot 0 only:
 //   fb_pid      the last framebus writer (24 bits hold every pid of Linux)
@@ -51,11 +52,8 @@ struct DaoHeader {
   std::uint32_t packetNb;
   std::uint32_t packetTotal;
   std::uint32_t fb_count;
-  std::uint64_t lastNbArray[512];
-  std::uint32_t fifo_size;          // files from before the FIFO end before these two,
-  std::uint32_t fifo_last_written;  // or have zeros here
 };
-static_assert(sizeof(DaoHeader) == 4304);
+static_assert(sizeof(DaoHeader) == 200);
 static_assert(offsetof(DaoHeader, naxis) == 80 && offsetof(DaoHeader, size) == 84 &&
               offsetof(DaoHeader, nelement) == 96);
 static_assert(offsetof(DaoHeader, atype) == 104 && offsetof(DaoHeader, fb_waiting) == 108 &&
@@ -66,13 +64,23 @@ static_assert(offsetof(DaoHeader, sem) == 148 && offsetof(DaoHeader, fb_start) =
               offsetof(DaoHeader, cnt0) == 152);
 static_assert(offsetof(DaoHeader, cnt2) == 168 && offsetof(DaoHeader, write) == 176 &&
               offsetof(DaoHeader, NBkw) == 178);
-static_assert(offsetof(DaoHeader, lastPos) == 180 && offsetof(DaoHeader, fb_count) == 196 &&
-              offsetof(DaoHeader, lastNbArray) == 200);
-static_assert(offsetof(DaoHeader, fifo_size) == 4296 && offsetof(DaoHeader, fifo_last_written) == 4300);
+static_assert(offsetof(DaoHeader, lastPos) == 180 && offsetof(DaoHeader, fb_count) == 196);
 
-constexpr std::size_t dao_header_bytes = sizeof(DaoHeader);
-constexpr std::size_t dao_old_header_bytes = offsetof(DaoHeader, fifo_size);  // of files from before the FIFO
-constexpr std::size_t dao_packets = 512;                                      // how many packet counters there are
+// What follows: a counter (u64) for each packet of a frame, then the FIFO's two fields (u32: how many slots, which was
+// written last; of slot 0 they count), then, in the newest releases, where on a GPU the pixels are.
+struct DaoRelease {
+  std::size_t header_bytes;
+  std::size_t packets;
+  std::size_t fifo_at;  // 0: from before the FIFO
+  std::size_t gpu_at;   // a magic number, 0 if the pixels are in the file; 0: has no such field
+};
+constexpr DaoRelease dao_releases[] = {
+    {4304, 512, 4296, 0},         // the one that framebus makes
+    {4296, 512, 0, 0},            //
+    {16448, 2024, 16392, 16400},  //
+    {16400, 2024, 16392, 0},      //
+};
+constexpr std::size_t dao_least_bytes = 4296;
 constexpr unsigned dao_datatypes = 12;
 constexpr std::size_t dao_most_semaphores = 100;  // their names have two digits
 

@@ -67,8 +67,8 @@ void StreamMap::fill_dao_header(const Request& request) const {
   const auto pid = static_cast<std::uint32_t>(process_id());
   for (unsigned i = 0; i < 3; ++i) first.fb_pid[i] = static_cast<std::uint8_t>(pid >> (8 * i));
   first.fb_start = static_cast<std::uint16_t>(process_start_ticks());
-  first.fifo_size = static_cast<std::uint32_t>(layout_.depth);
-  first.fifo_last_written = static_cast<std::uint32_t>(layout_.depth - 1);
+  fifo_size() = static_cast<std::uint32_t>(layout_.depth);
+  fifo_last_written() = static_cast<std::uint32_t>(layout_.depth - 1);
   Keyword unused{};
   unused.type = 'N';
   for (std::size_t i = 0; i < layout_.keywords; ++i)

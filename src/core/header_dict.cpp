@@ -91,8 +91,8 @@ nb::dict dao_slot(const StreamMap& map, std::size_t slot) {
   d["last_nb"] = h.lastNb;
   d["packet_nb"] = h.packetNb;
   d["packet_total"] = h.packetTotal;
-  d["fifo_size"] = map.has_fifo_fields() ? h.fifo_size : 0U;
-  d["fifo_last_written"] = map.has_fifo_fields() ? h.fifo_last_written : 0U;
+  d["fifo_size"] = map.has_fifo_fields() ? map.fifo_size(slot) : 0U;
+  d["fifo_last_written"] = map.has_fifo_fields() ? map.fifo_last_written(slot) : 0U;
   return d;
 }
 
@@ -105,8 +105,8 @@ nb::dict dao_header(const StreamMap& map) {
   double created = 0;
   std::memcpy(&created, &first.creation_time, sizeof created);
   d["sem"] = first.sem;
-  d["fifo_size"] = map.has_fifo_fields() ? first.fifo_size : 0U;
-  d["fifo_last_written"] = map.has_fifo_fields() ? first.fifo_last_written : 0U;
+  d["fifo_size"] = map.has_fifo_fields() ? map.fifo_size() : 0U;
+  d["fifo_last_written"] = map.has_fifo_fields() ? map.fifo_last_written() : 0U;
   d["creation_s"] = created;
   d["access_s"] = first.last_access;
   d["slots"] = slots;

@@ -153,7 +153,9 @@ struct Layout {
   std::size_t trace_entries = 0;
   std::size_t history = 0;       // frames kept, beyond which a reader misses some; 0: none but the newest
   std::size_t depth = 1;         // of DAO: slots, each with a header of its own
-  std::size_t header_bytes = 0;  // of DAO: of one slot's header
+  std::size_t header_bytes = 0;  // of DAO: of one slot's header; how many packet counters it has; where it tells of
+  std::size_t packets = 0;       // the FIFO (0: nowhere)
+  std::size_t fifo_at = 0;
 
   std::size_t pixels_at = sizeof(Header);
   std::size_t keywords_at = 0;

@@ -312,9 +312,8 @@ void register_stream(nb::module_& module) {
             const StreamMap& map = *self.map();
             std::vector<std::uint64_t> ids;
             if (!map.dao() || slot >= map.layout().depth) return ids;
-            auto& counters = map.dao_header(slot).lastNbArray;
-            for (std::size_t i = 0; i < std::min(packets, dao_packets); ++i)
-              ids.push_back(shared(counters[i]).load(std::memory_order_acquire));
+            for (std::size_t i = 0; i < std::min(packets, map.layout().packets); ++i)
+              ids.push_back(shared(map.packet_frame(slot, i)).load(std::memory_order_acquire));
             return ids;
           },
           "slot"_a, "packets"_a, "Of DAO: for which frame each packet was last written.")

@@ -27,7 +27,9 @@ Layout requested_layout(const StreamMap::Request& request) {
   layout.semaphores = request.semaphores;
   layout.keywords = request.keywords;
   if (layout.dao()) {
-    layout.header_bytes = dao_header_bytes;
+    layout.header_bytes = dao_releases[0].header_bytes;
+    layout.packets = dao_releases[0].packets;
+    layout.fifo_at = dao_releases[0].fifo_at;
     layout.depth = std::max<std::uint32_t>(request.history, 1);
     if (request.local) layout.semaphores = 0;  // they would be files for all to see
   } else {

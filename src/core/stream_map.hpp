@@ -99,7 +99,7 @@ class StreamMap {
   }
   std::size_t last_slot() const noexcept {
     if (layout_.depth == 1) return 0;
-    return shared(dao_header().fifo_last_written).load(std::memory_order_acquire) % layout_.depth;
+    return shared(fifo_last_written()).load(std::memory_order_acquire) % layout_.depth;
   }
   std::size_t next_slot() const noexcept { return (last_slot() + 1) % layout_.depth; }
   // The newest count whatever happened to the stream: the FIFO moves on a moment before the slot's counter does, and
@@ -111,8 +111,15 @@ class StreamMap {
     const std::size_t before = (last + layout_.depth - 1) % layout_.depth;
     return std::max(count, shared(dao_header(before).cnt0).load(std::memory_order_acquire));
   }
-  // The header's fields from before the fifo_... ones are there in every file; these two may be pixels.
-  bool has_fifo_fields() const noexcept { return layout_.header_bytes == dao_header_bytes; }
+  // Only where there is a FIFO; in older files pixels lie there.
+  bool has_fifo_fields() const noexcept { return layout_.fifo_at != 0; }
+  std::uint32_t& fifo_size(std::size_t slot = 0) const noexcept { return fifo_field(slot, 0); }
+  std::uint32_t& fifo_last_written(std::size_t slot = 0) const noexcept { return fifo_field(slot, 4); }
+  // For which frame a packet was last written.
+  std::uint64_t& packet_frame(std::size_t slot, std::size_t packet) const noexcept {
+    return *reinterpret_cast<std::uint64_t*>(reinterpret_cast<std::byte*>(&dao_header(slot)) + sizeof(DaoHeader) +
+                                             packet * sizeof(std::uint64_t));
+  }
 
   // ---- of ImageStreamIO ----
 
@@ -172,6 +179,11 @@ class StreamMap {
   bool last_writer_alive() const noexcept;
 
  private:
+  std::uint32_t& fifo_field(std::size_t slot, std::size_t behind) const noexcept {
+    return *reinterpret_cast<std::uint32_t*>(reinterpret_cast<std::byte*>(&dao_header(slot)) + layout_.fifo_at +
+                                             behind);
+  }
+
   template <class T>
   T& at(std::size_t block, std::size_t i) const noexcept {
     return *reinterpret_cast<T*>(file_.data() + block + i * sizeof(T));

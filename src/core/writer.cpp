@@ -26,7 +26,8 @@ void Writer::put(const void* elements, const Packet& packet) noexcept {
     map_->header().cnt1 = packet.number;  // the part that was written last
     return;
   }
-  DaoHeader& slot = map_->dao_header(map_->next_slot());
+  const std::size_t next = map_->next_slot();
+  DaoHeader& slot = map_->dao_header(next);
   shared(slot.write).store(1, std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_release);  // as in begin(); DAO's readers only have this mark
   std::memcpy(map_->next_pixels() + packet.position * item, elements, packet.elements * item);
@@ -36,8 +37,8 @@ void Writer::put(const void* elements, const Packet& packet) noexcept {
   slot.packetTotal = packet.total;
   slot.cnt2 = packet.frame_id;
   // Release, both: whoever sees a packet counted, or the mark gone, sees its pixels.
-  if (packet.number < dao_packets)
-    shared(slot.lastNbArray[packet.number]).store(packet.frame_id, std::memory_order_release);
+  if (packet.number < map_->layout().packets)
+    shared(map_->packet_frame(next, packet.number)).store(packet.frame_id, std::memory_order_release);
   shared(slot.write).store(0, std::memory_order_release);
 }
 
@@ -190,7 +191,7 @@ std::uint64_t Writer::publish_dao(const Particulars& particulars) noexcept {
   // Release: whoever sees the mark gone, or the FIFO moved on, sees the pixels.
   shared(slot.write).store(0, std::memory_order_release);
   if (map_->layout().depth > 1)
-    shared(first.fifo_last_written).store(static_cast<std::uint32_t>(next), std::memory_order_release);
+    shared(map_->fifo_last_written()).store(static_cast<std::uint32_t>(next), std::memory_order_release);
   slot.atime_first = 0;
   slot.atime_second = particulars.acquisition_ns != 0 ? particulars.acquisition_ns : now_ns;
   slot.last_access = static_cast<double>(now_ns) * 1e-9;

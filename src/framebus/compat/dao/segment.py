@@ -27,8 +27,8 @@ __all__ = ["shm"]
 
 Found = TypeVar("Found")
 
-_PACKET_IDS = 512
-"""For so many packets of a frame the format keeps the frame that they were last written for."""
+_PACKET_IDS = 65_536
+"""More packets than any release of DAO keeps the frames of; a stream gives as many as it has."""
 
 _NO_GPU = "frames are in main memory; for streams on a GPU use DAO's own library"
 _NO_NETWORK = "framebus sends nothing over the network yet; DAO's own programs can, from the same files"
