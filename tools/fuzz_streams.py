@@ -67,7 +67,88 @@ FIELDS = {
     "imdatamemsize": (312, 8),
     "cudaMemHandle": (320, 64),
 }
+DAO_HEADER = 4304
+DAO_FIELDS = {
+    "name": (0, 80),
+    "naxis": (80, 1),
+    "fb_pid": (81, 3),
+    "size0": (84, 4),
+    "size1": (88, 4),
+    "size2": (92, 4),
+    "nelement": (96, 8),
+    "atype": (104, 1),
+    "fb_busy": (105, 1),
+    "fb_layout": (106, 1),
+    "fb_retired": (107, 1),
+    "fb_waiting": (108, 4),
+    "creation": (112, 8),
+    "access": (120, 8),
+    "atime": (128, 16),
+    "shared": (144, 4),
+    "sem": (148, 2),
+    "fb_start": (150, 2),
+    "cnt0": (152, 8),
+    "cnt1": (160, 8),
+    "cnt2": (168, 8),
+    "write": (176, 1),
+    "padding": (177, 1),
+    "NBkw": (178, 2),
+    "lastPos": (180, 4),
+    "lastNb": (184, 4),
+    "packetNb": (188, 4),
+    "packetTotal": (192, 4),
+    "fb_count": (196, 4),
+    "lastNbArray": (200, 4096),
+    "fifo_size": (4296, 4),
+    "fifo_last_written": (4300, 4),
+}
 HANG_S = 120.0
+NAME = f"fuzz-{os.getpid()}"
+"""No other program has semaphores of that name, which DAO's streams would share."""
+
+
+def is_dao(data: bytes | bytearray) -> bool:
+    """Whether a whole file of the corpus is DAO's."""
+    return data[:4] != b"2.00"
+
+
+def header_bytes(data: bytes | bytearray) -> int:
+    """Length of a file's header, or of all of DAO's (of a whole file)."""
+    if not is_dao(data):
+        return HEADER
+    if len(data) < DAO_HEADER:
+        return len(data)
+    slots = int.from_bytes(data[4296:4300], "little")
+    return DAO_HEADER * max(1, min(slots, len(data) // DAO_HEADER))
+
+
+def dao_corpus() -> list[bytes]:
+    """Files of DAO's format: ours, and those from before the FIFO, whose headers are short or say nothing of it."""
+    files = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"{NAME}.im.shm")
+        for shape, dtype, history, slots in (
+            ((3,), "uint8", 0, 0),
+            ((4, 5), "float32", 2, 3),
+            ((2, 3, 4), "complex128", 5, 2),
+            ((16, 4), "int64", 8, 7),
+        ):
+            with fb.create(
+                path, shape=shape, dtype=dtype, history=history, keyword_slots=slots, dialect="dao"
+            ) as s:
+                for n in range(history + 2):
+                    s.write(np.full(shape, n).astype(dtype))
+                for n in range(slots):
+                    s.keywords.set(f"K{n}", (1, 2.5, "text")[n % 3], "a comment")
+                with s.assemble(2, incomplete="drop") as parts:
+                    parts.put(1, np.zeros(2, dtype), position=1)
+                files.append(path.read_bytes())
+                s.remove()
+    for old in files[:1]:
+        blank = bytearray(old)
+        blank[4296:4304] = bytes(8)
+        files += [bytes(blank), old[:4296] + old[4304:]]
+    return files
 
 
 def corpus(interop: Path | None) -> list[bytes]:
@@ -93,8 +174,9 @@ def corpus(interop: Path | None) -> list[bytes]:
                     del s.keywords["K0"]
                     s.write(np.zeros(shape, dtype), at_count=9)
             files.append(path.read_bytes())
+    files += dao_corpus()
     if interop is not None:
-        files += [file.read_bytes() for file in sorted(interop.glob("isio/*.im.shm"))]
+        files += [file.read_bytes() for file in sorted(interop.glob("*/*.im.shm"))]
     return files
 
 
@@ -123,7 +205,12 @@ def number(random: np.random.Generator, width: int, old: int) -> int:
 
 def damage_field(random: np.random.Generator, data: bytearray) -> None:
     """One header field gets another value."""
-    at, width = list(FIELDS.values())[random.integers(len(FIELDS))]
+    fields = list((DAO_FIELDS if is_dao(data) else FIELDS).values())
+    at, width = fields[random.integers(len(fields))]
+    if is_dao(data) and random.integers(2):  # of any slot
+        at += DAO_HEADER * int(random.integers(max(1, header_bytes(data) // DAO_HEADER)))
+    if at + width > len(data):
+        return
     if width not in (1, 2, 4, 8):
         n = int(random.integers(1, width + 1))
         data[at : at + n] = random.bytes(n)
@@ -134,7 +221,7 @@ def damage_field(random: np.random.Generator, data: bytearray) -> None:
 
 def flip_bytes(random: np.random.Generator, data: bytearray) -> None:
     """Up to eight bytes, of the header or anywhere."""
-    end = HEADER if random.integers(2) else len(data)
+    end = min(header_bytes(data), len(data)) if random.integers(2) else len(data)
     for at in random.integers(0, end, random.integers(1, 9)):
         data[at] = random.integers(256)
 
@@ -150,7 +237,10 @@ def resize(random: np.random.Generator, data: bytearray) -> None:
 
 def overwrite_block(random: np.random.Generator, data: bytearray) -> None:
     """Random bytes in pixels, keywords, semaphores, trace or history."""
-    at = int(random.integers(HEADER, len(data)))
+    first = header_bytes(data)
+    if first >= len(data):
+        return
+    at = int(random.integers(first, len(data)))
     n = min(len(data) - at, int(random.choice([1, 16, 32, 128, 1000])))
     data[at : at + n] = random.bytes(n)
 
@@ -182,11 +272,29 @@ def consistent(random: np.random.Generator) -> bytes:
     return bytes(data)
 
 
+def consistent_dao(random: np.random.Generator) -> bytes:
+    """The same of DAO's format."""
+    axes = int(random.integers(1, 4))
+    size = [int(n) for n in random.integers(1, 9, axes)] + [int(n) for n in random.integers(0, 3, 3 - axes)]
+    datatype, semaphores = int(random.integers(1, 13)), int(random.integers(0, 101))
+    keywords, depth = int(random.integers(0, 12)), int(random.integers(1, 9))
+    elements = int(np.prod(size[:axes]))
+    frame = elements * (0, 1, 1, 2, 2, 4, 4, 8, 8, 4, 8, 8, 16)[datatype]
+    data = bytearray(random.bytes((DAO_HEADER + frame) * depth + 120 * keywords))
+    data[0] = ord("/")
+    struct.pack_into("<B", data, 80, axes)
+    struct.pack_into("<3IQB", data, 84, *size, elements, datatype)
+    struct.pack_into("<H", data, 148, semaphores)
+    struct.pack_into("<H", data, 178, keywords)
+    struct.pack_into("<II", data, 4296, depth, int(random.integers(depth)))
+    return bytes(data)
+
+
 def damaged(random: np.random.Generator, files: list[bytes]) -> bytes:
     """Random bytes; or a valid file with one field (seldom several) changed, cut, grown, or written over."""
     kind = random.integers(10)
     if kind == 2:
-        return consistent(random)
+        return consistent(random) if random.integers(2) else consistent_dao(random)
     if kind == 0:
         data = bytearray(random.bytes(int(random.integers(0, 20_000))))
         if random.integers(2):
@@ -206,18 +314,22 @@ def damaged(random: np.random.Generator, files: list[bytes]) -> bytes:
 
 def use(s: fb.Stream, random: np.random.Generator) -> None:
     """Everything that can be done with a stream that opened."""
-    item = s.dtype.itemsize
+    dao = s.dialect.name == "dao"
     header = s.header()
-    assert header["imdatamemsize"] == int(np.prod(s.shape)) * item == header["nelement"] * item
+    slots = header["slots"] if dao else [header]
+    assert slots[0]["nelement"] == int(np.prod(s.shape))
+    assert dao or header["imdatamemsize"] == slots[0]["nelement"] * s.dtype.itemsize
     assert header["file_size"] == s.path.stat().st_size
     assert repr(s)
-    s.trace()
+    if s.dialect.process_trace:
+        s.trace()
+    assert len(s.packets().frame_ids) <= s.dialect.packet_counters
     s.statistics()
     s.times()
     s.handle.oldest()
     for name in s.keywords:
         assert s.keywords.comment(name) is not None
-        assert s.keywords.updates(name) >= 0
+        assert not s.dialect.keyword_updates or s.keywords.updates(name) >= 0
     for read in (s.read, s.read_next, s.latest, s.wait_newer):
         with contextlib.suppress(WaitTimeout):
             read(timeout_s=0)
@@ -283,7 +395,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="one case of the seed")
-    parser.add_argument("--interop", type=Path, help="directory that holds isio/*.im.shm")
+    parser.add_argument("--interop", type=Path, help="directory that holds isio/*.im.shm and dao/*.im.shm")
     options = parser.parse_args()
     faulthandler.enable()
     files = corpus(options.interop)
@@ -291,7 +403,7 @@ def main() -> int:
     started = time.monotonic()
     shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=os.environ.get("MILK_SHM_DIR", shared)) as folder:
-        path = Path(folder, "image.im.shm")
+        path = Path(folder, f"{NAME}.im.shm")
         for case in range(options.cases) if options.only is None else [options.only]:
             faulthandler.dump_traceback_later(HANG_S, exit=True)
             random = np.random.default_rng([options.seed, case])

@@ -14,7 +14,9 @@ namespace framebus {
 // Members named fb_* lie in bytes that no field of the format covers and that DAO leaves zero. All but fb_busy count in
 // the header of slot 0 only:
 //   fb_pid      the last framebus writer (24 bits hold every pid of Linux)
-//   fb_busy     1 while a framebus writer changes the slot: its pixels, or its counters after them
+//   fb_busy     while a framebus writer changes the slot, its pixels or its counters after them: busy_mark() of the
+//   frame
+//               that comes there; else 0
 //   fb_layout   1 when framebus created the file
 //   fb_retired  1 once framebus removed or replaced the file: handles look for the new one
 //   fb_waiting  newest count (low 32 bits) at which somebody sleeps
@@ -94,12 +96,16 @@ struct DaoKeyword {
 };
 static_assert(sizeof(DaoKeyword) == 120 && offsetof(DaoKeyword, value) == 24 && offsetof(DaoKeyword, comment) == 40);
 
+// Never 0.
+inline std::uint8_t busy_mark(std::uint64_t count) noexcept { return static_cast<std::uint8_t>(1 + count % 255); }
+
 inline std::int64_t atime_ns(const DaoHeader& header) noexcept {
   return to_ns({header.atime_first, header.atime_second});
 }
 
-// When a framebus writer published the slot's frame, to a quarter of a microsecond; 0 if that is nonsense.
-std::int64_t access_ns(const DaoHeader& header) noexcept;
+// When the slot's frame was published. DAO gives a frame one time; framebus leaves this one in last_access, to a
+// quarter of a microsecond. One from before the frame's other time is of another frame: then its writer left none.
+std::int64_t published_ns(const DaoHeader& header) noexcept;
 
 // Fills the offsets of a layout whose fields are set. Throws UsageError when the sizes overflow.
 void place_dao(Layout& layout);

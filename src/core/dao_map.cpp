@@ -27,10 +27,14 @@ double value_of(std::uint64_t bits) noexcept {
 
 }  // namespace
 
-std::int64_t access_ns(const DaoHeader& header) noexcept {
+std::int64_t published_ns(const DaoHeader& header) noexcept {
   constexpr double most_s = 9.2e9;  // what 64 bits of nanoseconds hold
+  constexpr std::int64_t rounding_ns = 500;
+  const std::int64_t other = atime_ns(header);
   const double seconds = header.last_access;
-  return seconds > 0 && seconds < most_s ? static_cast<std::int64_t>(seconds * ns_per_s) : 0;
+  if (!(seconds > 0 && seconds < most_s)) return other;
+  const auto access = static_cast<std::int64_t>(seconds * ns_per_s);
+  return access >= other - rounding_ns ? access : other;
 }
 
 void StreamMap::know_dao() {
@@ -42,14 +46,13 @@ void StreamMap::know_dao() {
 }
 
 void StreamMap::fill_dao_header(const Request& request) const {
-  // The library's own streams hold their path. One that is too long is known by its file's name.
-  const std::string& path = file_.path();
+  // The path, as the library's own streams hold it; of one that is too long its beginning, by which a file is known for
+  // DAO's when nothing else in it can be right.
   constexpr std::size_t room = sizeof(DaoHeader::name) - 1;
-  const std::string name = path.size() <= room ? path : path.substr(path.rfind('/') + 1).substr(0, room);
   const double now = seconds(realtime_ns());
   for (std::size_t i = 0; i < layout_.depth; ++i) {
     DaoHeader& header = dao_header(i);
-    name.copy(header.name, room);
+    file_.path().copy(header.name, room);
     header.naxis = static_cast<std::uint8_t>(layout_.naxis);
     for (unsigned axis = 0; axis < layout_.naxis; ++axis) header.size[axis] = layout_.size[layout_.naxis - 1 - axis];
     // A second axis of no length makes DAO's library end the process that opens the stream.
@@ -83,9 +86,7 @@ bool StreamMap::writing() const noexcept {
 }
 
 std::int64_t StreamMap::written_ns() const noexcept {
-  if (!dao()) return to_ns(header().writetime);
-  const DaoHeader& newest = dao_header(last_slot());
-  return framebus_writes(count()) ? access_ns(newest) : atime_ns(newest);
+  return dao() ? published_ns(dao_header(last_slot())) : to_ns(header().writetime);
 }
 
 namespace {

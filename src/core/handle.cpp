@@ -165,8 +165,14 @@ std::uint64_t StreamHandle::write(const void* pixels, const Particulars& particu
   } else {
     count = writer_.write(pixels, particulars);
   }
+  require_published(count);
   ++frames_written_;
   return count;
+}
+
+void StreamHandle::require_published(std::uint64_t count) const {
+  if (count == 0 && map_->reborn())
+    throw_recreated(map_->file().path() + ": was made anew by another program just now; the frame was not published");
 }
 
 void StreamHandle::begin_write() {
@@ -187,6 +193,7 @@ void StreamHandle::put(const void* elements, const Packet& packet) {
   if (packet.position > room || packet.elements > room - packet.position)
     throw_usage(map_->file().path() + ": a packet of " + std::to_string(packet.elements) + " elements at position " +
                 std::to_string(packet.position) + " does not lie in a frame of " + std::to_string(room));
+  require_published(map_->reborn() ? 0 : 1);
   writer_.put(elements, packet);
 }
 
@@ -195,8 +202,10 @@ std::uint64_t StreamHandle::end_write(std::int64_t acquisition_ns) {
   if (closed()) throw_usage("the stream was closed while a frame was being written in place; the frame is lost");
   if (!in_frame_) throw_usage("no frame is being written in place");
   in_frame_ = false;
+  const std::uint64_t count = writer_.publish({acquisition_ns});
+  require_published(count);
   ++frames_written_;
-  return writer_.publish({acquisition_ns});
+  return count;
 }
 
 void StreamHandle::abandon_write() {
@@ -350,12 +359,14 @@ std::optional<FrameInfo> StreamHandle::read_at(std::uint64_t count, void* pixels
   reader_.set_writer_dead(map()->last_writer() > 0 && !map_->last_writer_alive());
   const StreamMapPtr keep = map_;
   FrameInfo info;
+  bool resting = reader_.resting(count);  // asked before: it may end between the two
   bool read = reader_.at(count, pixels, info);
   // The newest frame may have a writer in its way, who is gone in a moment; an older one only goes farther away.
-  for (int attempt = 0; !read && attempt < (reader_.learning() ? long_moment : moment) && count == keep->count();
-       ++attempt) {
+  for (int attempt = 0; !read && (resting || count == keep->count()); ++attempt) {
+    if (attempt >= (resting || reader_.learning() ? long_moment : moment)) break;
     const nb::gil_scoped_release released;
     std::this_thread::sleep_for(std::chrono::nanoseconds(nap_ns));
+    resting = reader_.resting(count);
     read = reader_.at(count, pixels, info);
   }
   reader_.set_writer_dead(false);

@@ -77,6 +77,7 @@ class StreamHandle {
   void move_to(const StreamMapPtr& next);
   [[noreturn]] void throw_timed_out(const std::string& waited_for, std::int64_t timeout_ns) const;
   void before_write();
+  void require_published(std::uint64_t count) const;
 
   StreamMapPtr map_;
   Reader reader_;

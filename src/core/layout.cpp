@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <initializer_list>
+#include <string_view>
 
 #include "core/dao_layout.hpp"
 #include "core/errors.hpp"
@@ -143,7 +144,8 @@ Layout read_isio_layout(const std::byte* file, std::size_t file_bytes, const std
 
 // DAO's header begins with the path of its file, ImageStreamIO's with a version.
 bool begins_with_a_path(const std::byte* file, std::size_t file_bytes) noexcept {
-  return file_bytes > 0 && (file[0] == std::byte{'/'} || file[0] == std::byte{'.'});
+  const std::string_view begin(reinterpret_cast<const char*>(file), std::min<std::size_t>(file_bytes, 80));
+  return begin.starts_with('/') || begin.starts_with('.') || begin.find(".im.shm") != std::string_view::npos;
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "core/lost_pages.hpp"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdint>
@@ -10,10 +11,10 @@ namespace framebus {
 namespace {
 
 constexpr std::size_t most = 8192;
-constexpr std::uintptr_t page = 4096;
 
 LostPages::Watched all[most];
 std::atomic<std::size_t> used{0};  // only so many were ever taken
+std::uintptr_t page = 4096;
 struct sigaction former{};
 
 // Of a watched mapping's page: an empty one in its place. Nothing here may allocate or lock.
@@ -45,6 +46,7 @@ void on_bus_error(int signal, siginfo_t* info, void* context) {
 
 void install() noexcept {
   static const bool once = [] {
+    page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
     struct sigaction action{};
     action.sa_sigaction = on_bus_error;
     action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;

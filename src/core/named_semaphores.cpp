@@ -8,6 +8,7 @@
 #include <cstring>
 #include <exception>
 
+#include "core/dao_layout.hpp"
 #include "core/errors.hpp"
 #include "core/layout.hpp"
 #include "core/stream_map.hpp"
@@ -40,21 +41,22 @@ SharedFile open_one(const std::string& path) noexcept {
   }
 }
 
-void create_one(const std::string& path, unsigned mode) {
-  if (open_one(path)) return;
+// Whether there was none.
+bool create_one(const std::string& path, unsigned mode) {
+  if (open_one(path)) return false;
   SharedFile file = SharedFile::create(path, semaphore_bytes, mode);
   sem_init(reinterpret_cast<sem_t*>(file.data()), 1, 0);
   if (::access(path.c_str(), F_OK) != 0) {
     try {
       file.publish(true);
-      return;
+      return true;
     } catch (const Error& error) {
       if (std::strcmp(error.kind(), "StreamExists") != 0) throw;
-      return;  // somebody else was faster, with the same in mind
+      return false;  // somebody else was faster, with the same in mind
     }
   }
-  if (::access(path.c_str(), R_OK | W_OK) != 0) return;  // another user's, and not for us
-  file.publish();
+  if (::access(path.c_str(), R_OK | W_OK) == 0) file.publish();  // else another user's, and not for us
+  return false;
 }
 
 }  // namespace
@@ -62,7 +64,8 @@ void create_one(const std::string& path, unsigned mode) {
 std::string NamedSemaphores::local_name(const std::string& path) {
   const auto slash = path.rfind('/');
   const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-  std::string local = name.substr(0, name.find('.'));
+  const auto start = name.find_first_not_of('.');  // DAO's library passes over leading dots
+  std::string local = start == std::string::npos ? "" : name.substr(start, name.find('.', start) - start);
   if (local.empty() || local.size() > longest_name)
     throw_usage(path +
                 ": the semaphores of a DAO stream are named after its file's name up to the first dot, which must "
@@ -71,21 +74,29 @@ std::string NamedSemaphores::local_name(const std::string& path) {
   return local;
 }
 
-void NamedSemaphores::create(const std::string& path, std::size_t count, unsigned mode) {
+std::vector<std::string> NamedSemaphores::create(const std::string& path, std::size_t count, unsigned mode) {
   const std::string local = local_name(path);
-  for (std::size_t i = 0; i < count; ++i) create_one(numbered(local, i), mode);
-  create_one(file_of(local, "log"), mode);
+  std::vector<std::string> made;
+  for (std::size_t i = 0; i <= count; ++i) {
+    std::string file = i < count ? numbered(local, i) : file_of(local, "log");
+    if (create_one(file, mode)) made.push_back(std::move(file));
+  }
+  return made;
 }
 
 void NamedSemaphores::remove(const std::string& path) {
   const std::string local = local_name(path);
-  for (std::size_t i = 0; ::unlink(numbered(local, i).c_str()) == 0; ++i) {
-  }
+  for (std::size_t i = 0; i < dao_most_semaphores; ++i) ::unlink(numbered(local, i).c_str());
   ::unlink(file_of(local, "log").c_str());
 }
 
 NamedSemaphores::NamedSemaphores(const std::string& path, std::size_t count) {
-  const std::string local = local_name(path);
+  std::string local;
+  try {
+    local = local_name(path);
+  } catch (const Error&) {
+    return;  // no program can have made semaphores for such a file
+  }
   files_.reserve(count);
   for (std::size_t i = 0; i < count; ++i) files_.push_back(open_one(numbered(local, i)));
   log_ = open_one(file_of(local, "log"));

@@ -15,10 +15,12 @@ namespace framebus {
 
 class NamedSemaphores {
  public:
-  // What the names of a stream's semaphores begin with: its file's name up to the first dot.
+  // What the names of a stream's semaphores begin with: its file's name up to the first dot (leading ones
+  // apart).
   static std::string local_name(const std::string& path);
-  // Makes those that are not there, so many and the log's; a damaged one is replaced. Throws OSError.
-  static void create(const std::string& path, std::size_t count, unsigned mode);
+  // Makes those that are not there, so many and the log's; a damaged one is replaced. Returns the files that are new.
+  // Throws OSError.
+  static std::vector<std::string> create(const std::string& path, std::size_t count, unsigned mode);
   // Removes all that there are. Throws UsageError for a path that cannot have any.
   static void remove(const std::string& path);
 

@@ -228,7 +228,7 @@ FrameInfo Reader::info_of(const FrameView& view) const noexcept {
   if (view.place == FrameView::Place::fifo_slot) {
     const DaoHeader& slot = map_->dao_header(view.slot);
     info.acquisition_ns = atime_ns(slot);
-    info.write_ns = view.flagged ? access_ns(slot) : info.acquisition_ns;
+    info.write_ns = published_ns(slot);
     return info;
   }
   const Header& header = map_->header();
@@ -259,7 +259,7 @@ bool Reader::doubtful(const FrameView& view) const noexcept {
     case FrameView::Place::marked_slot:
       return map_->count() - view.count + 1 >= map_->layout().history;
     case FrameView::Place::fifo_slot:
-      return map_->layout().depth == 1 ? !view.flagged : !counted_proof(view.count);
+      return view.since_ns != 0;
     default:
       return false;
   }
@@ -365,7 +365,7 @@ std::uint64_t Reader::oldest(std::uint64_t newest, bool flagged) const noexcept 
   std::uint64_t count = newest - std::min<std::uint64_t>(depth(newest, flagged), newest) + 1;
   // Marked slots may hold less than the history's length: a C writer wrote in between, or a writer died.
   if (map_->layout().history > 0 && (flagged || map_->dao()))
-    while (count < newest && !locate(count, newest, flagged)) ++count;
+    while (count < newest && !resting(count) && !locate(count, newest, flagged)) ++count;
   return count;
 }
 
@@ -384,6 +384,7 @@ ReadStatus Reader::next(void* pixels, FrameInfo& info) noexcept {
     // The oldest at first. A writer that laps us even while we copy is given a wider berth each time.
     const std::uint64_t back = std::max<std::uint64_t>(1, depth(newest, flagged) >> std::min(lapped, 32));
     std::uint64_t wanted = std::max(cursor_ + 1, newest - std::min(back, newest) + 1);
+    if (lapped == 0 && resting(wanted)) return ReadStatus::busy;
     FrameView view = locate(wanted, newest, flagged);
     while (!view && wanted < newest) view = locate(++wanted, newest, flagged);
     if (!view) continue;

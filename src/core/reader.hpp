@@ -48,6 +48,8 @@ class Reader {
   bool learning() const noexcept {
     return map_->layout().history > 1 && ring_.kept && !ring_.trusted && ring_.agreed > 0;
   }
+  // Of DAO's FIFO: whether that frame can only be given once its writer has been quiet for a moment longer.
+  bool resting(std::uint64_t count) const noexcept;
   // With the writer known to be dead no slot can change: the whole history may be read, whoever kept it. Unless it died
   // in the middle of a frame: then the slot that it was to fill next stays out of bounds.
   void set_writer_dead(bool dead) noexcept;
@@ -93,8 +95,7 @@ class Reader {
   FrameView locate_marked(std::uint64_t count) const noexcept;
   FrameView locate_fifo(std::uint64_t count, std::uint64_t newest, bool flagged) const noexcept;
   std::size_t find_fifo_slot(std::uint64_t count) const noexcept;
-  bool counted_proof(std::uint64_t count) const noexcept;
-  bool fifo_slot_still(const FrameView& view) const noexcept;
+  bool fifo_slot_still(const FrameView& view, bool& next) const noexcept;
   bool valid_fifo(const FrameView& view) const noexcept;
   bool doubtful(const FrameView& view) const noexcept;
   bool copy(const FrameView& view, void* pixels, FrameInfo& info) noexcept;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <utility>
 
 #include "core/errors.hpp"
@@ -220,8 +221,20 @@ void Stage::publish(std::int64_t acquisition_ns, const Lineage& parents) noexcep
   ancestry.processing_start_ns = frame.start_ns;
   ancestry.parents = parents.entries.data();
   ancestry.parent_count = parents.count;
-  for (Output& output : outputs_)
+  for (Output& output : outputs_) {
+    if (output.writer.map()->reborn()) renew(output);
     output.published = output.writer.write(port(output.argument).buffer, {acquisition_ns, &ancestry, 0, count});
+    if (output.published == 0) ++unpublished_;
+  }
+}
+
+// Its file is not what it was. If there is another one that fits, the frame goes there.
+void Stage::renew(Output& output) noexcept {
+  try {
+    if (const StreamMapPtr next = successor(*output.writer.map())) output.writer = Writer(next);
+  } catch (const std::exception&) {
+    return;  // another shape: follow() will tell
+  }
 }
 
 std::uint64_t Stage::next_count(std::size_t i) const noexcept {
@@ -265,6 +278,11 @@ void Stage::tell_trouble() {
                            ": no whole frame for more than 1 s, the unit goes on with the last that it has: the writer "
                            "leaves no pause between two frames, or has not finished one. Give the stream a history");
     }
+  }
+  if (unpublished_ != told_unpublished_) {
+    told_unpublished_ = unpublished_;
+    record().set_message(std::to_string(unpublished_) +
+                         " frames were not published: an output was being made anew by another program");
   }
   if (!told_replaced_ && plan_.parameters && plan_.parameters->retired()) {
     told_replaced_ = true;

@@ -144,6 +144,7 @@ class Stage {
   };
 
   void adopt(Input& input) noexcept;
+  static void renew(Output& output) noexcept;
   void add_port(const Port& port);
   void find_link(const std::vector<Stage>& before) noexcept;
   bool holds_ours(const Output& output) const noexcept;
@@ -162,6 +163,8 @@ class Stage {
   std::vector<std::pair<std::size_t, std::int64_t>> fixed_;  // cells that change at the next start only
   bool told_replaced_ = false;
   bool told_no_slot_ = false;
+  std::uint64_t unpublished_ = 0;
+  std::uint64_t told_unpublished_ = 0;
   bool small_states_ = false;
   bool states_kept_ = false;
   std::vector<std::byte> states_before_;  // of the frame that is read in place, to take its effect back

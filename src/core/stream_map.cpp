@@ -1,5 +1,7 @@
 #include "core/stream_map.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -102,8 +104,9 @@ StreamMapPtr StreamMap::create(const Request& request) {
                                   : SharedFile::create(request.path, layout.file_bytes, request.mode);
   if (request.huge_pages) file.advise_huge_pages();
   auto map = std::make_shared<StreamMap>(std::move(file), layout);
+  std::vector<std::string> made;  // files beside the stream's own
   if (layout.dao()) {
-    if (!request.local) NamedSemaphores::create(request.path, request.semaphores, request.mode);
+    if (!request.local) made = NamedSemaphores::create(request.path, request.semaphores, request.mode);
     map->fill_dao_header(request);
     map->know_dao();
   } else {
@@ -111,8 +114,14 @@ StreamMapPtr StreamMap::create(const Request& request) {
   }
   if (request.local) return map;
   const StreamMapPtr former = request.must_be_new ? nullptr : open_quietly(request.path);
-  map->file_.publish(request.must_be_new);
+  try {
+    map->file_.publish(request.must_be_new);
+  } catch (...) {
+    for (const std::string& path : made) ::unlink(path.c_str());
+    throw;
+  }
   if (former && former->file().writable()) former->retire();
+  if (former && former->dao() && !layout.dao()) NamedSemaphores::remove(request.path);
   return map;
 }
 

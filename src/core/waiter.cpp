@@ -92,8 +92,8 @@ bool Waiter::claim(const StreamMapPtr& map) noexcept {
 }
 
 // DAO's readers claim nothing: each was told a number, from 0 up, and one that shares its semaphore with another reader
-// misses frames. So we take one from the top that nobody sleeps on, and that was not emptied since the last frame.
-// Other framebus readers are told by a lock on its file.
+// misses frames. So we take one from the top that nobody sleeps on, if there is one a post that nobody has taken. Other
+// framebus readers are told by a lock on its file.
 bool Waiter::claim_named(const StreamMapPtr& map) noexcept {
   const auto semaphores = static_cast<int>(map->layout().semaphores);
   for (const bool untouched : {true, false}) {
@@ -203,6 +203,11 @@ void Waiter::sleep_on_semaphore(const StreamMap& map, std::uint64_t seen, std::i
   const timespec deadline{static_cast<time_t>(deadline_ns / 1'000'000'000),
                           static_cast<long>(deadline_ns % 1'000'000'000)};
   const int error = sem_clockwait(semaphore, CLOCK_MONOTONIC, &deadline) == 0 ? 0 : errno;
+  // Somebody came to sleep beside us, and needs the post more: we have the counter to look at.
+  if (map.dao() && error == 0 && semaphore_waiters(semaphore) > 0) {
+    sem_post(semaphore);
+    release();
+  }
   judge(map, semaphore_, seen, error == ETIMEDOUT, deadline_ns);
 }
 

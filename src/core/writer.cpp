@@ -8,9 +8,10 @@
 namespace framebus {
 
 void Writer::begin() noexcept {
+  if (map_->reborn()) return;  // the marks may be somebody's pixels by now
   if (map_->dao()) {
     DaoHeader& slot = map_->dao_header(map_->next_slot());
-    shared(slot.fb_busy).store(1, std::memory_order_relaxed);
+    shared(slot.fb_busy).store(busy_mark(map_->fifo_count() + 1), std::memory_order_relaxed);
     shared(slot.write).store(1, std::memory_order_relaxed);
   } else {
     shared(map_->header().write).store(1, std::memory_order_relaxed);
@@ -20,6 +21,7 @@ void Writer::begin() noexcept {
 }
 
 void Writer::put(const void* elements, const Packet& packet) noexcept {
+  if (map_->reborn()) return;
   const std::size_t item = item_bytes(map_->layout().datatype);
   if (!map_->dao()) {
     std::memcpy(map_->next_pixels() + packet.position * item, elements, packet.elements * item);
@@ -151,6 +153,7 @@ void Writer::wake(std::uint64_t previous) noexcept {
 }
 
 std::uint64_t Writer::publish(const Particulars& particulars) noexcept {
+  if (map_->reborn()) return 0;
   return map_->dao() ? publish_dao(particulars) : publish_isio(particulars);
 }
 
@@ -207,6 +210,7 @@ std::uint64_t Writer::publish_dao(const Particulars& particulars) noexcept {
 }
 
 void Writer::abandon() noexcept {
+  if (map_->reborn()) return;
   if (map_->dao()) {
     abandon_dao();
     return;
@@ -235,6 +239,7 @@ void Writer::abandon_dao() noexcept {
 }
 
 std::uint64_t Writer::write(const void* pixels, const Particulars& particulars) noexcept {
+  if (map_->reborn()) return 0;
   begin();
   std::memcpy(map_->next_pixels(), pixels, map_->layout().frame_bytes);
   return publish(particulars);

@@ -43,7 +43,8 @@ class Writer {
   void begin() noexcept;
   // Stores a part of a frame that was begun, and what the format has room for to say of it.
   void put(const void* elements, const Packet& packet) noexcept;
-  // The frame is complete: history, times, trace, counter, wake-ups, in the order of the format. Returns its count.
+  // The frame is complete: history, times, trace, counter, wake-ups, in the order of the format. Returns its count;
+  // 0: the file is not what it was when it was mapped, and nothing was done.
   std::uint64_t publish(const Particulars& particulars) noexcept;
   // The frame will not be completed. With a history the last good frame is put back; without one there is none to put
   // back, and the frame stays marked as incomplete until the next is published.

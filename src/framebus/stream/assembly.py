@@ -64,6 +64,7 @@ class Assembly:
         self._incomplete = incomplete
         self._acquisition_ns = acquisition_ns
         self._come = np.zeros(packets, np.bool_)
+        self._used = False
 
     @property
     def missing(self) -> list[int]:
@@ -94,6 +95,9 @@ class Assembly:
         self._come[packet] = True
 
     def __enter__(self) -> Self:
+        if self._used:
+            raise UsageError("an assembly is for one frame; call assemble() for each")
+        self._used = True
         self._handle.begin_write()
         return self
 

@@ -30,6 +30,9 @@ Found = TypeVar("Found")
 _PACKET_IDS = 65_536
 """More packets than any release of DAO keeps the frames of; a stream gives as many as it has."""
 
+_FULL_S = 1.0
+"""Far longer than it takes a frame that is there to be given, s."""
+
 _NO_GPU = "frames are in main memory; for streams on a GPU use DAO's own library"
 _NO_NETWORK = "framebus sends nothing over the network yet; DAO's own programs can, from the same files"
 _ELSEWHERE = {
@@ -225,7 +228,9 @@ class shm:  # noqa: N801 - the name is DAO's
             StreamRecreated: the file was made anew with another shape or dtype.
         """
         try:
-            found = self._tail.read_next(timeout_s=_limit_s(timeout) if wait else 0.0)
+            # The oldest frame of a full FIFO is given once its writer is known not to be in the middle of the next.
+            there = self._tail.count > self._tail.statistics().cursor
+            found = self._tail.read_next(timeout_s=_limit_s(timeout) if wait else _FULL_S if there else 0.0)
             if not found.missed:
                 return self.DAO_SUCCESS, _part(found.data, x, y)
             return self.DAO_OVERWRITE, _part(self._tail.read() if self.depth > 1 else found.data, x, y)
