@@ -12,7 +12,9 @@ from support.processes import Spawner
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.parametrize("name", ["first_unit", "lifecycle", "loops", "pipelines", "streams", "units"])
+@pytest.mark.parametrize(
+    "name", ["first_unit", "lifecycle", "loops", "pipelines", "streams", "telescope", "units"]
+)
 def test_tutorial_runs(name: str, spawn: Spawner) -> None:
     process = spawn(command=[sys.executable, "-W", "error", str(ROOT / "examples" / f"{name}.py")])
     assert process.wait() == 0, process.errors

@@ -29,6 +29,7 @@ COMMANDS = {
     "ls": Entry("framebus.cli.ls:ls", "List streams with their state."),
     "info": Entry("framebus.cli.info:info", "Tell everything about one stream."),
     "rm": Entry("framebus.cli.rm:rm", "Remove streams."),
+    "ao": Entry("framebus.cli.ao.group:ao", "Operate adaptive optics, or simulate it."),
     "bench": Entry("framebus.cli.bench:bench", "Measure what this machine reaches."),
 }
 """Every command, in the order in which the help lists them."""

@@ -1,12 +1,14 @@
 """A simulated telescope: turbulence, mirror, sensors. Needs the extra ``framebus[ao]``.
 
-``load`` makes a whole telescope of a TOML description, to be stepped from Python. ``Bench`` and ``LinearHardware`` make
-what the units ``shack_hartmann_camera`` and ``linear_hardware`` read.
+``load`` makes a whole telescope of a TOML description, to be stepped from Python; ``SimulatedTelescope`` is the same as
+a unit on streams. ``Bench`` and ``LinearHardware`` make what the units ``shack_hartmann_camera`` and
+``linear_hardware`` read.
 """
 
 from framebus.sim.atmosphere import Atmosphere
 from framebus.sim.description import Description, read_description
 from framebus.sim.detector import Delay, Detector
+from framebus.sim.device import SimulatedTelescope
 from framebus.sim.known_instrument import LinearHardware
 from framebus.sim.linear_response import linear_hardware
 from framebus.sim.mirror import Actuation, Mirror
@@ -35,6 +37,7 @@ __all__ = [
     "PyramidSensor",
     "ScienceCamera",
     "ShackHartmann",
+    "SimulatedTelescope",
     "Simulator",
     "Spider",
     "linear_hardware",
