@@ -108,8 +108,7 @@ class ScienceCamera:
         pixels: across its image; a star on axis is in pixel ``pixels // 2`` of both axes.
         phase: (n_px, n_px) float32: the wavefront that was looked at last, µm, without piston, 0 outside the pupil.
         rms_um: of that phase, weighted by the light.
-        strehl: |<field>|² over <amplitude>²: what is on the axis, of what a flat wavefront would bring there. Tilt
-            counts.
+        strehl: the light on the axis, of what a flat wavefront would bring there. Tilt counts.
     """
 
     def __init__(
