@@ -1,4 +1,4 @@
-"""Run benchmarks: ``python benchmarks/run.py [hop] [loop] [kernels] [start] [--quick] [--json]``.
+"""Run benchmarks: ``python benchmarks/run.py [hop] [loop] [kernels] [sim] [start] [--quick] [--json]``.
 
 Prints the machine's limits, a table per case and each target with its verdict; writes ``results/<name>.json`` and
 ``results/<name>.png``. Exit 1 when a contestant failed or delivered a wrong answer (never because of a time).
@@ -20,7 +20,7 @@ import report
 from contest import Case, Contestant, say
 
 RESULTS = Path(__file__).resolve().parent / "results"
-NAMES = ("hop", "loop", "kernels", "start")
+NAMES = ("hop", "loop", "kernels", "sim", "start")
 
 
 class Options(argparse.Namespace):

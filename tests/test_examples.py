@@ -14,7 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.mark.parametrize(
     "name",
-    ["dao_script", "first_unit", "lifecycle", "loops", "pipelines", "pymilk_script", "streams", "units"],
+    [
+        *("dao_script", "first_unit", "lifecycle", "loops", "pipelines", "pymilk_script", "streams"),
+        *("telescope", "units"),
+    ],
 )
 def test_tutorial_runs(name: str, spawn: Spawner) -> None:
     process = spawn(command=[sys.executable, "-W", "error", str(ROOT / "examples" / f"{name}.py")])

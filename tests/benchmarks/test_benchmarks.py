@@ -186,6 +186,16 @@ def test_kernels_that_are_wrong_are_found(stress: bool) -> None:
         kernels.kernel(broken)(3)
 
 
+def test_simulated_telescopes_are_checked_before_they_are_timed() -> None:
+    sim = module("sim")
+    for label, kind in ((sim.GEOMETRIC, "geometric"), (sim.PYRAMID, "pyramid")):
+        assert run(sim.steps(4, kind, label), 3).size == 3
+    bent = sim.telescope(4, "geometric")
+    bent.sensor.light = bent.sensor.light[:, ::-1]
+    with pytest.raises(module("contest").WrongAnswer, match="did not move"):
+        sim.check(bent, "bent")
+
+
 def test_a_hop_that_loses_its_frame_is_found(tmp_path: Path) -> None:
     pairs = module("pairs")
     liar = "print('loaded'); input(); print('made'); input(); print('wrong 3 elements'); input()"

@@ -12,7 +12,7 @@ from framebus.unit.helpers import dispatcher
 
 
 def _draw(kind: int, count: int, mean: float, read_noise: float, random: Any) -> Any:
-    """Many numbers of a kind: 0 normal, 1 Poisson, 2 photo-electrons, 3 uniform."""
+    """Many numbers of a kind: 0 normal, 1 Poisson, 2 photo-electrons, 3 uniform, 4 gamma, 5 counts."""
     out = np.empty(count)
     word = random[0]
     for i in range(count):
@@ -20,6 +20,10 @@ def _draw(kind: int, count: int, mean: float, read_noise: float, random: Any) ->
             out[i], word = noise.normal(word)
         elif kind == 2:
             out[i], word = noise.photo_electrons(word, mean, read_noise)
+        elif kind == 4:
+            out[i], word = noise.gamma(word, mean)
+        elif kind == 5:
+            out[i], word = noise.poisson(word, mean)
         else:
             word = noise.advanced(word)
             out[i] = noise.poisson_small(noise.uniform(word), mean) if kind == 1 else noise.uniform(word)
@@ -28,7 +32,7 @@ def _draw(kind: int, count: int, mean: float, read_noise: float, random: Any) ->
 
 
 compiled_draw = dispatcher(cast(Any, _draw), False)
-NORMAL, POISSON, ELECTRONS, UNIFORM = range(4)
+NORMAL, POISSON, ELECTRONS, UNIFORM, GAMMA, COUNTS = range(6)
 
 
 def started(seed: int) -> npt.NDArray[np.uint64]:
@@ -41,7 +45,7 @@ def draw(kind: int, count: int, mean: float = 0.0, read_noise: float = 0.0, seed
     return compiled_draw(kind, count, float(mean), float(read_noise), started(seed))
 
 
-@pytest.mark.parametrize("kind", [NORMAL, POISSON, ELECTRONS, UNIFORM])
+@pytest.mark.parametrize("kind", [NORMAL, POISSON, ELECTRONS, UNIFORM, GAMMA, COUNTS])
 def test_compiled_and_interpreted_draw_the_same_numbers(kind: int) -> None:
     np.testing.assert_array_equal(_draw(kind, 3000, 7.0, 2.0, started(5)), draw(kind, 3000, 7.0, 2.0, seed=5))
 
@@ -110,3 +114,17 @@ def test_electrons_have_the_variance_of_photons_and_reading(mean: float, read_no
 @pytest.mark.parametrize("mean", [0.0, -5.0, np.nan])
 def test_no_light_is_no_electrons(mean: float) -> None:
     assert not draw(POISSON, 1000, mean).any()
+
+
+@pytest.mark.parametrize("shape", [1.0, 2.0, 17.5, 400.0])
+def test_gamma_follows_its_distribution(shape: float) -> None:
+    assert stats.kstest(draw(GAMMA, 20_000, shape), stats.gamma(shape).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.3, 8.0, 19.9, 25.0, 900.0])
+def test_counts_are_whole_and_have_the_variance_of_poisson(mean: float) -> None:
+    counts = draw(COUNTS, 50_000, mean)
+    assert (counts == np.floor(counts)).all()
+    assert (counts >= 0.0).all()
+    assert counts.mean() == pytest.approx(mean, abs=5 * np.sqrt(mean / 50_000) + 1e-12)
+    assert counts.var() == pytest.approx(mean + (1 / 12 if mean > noise.SMALL_MEAN else 0.0), rel=0.04)

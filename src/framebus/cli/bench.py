@@ -15,7 +15,7 @@ from framebus.errors import NotFoundError
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", metavar="[NAME]... [OPTION]...", nargs=-1, type=click.UNPROCESSED)
 def bench(arguments: tuple[str, ...]) -> None:
-    """Run the benchmarks of these NAMEs, or all: hop, loop, kernels, start.
+    """Run the benchmarks of these NAMEs, or all: hop, loop, kernels, sim, start.
 
     Benchmarks are in framebus' source tree, so this needs a checkout. Options are handed to benchmarks/run.py;
     'framebus bench -- --help' lists them.

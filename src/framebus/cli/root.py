@@ -30,6 +30,7 @@ COMMANDS = {
     "info": Entry("framebus.cli.info:info", "Tell everything about one stream."),
     "copy": Entry("framebus.cli.copy:copy", "Hand a stream on to another, of either file format."),
     "rm": Entry("framebus.cli.rm:rm", "Remove streams."),
+    "ao": Entry("framebus.cli.ao.group:ao", "Operate adaptive optics, or simulate it."),
     "bench": Entry("framebus.cli.bench:bench", "Measure what this machine reaches."),
 }
 """Every command, in the order in which the help lists them."""

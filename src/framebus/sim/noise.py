@@ -49,6 +49,7 @@ def _ziggurat() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
 
 
 _EDGE, _DENSITY = _ziggurat()
+_INVERSE = 1.0 / np.maximum(np.arange(101), 1)
 
 
 def started(random: Words, seed: int) -> Any:
@@ -125,12 +126,12 @@ def poisson_small(draw: float, mean: float) -> float:
         return 0.0
     term = math.exp(-mean)
     total = term
-    count = 0.0
-    while draw > total and count < 100.0:
-        count += 1.0
-        term *= mean / count
+    k = 0
+    while draw > total and k < 100:
+        k += 1
+        term *= mean * _INVERSE[k]
         total += term
-    return count
+    return np.float64(k)
 
 
 def photo_electrons(word: Any, mean: float, read_noise: float) -> Any:
@@ -148,3 +149,30 @@ def photo_electrons(word: Any, mean: float, read_noise: float) -> Any:
         electrons = poisson_small(uniform(word), mean)
     drawn, word = normal(word)
     return electrons + sigma * drawn, word
+
+
+def poisson(word: Any, mean: float) -> Any:
+    """(count, next word): a Poisson count as float64; above ``SMALL_MEAN`` a rounded normal of that variance."""
+    if mean > SMALL_MEAN:
+        drawn, word = normal(word)
+        count = math.floor(mean + math.sqrt(mean) * drawn + 0.5)
+        return (count if count > 0.0 else 0.0), word
+    word = advanced(word)
+    return poisson_small(uniform(word), mean), word
+
+
+def gamma(word: Any, shape: float) -> Any:
+    """(x, next word): a float64 of the gamma distribution of that shape, at least 1, and scale 1.
+
+    G. Marsaglia and W. W. Tsang, "A simple method for generating gamma variables", ACM Trans. Math. Softw. 26 (2000).
+    """
+    d = shape - 1.0 / 3.0
+    c = 1.0 / math.sqrt(9.0 * d)
+    while True:
+        drawn, word = normal(word)
+        v = 1.0 + c * drawn
+        word = advanced(word)
+        if v > 0.0:
+            v = v * v * v
+            if math.log(uniform(word)) < 0.5 * drawn * drawn + d - d * v + d * math.log(v):
+                return d * v, word

@@ -1,0 +1,1 @@
+"""``framebus ao``: commands of adaptive optics."""
