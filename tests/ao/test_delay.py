@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from framebus.ao.delay import chirp, measure_delay, telegraph
 from framebus.errors import DataError, UsageError
+from framebus.stream.frame import Frame
 from support.linear_mirror import LinearMirror
 
 
@@ -65,7 +66,6 @@ def test_a_mirror_that_does_nothing_is_told(noise: float) -> None:
 
 def test_frames_that_come_too_fast_are_told() -> None:
     mirror = LinearMirror()
-    sampler_sees = iter(range(10**6))
 
     class Racing:
         """A stream whose writer is always two frames ahead."""
@@ -81,15 +81,47 @@ def test_frames_that_come_too_fast_are_told() -> None:
             self.position += 2
 
         def read_next(self, **_: Any) -> Any:
-            from framebus.stream.frame import Frame
-
-            next(sampler_sees)
             self.position += 1
             return Frame(mirror.measure(), self.position, 0, 0, 0)
 
     with pytest.raises(DataError, match="0% of 500 commands went out before the next frame"):
         measure_delay(mirror.poke, Racing(), 0.1, n_actuators=6)  # type: ignore[arg-type]
     assert not mirror.sent[-1].any()
+
+
+class Losing:
+    """A stream of a mirror's sensor that loses the frames listed."""
+
+    name, shape, position = "losing", (10,), 0
+
+    def __init__(self, mirror: LinearMirror, lost: set[int]) -> None:
+        self.mirror, self.lost = mirror, lost
+
+    @property
+    def count(self) -> int:
+        return self.position
+
+    def skip_to_newest(self) -> None:
+        pass
+
+    def read_next(self, **_: Any) -> Frame:
+        missed = 0
+        while (self.position + missed + 1) in self.lost:
+            self.mirror.measure()
+            missed += 1
+        self.position += missed + 1
+        return Frame(self.mirror.measure(), self.position, 0, 1000 * self.position, missed)
+
+
+def test_missed_frames_do_no_harm() -> None:
+    mirror = LinearMirror(delay=2.5)
+    stream: Any = Losing(mirror, {40, 41, 97, 200, 350})
+    found = measure_delay(mirror.poke, stream, 0.1, n_actuators=6)
+    assert found.frames == pytest.approx(2.5, abs=1e-6)
+    assert found.span.missed == 5
+    assert found.n_used < 500 - 5 * 10
+    assert found.period_s == pytest.approx(1e-6)
+    assert found.seconds == pytest.approx(2.5e-6)
 
 
 @pytest.mark.parametrize(

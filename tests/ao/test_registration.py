@@ -31,14 +31,15 @@ def slopes(actuators: Array, spots: Array, width: float = 0.65) -> Array:
     root = np.sqrt(2.0) * width
     integral = width * np.sqrt(np.pi / 2) * (erf(far / root) - erf(near / root))
     step = np.exp(-0.5 * (far / width) ** 2) - np.exp(-0.5 * (near / width) ** 2)
-    return np.asarray(np.hstack([step[1] * integral[0], step[0] * integral[1]]))
+    both: Array = np.hstack([step[1] * integral[0], step[0] * integral[1]])
+    return both
 
 
 def sensor(n: int = 10) -> Array:
     """Sub-apertures of an annular pupil."""
     spots = grid(n) + 0.5
     radius = np.hypot(*(spots - n / 2).T)
-    return spots[(radius < n / 2) & (radius > 0.1 * n)]
+    return np.asarray(spots[(radius < n / 2) & (radius > 0.1 * n)])
 
 
 @given(

@@ -1,0 +1,1 @@
+"""``framebus ao``: calibrating a loop through its streams."""
