@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -32,6 +32,7 @@ def points(kind: str, pitch: float, turn_deg: float, n: int = 7) -> NDArray[Any]
 @given(
     st.sampled_from(["square", "hexagonal"]), st.floats(5.0, 50.0), st.floats(-29.0, 29.0), st.integers(0, 99)
 )
+@settings(max_examples=30)
 def test_the_grid_that_was_put_in_is_found(kind: str, pitch: float, turn: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     centres = rng.permutation(points(kind, pitch, turn))

@@ -173,7 +173,7 @@ def test_the_mirror_is_at_its_flat_whatever_ends_it_and_the_next_run_goes_on(
         "--output",
         str(path),
     ]
-    arguments += ["--averages", "100"]
+    arguments += ["--averages", "40"]
     with (
         fb.open("dm") as dm,
         subprocess.Popen([*PROGRAM, *arguments], stderr=subprocess.PIPE, text=True) as program,
