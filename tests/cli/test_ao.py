@@ -241,6 +241,22 @@ def test_geometry_is_found_in_files_and_actuators_are_registered(tmp_path: Path)
     )
 
 
+def test_what_is_doubtful_about_a_geometry_is_told_drawn_and_saved(tmp_path: Path) -> None:
+    places = np.delete(np.argwhere(np.ones((8, 8))) * 12.0 + 15.0, 27, axis=0)
+    y, x = np.indices((105, 115))
+    frame = sum(np.exp(-((y - a) ** 2 + (x - b) ** 2) / 5.0) for a, b in places)
+    fits.PrimaryHDU(1000.0 * np.asarray(frame)).writeto(tmp_path / "frame.fits")
+    boxes = tmp_path / "boxes.fits"
+    printed = output(
+        "ao", "find", "subapertures", str(tmp_path / "frame.fits"), "--box", "14", "--output", str(boxes)
+    )
+    assert "doubtful: one is missing at y 51.0, x 51.0" in printed
+    assert "cut by the frame's edge" in printed
+    header = load_calibration(boxes, "subapertures").header
+    assert header[f"DOUBT{header['NDOUBTS']}"] == "one is missing at y 51.0, x 51.0"
+    assert len(load_subapertures(boxes).doubtful) == header["NDOUBTS"] - 1
+
+
 def test_pupils_of_a_real_pyramid(shared_data: Path, tmp_path: Path) -> None:
     picture = tmp_path / "pupils.png"
     source = shared_data / "ao3k" / "wfsref.fits"

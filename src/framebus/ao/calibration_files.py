@@ -178,9 +178,17 @@ def load_calibration(path: str | PathLike[str], kind: str | None = None) -> Cali
 
 
 def save_subapertures(
-    path: str | PathLike[str], found: Subapertures, cards: Cards | None = None, *, overwrite: bool = False
+    path: str | PathLike[str],
+    found: Subapertures,
+    cards: Cards | None = None,
+    *,
+    doubts: Sequence[str] = (),
+    overwrite: bool = False,
 ) -> None:
-    """Write sub-apertures: arrays boxes, centres, flux, doubtful (their indices). Errors as ``save_calibration``."""
+    """Write sub-apertures: arrays boxes, centres, flux, doubtful (their indices).
+
+    ``doubts`` are further ones, about all of them. Errors as ``save_calibration``.
+    """
     save_calibration(
         path,
         "subapertures",
@@ -197,7 +205,7 @@ def save_subapertures(
             "NOISE": (found.noise, "scatter about it"),
             **dict(cards or {}),
         },
-        doubts=[doubt.reason for doubt in found.doubtful],
+        doubts=[*(doubt.reason for doubt in found.doubtful), *doubts],
         overwrite=overwrite,
     )
 

@@ -83,7 +83,7 @@ def _subapertures(
 
     output, overwrite, picture = places
     found = find_subapertures(frame, dark, **options)
-    doubts = [f"sub-aperture {doubt.index}: {doubt.reason}" for doubt in found.doubtful]
+    doubts: list[str] = []
     facts: dict[str, Any] = {
         "source": source,
         "subapertures": len(found),
@@ -105,10 +105,11 @@ def _subapertures(
         doubts += [f"sub-aperture {doubt.index}: {doubt.reason}" for doubt in grid.doubtful]
         doubts += [f"one is missing at y {y:.1f}, x {x:.1f}" for y, x in grid.missing]
     if output is not None:
-        save_subapertures(output, found, cards, overwrite=overwrite)
+        save_subapertures(output, found, cards, doubts=doubts, overwrite=overwrite)
     if picture is not None:
         draw_subapertures(picture, frame, found, f"{len(found)} sub-apertures of {source}")
-    return facts, doubts
+    named = [f"sub-aperture {doubt.index}: {doubt.reason}" for doubt in found.doubtful]
+    return facts, named + doubts
 
 
 def _pupils(
