@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from framebus.ao import load_instrument
-from framebus.ao.delay import measure_delay
+from framebus.ao.measured_delay import measure_delay
 from framebus.ao.modulation import measure_modulated
 from framebus.ao.response import measure_response
 from framebus.sim import LinearHardware, linear_hardware

@@ -22,7 +22,7 @@ from framebus.ao.calibration_files import (
 )
 from framebus.ao.control import leaky_integrator, modal_integrator
 from framebus.ao.dark import Dark, make_dark
-from framebus.ao.delay import Delay, measure_delay
+from framebus.ao.measured_delay import Delay, measure_delay
 from framebus.ao.dm import dm_command
 from framebus.ao.flat import Flat, make_flat
 from framebus.ao.instrument import Instrument, load_instrument

@@ -56,7 +56,7 @@ def delay(
     """
     from framebus.ao.calibration_files import save_calibration, span_cards
     from framebus.ao.calibration_pictures import draw_curve
-    from framebus.ao.delay import measure_delay
+    from framebus.ao.measured_delay import measure_delay
     from framebus.stream import open as open_stream
 
     check_output(output, overwrite)

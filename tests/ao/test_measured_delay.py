@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framebus.ao.delay import chirp, measure_delay, telegraph
+from framebus.ao.measured_delay import chirp, measure_delay, telegraph
 from framebus.errors import DataError, UsageError
 from framebus.stream.frame import Frame
 from support.linear_mirror import LinearMirror
