@@ -5,11 +5,21 @@ Units, in the order of a loop: ``calibrate``, ``centroids`` (or another centroid
 (``framebus.ao.channels``), ``dm_command`` or ``dm_limits``.
 """
 
+from framebus.ao.averages import Average, average_frames, check_light
 from framebus.ao.calibration import (
     ControlMatrix,
     control_matrix,
     measure_interaction_matrix,
     measure_reference,
+)
+from framebus.ao.calibration_files import (
+    CalibrationFile,
+    load_calibration,
+    load_found_pupils,
+    load_subapertures,
+    save_calibration,
+    save_found_pupils,
+    save_subapertures,
 )
 from framebus.ao.centroiders import box_flux, brightest_centroids, weighted_centroids, windowed_centroids
 from framebus.ao.control import (
@@ -20,11 +30,13 @@ from framebus.ao.control import (
     shortfall,
 )
 from framebus.ao.correlation import correlation_centroids, fourier_centroids
+from framebus.ao.dark import Dark, make_dark
 from framebus.ao.delay import pseudo_open_loop, pseudo_open_loop_slopes, smith_predictor
 from framebus.ao.detector import Amplifier, descrambling_table, gain_map, mask_table, neighbour_table
 from framebus.ao.dm import dm_command
 from framebus.ao.dm_limits import DM_STATUS, dm_limits
 from framebus.ao.filters import iir_coefficients, iir_filter, pid
+from framebus.ao.flat import Flat, make_flat
 from framebus.ao.geometry import (
     check_boxes,
     check_pupils,
@@ -37,16 +49,23 @@ from framebus.ao.geometry import (
 from framebus.ao.guard import GUARD_STATUS, guard
 from framebus.ao.image_quality import ImageQuality, image_quality, measure_image
 from framebus.ao.instrument import Instrument, load_instrument
+from framebus.ao.lattice import Lattice, find_lattice
+from framebus.ao.measured_delay import Delay, measure_delay
 from framebus.ao.mirror_modes import grid_modes, mode_projector
+from framebus.ao.modulation import Modulated, measure_modulated
 from framebus.ao.offload import offload
 from framebus.ao.parallel import join_parts, reconstruct_part, split_rows
 from framebus.ao.patterns import hadamard_patterns, zonal_patterns
 from framebus.ao.pixels import calibrate, intensities, normalise
 from framebus.ao.prediction import Predictor, predictive_filter, train_predictor
+from framebus.ao.pupils import Pupils, find_pupils
 from framebus.ao.pyramid import pyramid_slopes
 from framebus.ao.readout import bin_pixels, remap, replace_bad_pixels
 from framebus.ao.reconstruction import reconstruct, split_modes
+from framebus.ao.registration import Registration, find_registration
+from framebus.ao.response import Response, measure_response
 from framebus.ao.running import block_statistics, exponential_statistics, frame_rms
+from framebus.ao.sampling import Span
 from framebus.ao.shack_hartmann import centroids
 from framebus.ao.short_matrix import (
     from_bfloat16,
@@ -70,13 +89,25 @@ __all__ = [
     "DM_STATUS",
     "GUARD_STATUS",
     "Amplifier",
+    "Average",
+    "CalibrationFile",
     "ControlMatrix",
+    "Dark",
+    "Delay",
     "Doubt",
+    "Flat",
     "ImageQuality",
     "Instrument",
+    "Lattice",
+    "Modulated",
     "Predictor",
+    "Pupils",
+    "Registration",
+    "Response",
+    "Span",
     "Spectrum",
     "Subapertures",
+    "average_frames",
     "bin_pixels",
     "block_statistics",
     "box_flux",
@@ -84,6 +115,7 @@ __all__ = [
     "calibrate",
     "centroids",
     "check_boxes",
+    "check_light",
     "check_pupils",
     "circular_pupils",
     "control_matrix",
@@ -93,6 +125,9 @@ __all__ = [
     "dm_command",
     "dm_limits",
     "exponential_statistics",
+    "find_lattice",
+    "find_pupils",
+    "find_registration",
     "find_subapertures",
     "fourier_centroids",
     "frame_rms",
@@ -110,14 +145,22 @@ __all__ = [
     "join_parts",
     "leaky_integrator",
     "load_boxes",
+    "load_calibration",
+    "load_found_pupils",
     "load_instrument",
     "load_pupils",
+    "load_subapertures",
+    "make_dark",
+    "make_flat",
     "map_integrator",
     "mask_table",
     "measure_centroids",
+    "measure_delay",
     "measure_image",
     "measure_interaction_matrix",
+    "measure_modulated",
     "measure_reference",
+    "measure_response",
     "modal_integrator",
     "mode_projector",
     "neighbour_table",
@@ -141,7 +184,10 @@ __all__ = [
     "replace_bad_pixels",
     "residual_rms",
     "save_boxes",
+    "save_calibration",
+    "save_found_pupils",
     "save_pupils",
+    "save_subapertures",
     "shortfall",
     "smith_predictor",
     "spectrum",

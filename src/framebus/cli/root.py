@@ -28,9 +28,9 @@ COMMANDS = {
     "doctor": Entry("framebus.cli.doctor:doctor", "Tell what this machine refuses or lacks for real time."),
     "ls": Entry("framebus.cli.ls:ls", "List streams with their state."),
     "info": Entry("framebus.cli.info:info", "Tell everything about one stream."),
+    "ao": Entry("framebus.cli.ao.group:ao", "Adaptive optics: simulate, calibrate, judge."),
     "copy": Entry("framebus.cli.copy:copy", "Hand a stream on to another, of either file format."),
     "rm": Entry("framebus.cli.rm:rm", "Remove streams."),
-    "ao": Entry("framebus.cli.ao.group:ao", "Operate adaptive optics, or simulate it."),
     "bench": Entry("framebus.cli.bench:bench", "Measure what this machine reaches."),
 }
 """Every command, in the order in which the help lists them."""

@@ -8,8 +8,15 @@ from framebus.cli.lazy import Entry, LazyGroup
 
 COMMANDS = {
     "sim": Entry("framebus.cli.ao.sim:sim", "Run a simulated telescope on streams."),
+    "dark": Entry("framebus.cli.ao.camera:dark", "Measure a camera's dark, its noise and bad pixels."),
+    "flat": Entry("framebus.cli.ao.camera:flat", "Measure a camera's flat field."),
+    "reference": Entry("framebus.cli.ao.camera:reference", "Measure reference slopes, or a reference frame."),
+    "find": Entry("framebus.cli.ao.find:find", "Find sub-apertures or pyramid pupils in a frame."),
+    "delay": Entry("framebus.cli.ao.mirror:delay", "Measure the frames from a command to its measurement."),
+    "response": Entry("framebus.cli.ao.mirror:response", "Measure the interaction matrix."),
+    "register": Entry("framebus.cli.ao.register:register", "Find how actuators lie on the sub-apertures."),
 }
-"""Every command of the group, in the order in which the help lists them."""
+"""Every command of the group, in the order in which a loop is simulated, calibrated and looked at."""
 
 
 @click.group(
@@ -20,9 +27,9 @@ COMMANDS = {
 )
 @click.pass_context
 def ao(ctx: click.Context) -> None:
-    """Adaptive optics: telescopes that are simulated, and what operates a loop.
+    """Adaptive optics: simulate a telescope, calibrate a loop through its streams, judge what it does.
 
-    Example: framebus ao sim telescope.toml
+    Example: framebus ao dark wfs --frames 500 --output dark.fits
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

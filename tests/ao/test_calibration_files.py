@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+import framebus
+from framebus.ao.calibration_files import (
+    load_calibration,
+    load_found_pupils,
+    load_subapertures,
+    save_calibration,
+    save_found_pupils,
+    save_subapertures,
+    span_cards,
+)
+from framebus.ao.pupils import Pupils
+from framebus.ao.sampling import Span
+from framebus.ao.subapertures import Doubt, Subapertures
+from framebus.errors import DataError, NotFoundError, UsageError
+
+
+def test_a_file_says_what_was_measured_from_which_frames_and_by_what(tmp_path: Path) -> None:
+    path = tmp_path / "dark.fits"
+    level = np.arange(12, dtype=np.float32).reshape(3, 4)
+    span = Span("wfs", 11, 20, 1_700_000_000_000_000_000, 1_700_000_001_000_000_000, 10, 2)
+    cards: Any = {"NFRAMES": (10, "frames"), "BROKEN": float("nan"), **span_cards([span])}
+    save_calibration(path, "dark", {"level": level, "hot": level > 10}, cards, doubts=["a" * 100])
+    with fits.open(path, checksum=True) as hdus:  # a wrong checksum would warn
+        header = hdus[0].header
+        assert (header["KIND"], header["NFRAMES"], header["STREAM1"]) == ("dark", 10, "wfs")
+        assert header["CREATOR"] == f"framebus {framebus.__version__}"
+        assert (header["CNTBEG1"], header["CNTEND1"], header["NREAD1"], header["MISSED1"]) == (11, 20, 10, 2)
+        assert header["TBEG1"] == "2023-11-14T22:13:20.000000"
+        assert "BROKEN" not in header
+        assert header["DOUBT1"] == "a" * 100
+    file = load_calibration(path, "dark")
+    np.testing.assert_array_equal(file.array("level"), level)
+    np.testing.assert_array_equal(file.array("hot"), level > 10)
+    assert file.array("level").dtype == np.float32
+    with pytest.raises(DataError, match="no array 'noise', only level, hot; it is a dark file"):
+        file.array("noise")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_are_not_overwritten_unless_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "a.fits"
+    save_calibration(path, "dark", {"level": np.zeros(3)})
+    with pytest.raises(UsageError, match="exists; choose another name"):
+        save_calibration(path, "dark", {"level": np.ones(3)})
+    save_calibration(path, "dark", {"level": np.ones(3)}, overwrite=True)
+    assert load_calibration(path).array("level")[0] == 1.0
+    with pytest.raises(UsageError, match="at least one array"):
+        save_calibration(tmp_path / "b.fits", "dark", {})
+    with pytest.raises(UsageError, match="'too long a name' is no FITS keyword"):
+        save_calibration(tmp_path / "b.fits", "dark", {"x": np.zeros(1)}, {"too long a name": 1})
+
+
+def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no such file"):
+        load_calibration(tmp_path / "none.fits")
+    bad = tmp_path / "bad.fits"
+    bad.write_bytes(b"nothing of the kind" * 300)
+    with pytest.raises(DataError, match="cannot be read as FITS"):
+        load_calibration(bad)
+    empty = tmp_path / "empty.fits"
+    fits.PrimaryHDU().writeto(empty)
+    with pytest.raises(DataError, match="holds no image"):
+        load_calibration(empty)
+    foreign = tmp_path / "foreign.fits"
+    fits.PrimaryHDU(np.zeros(3)).writeto(foreign)
+    with pytest.raises(DataError, match="it is a foreign file; expected a dark of 'framebus ao dark'"):
+        load_calibration(foreign, "dark")
+    assert load_calibration(foreign).kind == ""
+
+
+@pytest.mark.parametrize("doubtful", [(), (Doubt(0, "it is dim"), Doubt(1, "it is cut"))])
+def test_sub_apertures_come_back_as_they_were(tmp_path: Path, doubtful: tuple[Doubt, ...]) -> None:
+    rng = np.random.default_rng(1)
+    boxes = rng.integers(0, 99, (5, 4)).astype(np.int32)
+    written = Subapertures(boxes, rng.random((5, 2)), rng.random(5), 8.25, 3.5, 0.25, doubtful)
+    save_subapertures(tmp_path / "boxes.fits", written)
+    found = load_subapertures(tmp_path / "boxes.fits")
+    for name in ("boxes", "centres", "flux"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
+        assert getattr(found, name).dtype == getattr(written, name).dtype
+    assert (found.pitch, found.background, found.noise, found.doubtful) == (8.25, 3.5, 0.25, doubtful)
+
+
+def test_pupils_come_back_as_they_were(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    mask = rng.random((4, 6, 7)) > 0.5
+    written = Pupils(
+        rng.random((4, 2)),
+        rng.random(4),
+        3.5,
+        np.arange(8).reshape(4, 2),
+        1.5,
+        mask,
+        rng.random(4),
+        ("x", "y"),
+    )
+    save_found_pupils(tmp_path / "pupils.fits", written)
+    found = load_found_pupils(tmp_path / "pupils.fits")
+    for name in ("centres", "radii", "shifts", "mask", "flux", "valid"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
+    assert (found.radius, found.inner, found.doubtful) == (3.5, 1.5, ("x", "y"))
