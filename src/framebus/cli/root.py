@@ -26,6 +26,7 @@ COMMANDS = {
     "new": Entry("framebus.cli.new:new", "Begin a unit or a pipeline of your own."),
     "export": Entry("framebus.cli.export:export", "Write a pipeline for other supervisors."),
     "doctor": Entry("framebus.cli.doctor:doctor", "Tell what this machine refuses or lacks for real time."),
+    "ao": Entry("framebus.cli.ao.group:ao", "Calibrate an adaptive-optics loop and tell how well it does."),
     "ls": Entry("framebus.cli.ls:ls", "List streams with their state."),
     "info": Entry("framebus.cli.info:info", "Tell everything about one stream."),
     "copy": Entry("framebus.cli.copy:copy", "Hand a stream on to another, of either file format."),

@@ -1,0 +1,1 @@
+"""``framebus ao``: commands for calibrating an adaptive-optics loop."""
