@@ -234,9 +234,14 @@ def test_frame_begun_before_the_stream_is_made_anew_in_place_is_lost(
     """It has no file any more; above all it is not a frame of the new stream."""
     make("dao", path, depth=1)
     s = fb.open(path)
-    with pytest.raises(StreamRecreated, match="made anew by another program"), s.writing() as view:
-        view[0] = 7
-        make("dao", path, shape, depth=1)
+
+    def write() -> None:
+        with s.writing() as view:
+            view[0] = 7
+            make("dao", path, shape, depth=1)
+
+    with pytest.raises(StreamRecreated, match="made anew by another program"):
+        write()
     assert fb.open(path).count == 0
     if shape == SHAPE:
         assert s.write(np.full(SHAPE, 2)) == 1
@@ -246,10 +251,15 @@ def test_frame_begun_before_the_stream_is_made_anew_in_place_is_lost(
 def test_packets_of_a_frame_begun_before_the_stream_is_made_anew_in_place(path: Path) -> None:
     make("dao", path, depth=2)
     s = fb.open(path)
-    with pytest.raises(StreamRecreated, match="made anew by another program"), s.assemble(2) as parts:
-        parts.put(0, [1, 1, 1], position=0)
-        make("dao", path, depth=2)
-        parts.put(1, [1, 1, 1], position=3)
+
+    def assemble() -> None:
+        with s.assemble(2) as parts:
+            parts.put(0, [1, 1, 1], position=0)
+            make("dao", path, depth=2)
+            parts.put(1, [1, 1, 1], position=3)
+
+    with pytest.raises(StreamRecreated, match="made anew by another program"):
+        assemble()
     assert fb.open(path).count == 0
 
 

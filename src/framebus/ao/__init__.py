@@ -5,6 +5,7 @@ Units, in the order of a loop: ``calibrate``, ``centroids`` (or another centroid
 (``framebus.ao.channels``), ``dm_command`` or ``dm_limits``.
 """
 
+from framebus.ao.aberration import Aberration, measure_aberration
 from framebus.ao.averages import Average, average_frames, check_light
 from framebus.ao.calibration import (
     ControlMatrix,
@@ -35,6 +36,7 @@ from framebus.ao.delay import pseudo_open_loop, pseudo_open_loop_slopes, smith_p
 from framebus.ao.detector import Amplifier, descrambling_table, gain_map, mask_table, neighbour_table
 from framebus.ao.dm import dm_command
 from framebus.ao.dm_limits import DM_STATUS, dm_limits
+from framebus.ao.error_budget import ErrorBudget
 from framebus.ao.filters import iir_coefficients, iir_filter, pid
 from framebus.ao.flat import Flat, make_flat
 from framebus.ao.geometry import (
@@ -49,9 +51,21 @@ from framebus.ao.geometry import (
 from framebus.ao.guard import GUARD_STATUS, guard
 from framebus.ao.image_quality import ImageQuality, image_quality, measure_image
 from framebus.ao.instrument import Instrument, load_instrument
+from framebus.ao.inversion import (
+    Inverse,
+    load_control_matrix,
+    mmse_inverse,
+    modal_inverse,
+    save_inverse,
+    tikhonov_inverse,
+    truncated_inverse,
+)
 from framebus.ao.lattice import Lattice, find_lattice
 from framebus.ao.measured_delay import Delay, measure_delay
+from framebus.ao.measured_rejection import MeasuredRejection, rejection_from_loop, rejection_from_pair
 from framebus.ao.mirror_modes import grid_modes, mode_projector
+from framebus.ao.modal_basis import ModalBasis, influence_basis, load_basis, placed_basis, save_basis
+from framebus.ao.modal_gains import ModalGains, integrator_rejection, largest_gain, optimise_gains
 from framebus.ao.modulation import Modulated, measure_modulated
 from framebus.ao.offload import offload
 from framebus.ao.parallel import join_parts, reconstruct_part, split_rows
@@ -66,6 +80,15 @@ from framebus.ao.registration import Registration, find_registration
 from framebus.ao.response import Response, measure_response
 from framebus.ao.running import block_statistics, exponential_statistics, frame_rms
 from framebus.ao.sampling import Span
+from framebus.ao.seeing import (
+    Estimate,
+    Seeing,
+    describe_seeing,
+    r0_from_modes,
+    r0_from_slopes,
+    wind_from_slopes,
+    wind_from_zernikes,
+)
 from framebus.ao.shack_hartmann import centroids
 from framebus.ao.short_matrix import (
     from_bfloat16,
@@ -83,11 +106,15 @@ from framebus.ao.strehl import (
     strehl_ratio,
 )
 from framebus.ao.subapertures import Doubt, Subapertures, find_subapertures, measure_centroids, regular_grid
+from framebus.ao.telemetry import noise_variance
 from framebus.ao.templates import cut_templates, gaussian_weights, weighting_gain
+from framebus.ao.turbulence_statistics import noll_residuals, von_karman_covariance, zernike_covariance
+from framebus.ao.zernike import ZernikeFit, fit_zernikes, noll_index, zernike_gradients, zernike_modes
 
 __all__ = [
     "DM_STATUS",
     "GUARD_STATUS",
+    "Aberration",
     "Amplifier",
     "Average",
     "CalibrationFile",
@@ -95,18 +122,26 @@ __all__ = [
     "Dark",
     "Delay",
     "Doubt",
+    "ErrorBudget",
+    "Estimate",
     "Flat",
     "ImageQuality",
     "Instrument",
+    "Inverse",
     "Lattice",
+    "MeasuredRejection",
+    "ModalBasis",
+    "ModalGains",
     "Modulated",
     "Predictor",
     "Pupils",
     "Registration",
     "Response",
+    "Seeing",
     "Span",
     "Spectrum",
     "Subapertures",
+    "ZernikeFit",
     "average_frames",
     "bin_pixels",
     "block_statistics",
@@ -122,6 +157,7 @@ __all__ = [
     "correlation_centroids",
     "cut_templates",
     "descrambling_table",
+    "describe_seeing",
     "dm_command",
     "dm_limits",
     "exponential_statistics",
@@ -129,6 +165,7 @@ __all__ = [
     "find_pupils",
     "find_registration",
     "find_subapertures",
+    "fit_zernikes",
     "fourier_centroids",
     "frame_rms",
     "from_bfloat16",
@@ -141,11 +178,16 @@ __all__ = [
     "iir_coefficients",
     "iir_filter",
     "image_quality",
+    "influence_basis",
+    "integrator_rejection",
     "intensities",
     "join_parts",
+    "largest_gain",
     "leaky_integrator",
+    "load_basis",
     "load_boxes",
     "load_calibration",
+    "load_control_matrix",
     "load_found_pupils",
     "load_instrument",
     "load_pupils",
@@ -154,6 +196,7 @@ __all__ = [
     "make_flat",
     "map_integrator",
     "mask_table",
+    "measure_aberration",
     "measure_centroids",
     "measure_delay",
     "measure_image",
@@ -161,31 +204,44 @@ __all__ = [
     "measure_modulated",
     "measure_reference",
     "measure_response",
+    "mmse_inverse",
     "modal_integrator",
+    "modal_inverse",
     "mode_projector",
     "neighbour_table",
+    "noise_variance",
+    "noll_index",
+    "noll_residuals",
     "normalise",
     "offload",
     "open_loop_integrator",
+    "optimise_gains",
     "perfect_concentration",
     "perfect_image",
     "pid",
+    "placed_basis",
     "power_spectrum",
     "predictive_filter",
     "pseudo_open_loop",
     "pseudo_open_loop_slopes",
     "pyramid_slopes",
+    "r0_from_modes",
+    "r0_from_slopes",
     "reconstruct",
     "reconstruct_bfloat16",
     "reconstruct_int16",
     "reconstruct_part",
     "regular_grid",
+    "rejection_from_loop",
+    "rejection_from_pair",
     "remap",
     "replace_bad_pixels",
     "residual_rms",
+    "save_basis",
     "save_boxes",
     "save_calibration",
     "save_found_pupils",
+    "save_inverse",
     "save_pupils",
     "save_subapertures",
     "shortfall",
@@ -196,11 +252,19 @@ __all__ = [
     "stream_spectrum",
     "strehl_of_image",
     "strehl_ratio",
+    "tikhonov_inverse",
     "to_bfloat16",
     "to_int16",
     "train_predictor",
+    "truncated_inverse",
+    "von_karman_covariance",
     "weighted_centroids",
     "weighting_gain",
+    "wind_from_slopes",
+    "wind_from_zernikes",
     "windowed_centroids",
+    "zernike_covariance",
+    "zernike_gradients",
+    "zernike_modes",
     "zonal_patterns",
 ]

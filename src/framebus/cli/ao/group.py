@@ -15,6 +15,12 @@ COMMANDS = {
     "delay": Entry("framebus.cli.ao.mirror:delay", "Measure the frames from a command to its measurement."),
     "response": Entry("framebus.cli.ao.mirror:response", "Measure the interaction matrix."),
     "register": Entry("framebus.cli.ao.register:register", "Find how actuators lie on the sub-apertures."),
+    "modes": Entry("framebus.cli.ao.modes:modes", "Make a modal basis of a mirror."),
+    "control-matrix": Entry("framebus.cli.ao.control_matrix:control_matrix", "Invert an interaction matrix."),
+    "gains": Entry("framebus.cli.ao.gains:gains", "Find each mode's best gain from telemetry."),
+    "rejection": Entry("framebus.cli.ao.rejection:rejection", "Measure what a closed loop rejects."),
+    "seeing": Entry("framebus.cli.ao.seeing:seeing", "Tell r0, wind and coherence time from telemetry."),
+    "zernike": Entry("framebus.cli.ao.zernike:zernike", "Tell an aberration's Zernike modes from frames."),
 }
 """Every command of the group, in the order in which a loop is simulated, calibrated and looked at."""
 

@@ -1,0 +1,117 @@
+"""FITS files of calibrations: named images with a header that says how they were made."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from framebus.errors import DataError, NotFoundError, UsageError
+
+HeaderValue: TypeAlias = "str | int | float | bool"
+Header: TypeAlias = Mapping[str, tuple[HeaderValue, str]]
+"""Keyword of at most 8 characters: value and comment."""
+
+
+def read_fits(path: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """The header of a FITS file's first part, and all its images by name.
+
+    Returns:
+        The header's keywords with their values, and the images in native byte order: the first part is ``"PRIMARY"``,
+        the others have their EXTNAME in capitals, or ``"IMAGE<n>"`` by their place.
+
+    Raises:
+        NotFoundError: no such file.
+        DataError: it cannot be read as FITS, holds no image, or an image has values that are not finite.
+    """
+    from astropy.io import fits
+
+    file = Path(path)
+    if not file.is_file():
+        raise NotFoundError(f"{file}: no such file; expected a FITS file")
+    try:
+        with warnings.catch_warnings(action="ignore"), file.open("rb") as opened:
+            hdus = fits.open(opened, memmap=False)
+            header = dict(hdus[0].header)
+            images = {
+                (hdu.name or f"IMAGE{k}").upper(): np.ascontiguousarray(hdu.data).astype(
+                    hdu.data.dtype.newbyteorder("=")
+                )
+                for k, hdu in enumerate(hdus)
+                if hdu.is_image and hdu.data is not None
+            }
+    except Exception as error:  # a damaged file makes astropy, zlib and NumPy raise nearly anything
+        raise DataError(f"{file}: it cannot be read as FITS: {type(error).__name__}: {error}") from error
+    if not images:
+        raise DataError(f"{file}: it holds no image; expected one")
+    for name, image in images.items():
+        bad = int((~np.isfinite(image)).sum())
+        if bad:
+            raise DataError(f"{file}: {bad} of the {image.size} values of {name} are not finite")
+    return header, images
+
+
+def read_image(path: str | PathLike[str], ndim: int | None = None) -> NDArray[np.float64]:
+    """The first image of a FITS file, float64.
+
+    Args:
+        path: the file.
+        ndim: how many axes it must have; any when ``None``.
+
+    Raises:
+        NotFoundError: no such file.
+        DataError: as ``read_fits``, or the image has another number of axes.
+    """
+    image = next(iter(read_fits(path)[1].values())).astype(np.float64)
+    if ndim is not None and image.ndim != ndim:
+        raise DataError(f"{path}: its shape is {image.shape}; expected {ndim} axes")
+    return image
+
+
+def write_fits(
+    path: str | PathLike[str],
+    primary: ArrayLike,
+    header: Header,
+    extensions: Mapping[str, ArrayLike] | None = None,
+) -> None:
+    """Write a FITS file at once: the file has either its old content or all of the new.
+
+    Args:
+        path: the file; what is there is replaced.
+        primary: image of the first part.
+        header: its keywords with values and comments.
+        extensions: further images by their EXTNAME.
+
+    Raises:
+        UsageError: the name does not end in ``.fits``.
+        OSError: the file cannot be written.
+    """
+    from astropy.io import fits
+
+    file = Path(path)
+    if file.suffix != ".fits":
+        raise UsageError(f"{file}: expected a name that ends in .fits")
+    first = fits.PrimaryHDU(np.asarray(primary))
+    first.header["ORIGIN"] = ("framebus", "program that wrote this file")
+    for key, (value, comment) in header.items():
+        first.header[key] = (_printable(value) if isinstance(value, str) else value, comment)
+    others = [fits.ImageHDU(np.asarray(image), name=name) for name, image in (extensions or {}).items()]
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        # A long value may leave no room for all of its comment, which astropy cuts with a warning.
+        with warnings.catch_warnings(action="ignore"):
+            fits.HDUList([first, *others]).writeto(part, overwrite=True)
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _printable(text: str) -> str:
+    """Text as a header can hold it: what is not printable ASCII is escaped as Python does."""
+    return "".join(c if " " <= c <= "~" else c.encode("unicode_escape").decode() for c in text)
