@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 ARGS ?=
+# Processes that the tests are spread over.
+WORKERS ?= 2
 
 NATIVE := pyproject.toml CMakeLists.txt $(wildcard src/core/*)
 CORE_CPP := $(wildcard src/core/*.cpp)
@@ -40,7 +42,7 @@ demo: $(STAMPS)/framebus
 	$(BIN)/framebus demo $(ARGS)
 
 test: $(STAMPS)/framebus $(STAMPS)/group-test $(STAMPS)/programs
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 stress: $(STAMPS)/framebus $(STAMPS)/group-test
 	FRAMEBUS_STRESS=1 $(BIN)/python -m pytest -m stress --timeout=0 $(ARGS)
