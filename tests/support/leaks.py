@@ -169,7 +169,7 @@ def _shared_files() -> set[str]:
 
 def _named_after_strangers(name: str) -> bool:
     """Whether it is a semaphore of another test run, or of a benchmark: their names have the process' id."""
-    found = re.match(r"sem\.(?:fb-test-|hop|unit)(\d+)", name)
+    found = re.match(r"sem\.(?:fb-test-(?:[a-z]+-)?|hop|unit)(\d+)", name)
     if found is None or int(found[1]) == os.getpid():
         return False
     return Path("/proc", found[1]).exists() and _parent(int(found[1])) != os.getpid()

@@ -44,7 +44,7 @@ def test_what_comes_with_framebus() -> None:
     assert [unit.use for unit in own] == list(BUILT_IN)
     for unit in own:
         assert unit.name in unit.use
-        assert isinstance(load_unit(unit.use), FunctionUnit)
+        assert isinstance(made := load_unit(unit.use), FunctionUnit) or issubclass(made, Unit)
     # The list is written by hand, so that showing it imports nothing.
     for package in ("framebus.ao", "framebus.sim"):
         made = vars(importlib.import_module(package))

@@ -16,6 +16,7 @@ from framebus.process import Event, Limits, ProcessRecord, State
 from framebus.stream import Stream
 from framebus.unit import Array, FunctionUnit, In, Loop, LoopOptions, Out, Stage, Unit, start, unit
 from framebus.unit import State as Memory
+from framebus.unit.lifecycle import Lifecycle
 from support import units
 from support.waiting import until
 
@@ -350,6 +351,25 @@ class TestEvents:
             ):
                 send(loop, event, state)
             frame(image, loop)
+
+    @pytest.mark.parametrize(
+        ("event", "state"), [(Event.RUN, State.RUNNING), (Event.STOP, State.OFF)], ids=["run", "stop"]
+    )
+    def test_what_is_sent_as_soon_as_idle_shows_is_done(
+        self, image: Stream, monkeypatch: pytest.MonkeyPatch, event: Event, state: State
+    ) -> None:
+        enter = Lifecycle._enter
+
+        def enter_and_send(life: Lifecycle, entered: State) -> None:
+            enter(life, entered)
+            if entered is State.IDLE:
+                loop.record.send(event)
+
+        with start(Stage(units.scale, {"image": "image", "result": "value"}), serve=True) as loop:
+            send(loop, Event.IDLE, State.IDLE)
+            send(loop, Event.DISABLE, State.STANDBY)
+            monkeypatch.setattr(Lifecycle, "_enter", enter_and_send)
+            send(loop, Event.ENABLE, state)
 
     def test_command_to_any_unit_of_the_loop_runs_it(self, image: Stream) -> None:
         stages = [

@@ -24,7 +24,7 @@ DM_STATUS = (
 )
 """What the elements of ``dm_limits``'s status are: actuators of the last frame, and of all frames."""
 
-_ABSENT, _FREE, _SLAVED = 0, 1, 2
+_ABSENT, _FREE, _SLAVED, _ALONE = 0, 1, 2, 3
 _SWEEPS = 8
 _ROUNDING = np.float32(1.000001)
 
@@ -134,11 +134,14 @@ def _sort(kind: Any, actuators: Any, slaves: Any) -> None:
         index = np.int64(slaves[k, 0])
         if 0 <= index < kind.size and kind[index] == _FREE:
             kind[index] = _SLAVED
-    # Those without a master are free after all.
+    # Those without a master are free after all; all are found before any is, so that the rows' order does not matter.
     for k in range(slaves.shape[0]):
         index = np.int64(slaves[k, 0])
         if 0 <= index < kind.size and kind[index] == _SLAVED and _masters(kind, slaves, k) == 0:
-            kind[index] = _FREE
+            kind[index] = _ALONE
+    for i in range(kind.size):
+        if kind[i] == _ALONE:
+            kind[i] = _FREE
 
 
 def _masters(kind: Any, slaves: Any, k: Any) -> Any:

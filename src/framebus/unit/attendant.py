@@ -102,8 +102,8 @@ class Attendant:
             self._try(does[event])
 
     def _enable(self) -> None:
+        self._life.arm()  # before idle shows: who sees it may send run at once
         self._life.enable()
-        self._life.arm()
 
     def _try(self, action: Callable[[], object]) -> bool:
         """Whether that went well. If not the record tells, and the unit is in error unless it only has to wait."""

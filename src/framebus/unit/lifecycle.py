@@ -8,12 +8,13 @@ All stages of a loop share its life. Every method is for one thread at a time: w
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import traceback
 from collections.abc import Sequence
 
 from framebus import _core
-from framebus.errors import FramebusError, UnitError
+from framebus.errors import FramebusError, UnitError, UsageError
 from framebus.params import Params
 from framebus.process import Event, ProcessRecord, State, transition
 from framebus.process.placement import Placement
@@ -170,10 +171,10 @@ class Lifecycle:
         self._enter(State.IDLE)
 
     def arm(self) -> None:
-        """Wait in idle for the command to run."""
+        """Wait in idle for the command to run; who told a unit to stop meanwhile is not overruled."""
         for record in self.records:
-            record.core.reset_control()
-            record.pause()
+            with contextlib.suppress(UsageError):
+                record.pause()
 
     def run(self, barrier: _core.Barrier | None = None) -> None:
         """Idle to running: the native loop starts; with a barrier, its first frame comes when all stand before it.

@@ -197,6 +197,7 @@ BUILT_IN = (
     "framebus.ao:image_quality",
     "framebus.sim:linear_hardware",
     "framebus.sim:shack_hartmann_camera",
+    "framebus.sim:SimulatedTelescope",
 )
 """The units that come with framebus, in the order of a loop; a list, so that showing them imports none."""
 
