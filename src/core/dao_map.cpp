@@ -32,7 +32,8 @@ std::int64_t published_ns(const DaoHeader& header) noexcept {
   constexpr std::int64_t rounding_ns = 500;
   const std::int64_t other = atime_ns(header);
   const double seconds = header.last_access;
-  if (!(seconds > 0 && seconds < most_s)) return other;
+  const bool plausible = seconds > 0 && seconds < most_s;  // false for NaN
+  if (!plausible) return other;
   const auto access = static_cast<std::int64_t>(seconds * ns_per_s);
   return access >= other - rounding_ns ? access : other;
 }

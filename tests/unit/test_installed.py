@@ -44,7 +44,8 @@ def test_what_comes_with_framebus() -> None:
     assert [unit.use for unit in own] == list(BUILT_IN)
     for unit in own:
         assert unit.name in unit.use
-        assert isinstance(made := load_unit(unit.use), FunctionUnit) or issubclass(made, Unit)
+        loaded = load_unit(unit.use)
+        assert isinstance(loaded, FunctionUnit) or issubclass(loaded, Unit)
     # The list is written by hand, so that showing it imports nothing.
     for package in ("framebus.ao", "framebus.sim"):
         made = vars(importlib.import_module(package))
