@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
     "name",
     [
         *("dao_script", "first_unit", "lifecycle", "loops", "pipelines", "pymilk_script", "streams"),
-        *("telescope", "units"),
+        *("simulator/telescope", "units"),
     ],
 )
 def test_tutorial_runs(name: str, spawn: Spawner) -> None:

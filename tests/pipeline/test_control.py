@@ -209,6 +209,7 @@ def test_a_supervisor_that_dies_while_it_is_asked(spawn: Spawner) -> None:
         "processes": {},
         "supervised": False,
     }
+    assert dying.wait() == 1  # its end closes the socket before it gives up the lock
     run_dir = RunDir("loop")
     assert run_dir.acquire()
     run_dir.remove()

@@ -59,7 +59,7 @@ class Snapshot:
             *_settle(lambda: self._new_processes(scratch), grace_s),
             *_settle(self._new_threads, grace_s),
             *(f"socket left open: {name}" for name in sorted(_sockets() - self.sockets)),
-            *(f"file left in {SHARED_MEMORY}: {name}" for name in sorted(self._new_files())),
+            *_settle(self._new_files, grace_s),
         ]
         if mappings and _mapped(scratch):
             gc.collect()
@@ -91,13 +91,12 @@ class Snapshot:
             for tid in sorted(_threads() - self.threads)
         ]
 
-    def _new_files(self) -> set[str]:
-        new = _shared_files() - self.files
-        return new and {
-            name
-            for name in new
+    def _new_files(self) -> list[str]:
+        return [
+            f"file left in {SHARED_MEMORY}: {name}"
+            for name in sorted(_shared_files() - self.files)
             if not _named_after_strangers(name) and not _used_by_strangers(SHARED_MEMORY / name)
-        }
+        ]
 
 
 def _settle(look: Callable[[], list[str]], grace_s: float) -> list[str]:
