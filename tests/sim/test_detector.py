@@ -7,7 +7,7 @@ import pytest
 
 from framebus.errors import UsageError
 from framebus.sim import noise
-from framebus.sim.detector import Delay, Detector, expose
+from framebus.sim.detector import Detector, FrameDelay, expose
 from framebus.unit.helpers import dispatcher
 
 compiled_expose = dispatcher(cast(Any, expose), False)
@@ -104,7 +104,7 @@ def test_the_same_seed_makes_the_same_frames() -> None:
 
 @pytest.mark.parametrize("frames", [0.0, 0.25, 1.0, 1.5, 3.0])
 def test_a_delay_mixes_the_frames_between_which_it_falls(frames: float) -> None:
-    detector = Detector((1, 1), Delay(frames), photon_noise=False)
+    detector = Detector((1, 1), FrameDelay(frames), photon_noise=False)
     light = [0.0, 100.0, 40.0, 80.0, 0.0, 0.0, 0.0, 20.0, 0.0, 0.0]
     found = []
     for value in light:
@@ -117,14 +117,14 @@ def test_a_delay_mixes_the_frames_between_which_it_falls(frames: float) -> None:
 
 
 def test_lost_frames_are_lost_as_said() -> None:
-    every = Detector((1, 1), Delay(lose_every=4))
+    every = Detector((1, 1), FrameDelay(lose_every=4))
     assert [every.expose([[1.0]]) for _ in range(8)] == [True, True, True, False] * 2
     assert every.lost == 2
-    some = Detector((1, 1), Delay(lost=0.1), seed=4)
+    some = Detector((1, 1), FrameDelay(lost=0.1), seed=4)
     kept = [some.expose([[1.0]]) for _ in range(4000)]
     # Binomial: 400 of them, within 4 of its standard deviation of 19.
     assert abs(some.lost - 400) < 76
-    again = Detector((1, 1), Delay(lost=0.1), seed=4)
+    again = Detector((1, 1), FrameDelay(lost=0.1), seed=4)
     assert kept == [again.expose([[1.0]]) for _ in range(4000)]
 
 
@@ -138,9 +138,9 @@ def test_parameters_change_from_the_next_frame_on() -> None:
 @pytest.mark.parametrize(
     ("make", "word"),
     [
-        (lambda: Delay(-1.0), "delay"),
-        (lambda: Delay(lost=1.0), "lost"),
-        (lambda: Delay(lose_every=1), "lose_every"),
+        (lambda: FrameDelay(-1.0), "delay"),
+        (lambda: FrameDelay(lost=1.0), "lost"),
+        (lambda: FrameDelay(lose_every=1), "lose_every"),
         (lambda: Detector((2, 2), em_gain=0.5), "em_gain"),
         (lambda: Detector((2, 2), sparkle=1.0), "sparkle"),
         (lambda: Detector((2, 2)).expose(np.zeros((2, 3))), "shape"),

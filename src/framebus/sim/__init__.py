@@ -7,7 +7,7 @@ a unit on streams. ``Bench`` and ``LinearHardware`` make what the units ``shack_
 
 from framebus.sim.atmosphere import Atmosphere
 from framebus.sim.description import Description, read_description
-from framebus.sim.detector import Delay, Detector
+from framebus.sim.detector import Detector, FrameDelay
 from framebus.sim.device import SimulatedTelescope
 from framebus.sim.known_instrument import LinearHardware
 from framebus.sim.linear_response import linear_hardware
@@ -25,9 +25,9 @@ __all__ = [
     "Actuation",
     "Atmosphere",
     "Bench",
-    "Delay",
     "Description",
     "Detector",
+    "FrameDelay",
     "GeometricShackHartmann",
     "Layer",
     "LinearHardware",

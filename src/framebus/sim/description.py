@@ -128,7 +128,7 @@ class SensorTable(Table, frozen=True):
 
 
 class DetectorTable(Table, frozen=True):
-    """``[detector]``: see ``read_out`` and ``Delay`` for what the numbers mean."""
+    """``[detector]``: see ``read_out`` and ``FrameDelay`` for what the numbers mean."""
 
     photon_noise: bool = True
     quantum_efficiency: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 1.0

@@ -109,7 +109,7 @@ def amplified(
 
 
 @dataclass(frozen=True)
-class Delay:
+class FrameDelay:
     """What comes too late, and what never comes.
 
     Attributes:
@@ -146,7 +146,7 @@ class Detector:
     """
 
     def __init__(
-        self, shape: tuple[int, int], delay: Delay | None = None, *, seed: int = 1, **parameters: Any
+        self, shape: tuple[int, int], delay: FrameDelay | None = None, *, seed: int = 1, **parameters: Any
     ) -> None:
         """Args.
 
@@ -160,7 +160,7 @@ class Detector:
             ParameterError: a parameter is unknown or out of its limits.
         """
         self.shape = shape
-        self.delay = delay or Delay()
+        self.delay = delay or FrameDelay()
         self.frame = np.zeros(shape, np.uint16)
         self.lost = self.exposures = 0
         self._light = np.zeros(shape, np.float32)
@@ -170,7 +170,7 @@ class Detector:
             "random": np.zeros(RANDOM_WORDS, np.uint64),
         }
         self._read = Compiled(read_out, arrays, seed=seed & 0x7FFFFFFF, **parameters)
-        self._luck = np.random.default_rng((seed, len(fields(Delay))))
+        self._luck = np.random.default_rng((seed, len(fields(FrameDelay))))
         self._whole = math.floor(self.delay.frames)
         self._past = np.zeros((self._whole + 2 if self.delay.frames > 0.0 else 0, *shape), np.float32)
 

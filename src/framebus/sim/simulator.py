@@ -11,7 +11,7 @@ import numpy.typing as npt
 from framebus.errors import UsageError
 from framebus.sim.atmosphere import Atmosphere
 from framebus.sim.description import Description, read_description
-from framebus.sim.detector import Delay, Detector
+from framebus.sim.detector import Detector, FrameDelay
 from framebus.sim.mirror import Actuation, Mirror, grid_profiles, read_influence, resampled
 from framebus.sim.pupil import Spider, make_pupil
 from framebus.sim.science import Rms, ScienceCamera
@@ -186,7 +186,7 @@ def _sensor_of(description: Description, wavefront: Floats, amplitude: Floats) -
 
 def _detector_of(description: Description, sensor: Sensor) -> Detector:
     table = description.detector
-    delay = Delay(table.delay_frames, table.lost, table.lose_every)
+    delay = FrameDelay(table.delay_frames, table.lost, table.lose_every)
     names = [name for name in table.__struct_fields__ if name not in ("delay_frames", "lost", "lose_every")]
     values = {name: getattr(table, name) for name in names}
     shape = (sensor.light.shape[0], sensor.light.shape[1])
