@@ -43,11 +43,19 @@ class LazyGroup(click.Group):
 
     Args:
         table: the commands by name, in the order of the help.
+        sections: instead of ``table``: tables by their headings.
     """
 
-    def __init__(self, *args: Any, table: Mapping[str, Entry], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        table: Mapping[str, Entry] | None = None,
+        sections: Mapping[str, Mapping[str, Entry]] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self._table = table
+        self._sections = {"Commands": table or {}} if sections is None else sections
+        self._table = {name: entry for part in self._sections.values() for name, entry in part.items()}
         self.params.append(_debug_option())
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -67,10 +75,11 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands into the help, from the table alone."""
+        """Write the lists of commands into the help, from the tables alone."""
         del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in self._table.items()])
+        for heading, part in self._sections.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, entry.help) for name, entry in part.items()])
 
     def main(  # type: ignore[override]
         self,

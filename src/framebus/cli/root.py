@@ -7,38 +7,48 @@ import click
 import framebus
 from framebus.cli.lazy import Entry, LazyGroup
 
-COMMANDS = {
-    "demo": Entry("framebus.cli.demo.command:demo", "Close an adaptive-optics loop in front of your eyes."),
-    "up": Entry("framebus.cli.up:up", "Start a pipeline and keep it running."),
-    "down": Entry("framebus.cli.down:down", "End a pipeline."),
-    "ps": Entry("framebus.cli.ps:ps", "List running units with their state."),
-    "restart": Entry("framebus.cli.steer:restart", "Start a unit's process anew."),
-    "replace": Entry("framebus.cli.steer:replace", "Put another unit in a running one's place."),
-    "pause": Entry("framebus.cli.steer:pause", "Let units wait before their next frame."),
-    "step": Entry("framebus.cli.steer:step", "Let paused units do some frames."),
-    "resume": Entry("framebus.cli.steer:resume", "Let paused units run again."),
-    "send": Entry("framebus.cli.send:send", "Send a unit an event: run, idle, enable, disable, recover ..."),
-    "logs": Entry("framebus.cli.steer:logs", "Show what a unit printed."),
-    "check": Entry("framebus.cli.check:check", "Tell everything that is wrong with a pipeline file."),
-    "graph": Entry("framebus.cli.graph:graph", "Draw a pipeline."),
-    "run": Entry("framebus.cli.run:run", "Run one unit."),
-    "units": Entry("framebus.cli.units:units", "List the units that are installed."),
-    "new": Entry("framebus.cli.new:new", "Begin a unit or a pipeline of your own."),
-    "export": Entry("framebus.cli.export:export", "Write a pipeline for other supervisors."),
-    "doctor": Entry("framebus.cli.doctor:doctor", "Tell what this machine refuses or lacks for real time."),
-    "ao": Entry("framebus.cli.ao.group:ao", "Calibrate an adaptive-optics loop and tell how well it does."),
-    "ls": Entry("framebus.cli.ls:ls", "List streams with their state."),
-    "info": Entry("framebus.cli.info:info", "Tell everything about one stream."),
-    "copy": Entry("framebus.cli.copy:copy", "Hand a stream on to another, of either file format."),
-    "rm": Entry("framebus.cli.rm:rm", "Remove streams."),
-    "bench": Entry("framebus.cli.bench:bench", "Measure what this machine reaches."),
+SECTIONS: dict[str, dict[str, Entry]] = {
+    "Begin": {
+        "demo": Entry("framebus.cli.demo.command:demo", "Close an adaptive-optics loop in front of your eyes."),
+        "new": Entry("framebus.cli.new:new", "Begin a unit or a pipeline of your own."),
+    },
+    "Streams": {
+        "ls": Entry("framebus.cli.ls:ls", "List streams with their state."),
+        "info": Entry("framebus.cli.info:info", "Tell everything about one stream."),
+        "copy": Entry("framebus.cli.copy:copy", "Hand a stream on to another, of either file format."),
+        "rm": Entry("framebus.cli.rm:rm", "Remove streams."),
+    },
+    "Units and pipelines": {
+        "up": Entry("framebus.cli.up:up", "Start a pipeline and keep it running."),
+        "down": Entry("framebus.cli.down:down", "End a pipeline."),
+        "ps": Entry("framebus.cli.ps:ps", "List running units with their state."),
+        "restart": Entry("framebus.cli.steer:restart", "Start a unit's process anew."),
+        "replace": Entry("framebus.cli.steer:replace", "Put another unit in a running one's place."),
+        "pause": Entry("framebus.cli.steer:pause", "Let units wait before their next frame."),
+        "step": Entry("framebus.cli.steer:step", "Let paused units do some frames."),
+        "resume": Entry("framebus.cli.steer:resume", "Let paused units run again."),
+        "send": Entry("framebus.cli.send:send", "Send a unit an event: run, idle, enable, disable, recover ..."),
+        "logs": Entry("framebus.cli.steer:logs", "Show what a unit printed."),
+        "check": Entry("framebus.cli.check:check", "Tell everything that is wrong with a pipeline file."),
+        "graph": Entry("framebus.cli.graph:graph", "Draw a pipeline."),
+        "run": Entry("framebus.cli.run:run", "Run one unit."),
+        "units": Entry("framebus.cli.units:units", "List the units that are installed."),
+        "export": Entry("framebus.cli.export:export", "Write a pipeline for other supervisors."),
+    },
+    "Adaptive optics": {
+        "ao": Entry("framebus.cli.ao.group:ao", "Calibrate an adaptive-optics loop and tell how well it does."),
+    },
+    "This machine": {
+        "doctor": Entry("framebus.cli.doctor:doctor", "Tell what this machine refuses or lacks for real time."),
+        "bench": Entry("framebus.cli.bench:bench", "Measure what this machine reaches."),
+    },
 }
-"""Every command, in the order in which the help lists them."""
+"""Every command, under what it is about, in the order of the help."""
 
 
 @click.group(
     cls=LazyGroup,
-    table=COMMANDS,
+    sections=SECTIONS,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="'framebus COMMAND --help' tells more about a command.",
