@@ -9,7 +9,9 @@ from framebus.cli.lazy import Entry, LazyGroup
 
 SECTIONS: dict[str, dict[str, Entry]] = {
     "Begin": {
-        "demo": Entry("framebus.cli.demo.command:demo", "Close an adaptive-optics loop in front of your eyes."),
+        "demo": Entry(
+            "framebus.cli.demo.command:demo", "Close an adaptive-optics loop in front of your eyes."
+        ),
         "new": Entry("framebus.cli.new:new", "Begin a unit or a pipeline of your own."),
     },
     "Streams": {
@@ -27,7 +29,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "pause": Entry("framebus.cli.steer:pause", "Let units wait before their next frame."),
         "step": Entry("framebus.cli.steer:step", "Let paused units do some frames."),
         "resume": Entry("framebus.cli.steer:resume", "Let paused units run again."),
-        "send": Entry("framebus.cli.send:send", "Send a unit an event: run, idle, enable, disable, recover ..."),
+        "send": Entry(
+            "framebus.cli.send:send", "Send a unit an event: run, idle, enable, disable, recover ..."
+        ),
         "logs": Entry("framebus.cli.steer:logs", "Show what a unit printed."),
         "check": Entry("framebus.cli.check:check", "Tell everything that is wrong with a pipeline file."),
         "graph": Entry("framebus.cli.graph:graph", "Draw a pipeline."),
@@ -36,10 +40,14 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "export": Entry("framebus.cli.export:export", "Write a pipeline for other supervisors."),
     },
     "Adaptive optics": {
-        "ao": Entry("framebus.cli.ao.group:ao", "Calibrate an adaptive-optics loop and tell how well it does."),
+        "ao": Entry(
+            "framebus.cli.ao.group:ao", "Calibrate an adaptive-optics loop and tell how well it does."
+        ),
     },
     "This machine": {
-        "doctor": Entry("framebus.cli.doctor:doctor", "Tell what this machine refuses or lacks for real time."),
+        "doctor": Entry(
+            "framebus.cli.doctor:doctor", "Tell what this machine refuses or lacks for real time."
+        ),
         "bench": Entry("framebus.cli.bench:bench", "Measure what this machine reaches."),
     },
 }
