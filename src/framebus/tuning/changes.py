@@ -115,7 +115,8 @@ class TextFile(_Setting):
 
     def command(self) -> str:
         """As root's shell."""
-        return f"printf %s {shlex.quote(str(self.wanted))} | sudo tee {shlex.quote(self.path)}"
+        lines = " ".join(shlex.quote(line) for line in str(self.wanted).splitlines())
+        return f"printf '%s\\n' {lines} | sudo tee {shlex.quote(self.path)}"
 
 
 @dataclass(frozen=True)
