@@ -92,3 +92,24 @@ def test_doctor_needs_no_numba() -> None:
         subprocess.run([sys.executable, "-c", program], stdout=subprocess.DEVNULL, check=False).returncode
         == 0
     )
+
+
+def test_measured_effects_are_told(shm_dir: Path) -> None:
+    lines = output("doctor", "--measure", "0.2").splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("wake-ups on the clock, 0.2 s"))
+    assert lines[at + 1].split()[0] == "CPU"
+    assert len(lines[at + 1]) <= 80
+    cpu = str(machine().allowed[0])
+    assert lines[at + 2].split()[0] == cpu
+    assert any(line.startswith("      measured: wake-up ") for line in lines)
+
+
+def test_measured_effects_are_in_json() -> None:
+    told = answer("doctor", "--measure", "0.2")
+    assert [w["cpu"] for w in told["effects"]["wakeups"]] == list(machine().allowed)
+    assert any(finding["effect"] for finding in told["findings"])
+    assert told["surroundings"]["idle_driver"] is not None
+
+
+def test_too_short_a_measurement_is_an_error() -> None:
+    assert "cannot measure for 0.1 s" in error(2, "doctor", "--measure", "0.1")

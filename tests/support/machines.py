@@ -102,6 +102,7 @@ def server() -> Files:
             "sys/devices/system/cpu/isolated": "4-7\n",
             "sys/devices/system/cpu/nohz_full": "4-7\n",
             "sys/kernel/realtime": "1\n",
+            "sys/devices/system/node/has_memory": "0\n",
             "sys/devices/system/cpu/smt/control": "off\n",
             "sys/devices/system/cpu/cpu0/topology/thread_siblings_list": "0\n",
             "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "performance\n",

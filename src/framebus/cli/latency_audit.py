@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from framebus.cli import text
@@ -43,22 +44,24 @@ def latency_audit(names: tuple[str, ...], seconds: float, as_json: bool) -> None
         return
     console = make_console()
     for unit in found.units:
-        _show(unit, console)
+        _show(unit, _name(unit, found), console)
     _show_table(found, console)
     _show_verdicts(found, console)
 
 
-def _name(unit: UnitAudit) -> str:
-    return text.safe(f"{unit.pipeline}/{unit.unit}" if unit.pipeline else unit.unit)
+def _name(unit: UnitAudit, found: Audit) -> str:
+    """The unit's name; with its pipeline's, unless all are of the same."""
+    several = len({other.pipeline for other in found.units}) > 1
+    return text.safe(f"{unit.pipeline}/{unit.unit}" if unit.pipeline and several else unit.unit)
 
 
-def _show(unit: UnitAudit, console: Console) -> None:
+def _show(unit: UnitAudit, name: str, console: Console) -> None:
     """Its histograms, side by side."""
     if not unit.loops:
         return
     period = f", a frame every {duration_us(unit.period_us)}" if unit.period_us == unit.period_us else ""
     unseen = f", {unit.unseen} more were not seen" if unit.unseen else ""
-    title = f"{_name(unit)}: {unit.loops} loops{period}{unseen}"
+    title = f"{name}: {unit.loops} loops{period}{unseen}"
     show(Text(title, style="bold"), console=console)
     shown = (
         [(unit.wakeup, "wake-up"), (unit.compute, "compute")]
@@ -89,7 +92,7 @@ def _show_table(found: Audit, console: Console) -> None:
     for unit in found.units:
         counts = unit.counts
         table.add_row(
-            Text(_name(unit)),
+            Text(_name(unit, found)),
             Text(_three(unit.wakeup)),
             Text(_three(unit.compute)),
             *map(_bad, (unit.late, unit.missed)),
@@ -101,8 +104,8 @@ def _show_table(found: Audit, console: Console) -> None:
             Text(str(counts.priority or "-")),
         )
     show(table, console=console)
-    click.echo("wake-up, compute: median/99.9 % in µs. faults: minor+major. queue: waited for a CPU.")
-    click.echo("*: not pinned.\n")
+    click.echo("wake-up, compute: median/99.9 %, µs; faults: minor+major; invol.: other threads got")
+    click.echo("its CPU; queue: how long it waited for one; *: not pinned\n")
 
 
 def _show_verdicts(found: Audit, console: Console) -> None:
@@ -110,10 +113,12 @@ def _show_verdicts(found: Audit, console: Console) -> None:
     late = found.late
     for unit in [unit for unit in found.units if unit not in late] + late[::-1]:
         verdict = unit.verdict
-        head = Text.assemble((_name(unit), "bold"), " is ", (verdict.kind, _STYLES[verdict.kind]))
+        head = Text.assemble((_name(unit, found), "bold"), " is ", (verdict.kind, _STYLES[verdict.kind]))
         show(Text.assemble(head, f": {text.safe(verdict.text)}"), console=console)
         for cause in verdict.causes:
-            show(Text(f"  because {text.safe(cause)}"), console=console)
+            row = Table.grid()
+            row.add_row("  ", Text(f"because {text.safe(cause)}"))
+            show(row, console=console)
         for remedy in verdict.remedies:
             click.echo(f"  → {text.safe(remedy)}")
 

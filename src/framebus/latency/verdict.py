@@ -98,7 +98,7 @@ def judge(timings: Timings, counts: ThreadCounts, *, alive: bool, state: str) ->
     n_late = int(late.sum())
     if not n_late and not missed:
         return _in_time(loops, period, counts)
-    said = f"{n_late} of {len(loops)} frames were done after the next was due, {missed} were missed"
+    said = f"of {len(loops)} frames {n_late} were done after the next was due; {missed} missed"
     causes, remedies = _why(loops, late | (loops["missed"] > 0), period, counts)
     return Verdict("late", said, causes, remedies)
 
@@ -150,7 +150,7 @@ def _excess(times: Times, late: npt.NDArray[np.bool_]) -> int:
 def _late_wakeups(lost: _Lost, counts: ThreadCounts) -> list[tuple[str, str]]:
     waited = _queue(lost.waking, counts)
     if waited is None:
-        cause = f"these loops began {_time(lost.waking)} late in all, and no other thread had the CPU: "
+        cause = f"these began {_time(lost.waking)} late in all, though no other thread had the CPU: "
         cause += "it slept deeply, a hypervisor had it, or frames came in bursts"
         waited = cause, "dma_latency_us = 0, or spin_us = inf; 'framebus doctor --measure'"
     found = [waited]

@@ -69,12 +69,12 @@ def _transparent(on: Machine) -> Told:
         return "ok", f"can be had ({on.transparent})", ""
     if on.transparent:
         return "info", f"are switched off ({on.transparent})", f"echo madvise | sudo tee {switch}"
-    return "info", "this kernel has none", ""
+    return "unknown", "this kernel has none, or does not tell", ""
 
 
 def _explicit(on: Machine) -> Told:
     if not on.huge_page_bytes:
-        return "info", "this kernel has none", ""
+        return "unknown", "this kernel has none, or does not tell", ""
     text = f"{on.huge_pages_free} of {on.huge_pages_total} free, {on.huge_page_bytes >> 20} MiB each"
     if on.huge_pages_free:
         return "ok", text, ""
@@ -122,6 +122,8 @@ def _preemption(on: Machine) -> Told:
 
 
 def _nodes(on: Machine) -> Told:
+    if not on.numa_nodes:
+        return "unknown", "this kernel knows of none, or does not tell", ""
     if len(on.numa_nodes) < 2:
         return "ok", "one: all memory is near", ""
     return "ok", f"{ranges(on.numa_nodes)}: give loops the numa_node of their CPUs", ""

@@ -133,7 +133,7 @@ def _swap(around: Surroundings) -> Told:
 
 def _numa(around: Surroundings) -> Told:
     if around.numa_balancing is None:
-        return "ok", "this kernel does none", ""
+        return "unknown", "this kernel does none, or does not tell", ""
     if around.numa_balancing:
         return (
             "warn",
