@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from framebus.errors import NotFoundError, UsageError
-from framebus.latency import audit, targets
+from framebus.latency import ThreadCounts, audit, collect, targets
 from framebus.pipeline.control import Controller
 from framebus.process import ProcessRecord
 from support.commands import PROGRAM, answer, error, output
@@ -97,7 +97,7 @@ def test_it_fits_a_terminal_of_80_columns(chain: Pipelines) -> None:
         os.close(leader)
     assert done.wait() == 0
     lines = said.decode().splitlines()
-    assert all(len(line.rstrip()) <= 80 for line in lines if "→" not in line)
+    assert [line for line in lines if len(line.rstrip()) > 80 and "→" not in line] == []
     assert any(line.startswith("slow: ") for line in lines)
     assert any("wake-up" in line and "compute" in line for line in lines)
     assert any("█" in line for line in lines)
@@ -124,3 +124,20 @@ def test_a_unit_that_ended_since_it_was_listed_is_an_error(pipelines: Pipelines)
     Controller("chain").down()
     with pytest.raises(NotFoundError):
         audit(units, 0.1)
+
+
+def test_without_the_kernels_count_moves_are_those_that_were_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpus = iter([0, 1, 1, 0])
+    monkeypatch.setattr(collect, "thread_counts", lambda pid, tid: ThreadCounts(cpu=next(cpus), voluntary=3))
+    with ProcessRecord.create("rtc") as record:
+        collector = collect.Collector(record)
+        for _ in range(3):
+            collector.look()
+        assert (collector.counts.migrations, collector.counts.voluntary) == (2, 0)
+        assert len(collector.timings) == 0
+        assert 0 < collector.patience_s <= 0.05
+        monkeypatch.setattr(collect, "thread_counts", lambda pid, tid: None)
+        collector.look()
+        assert collector.counts.migrations == 2, "as it was when the thread was seen last"
+        assert collect.Collector(record).counts == ThreadCounts()
+        record.remove()

@@ -41,7 +41,7 @@ def basic(cpus: int, *, rtprio: int = 0, memlock: str = "8388608", capabilities:
 
 def idle_states(cpus: int, *states: tuple[str, int], disabled: bool = False) -> Files:
     """Those of every CPU: name and latency, µs."""
-    files = {}
+    files: Files = {}
     for cpu in range(cpus):
         for number, (name, latency) in enumerate(states):
             folder = f"sys/devices/system/cpu/cpu{cpu}/cpuidle/state{number}"

@@ -106,4 +106,5 @@ def _summary(findings: list[Finding]) -> str:
     unknown = f", {counts['unknown']} not told" if counts["unknown"] else ""
     said = f"{counts['warn']} in the way of real time, {counts['info']} that could be better{unknown}"
     subjects = [safe(f.subject) for f in findings if f.severity == "warn"]
-    return "\n".join([said, *([f"in the way: {', '.join(subjects)}"] if subjects else [])])
+    lines = [said, *([f"in the way: {', '.join(subjects)}"] if subjects else [])]
+    return "\n".join([*lines, "'framebus tune' prints what can be changed by a command, and can undo it"])

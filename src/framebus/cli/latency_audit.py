@@ -104,8 +104,8 @@ def _show_table(found: Audit, console: Console) -> None:
             Text(str(counts.priority or "-")),
         )
     show(table, console=console)
-    click.echo("wake-up, compute: median/99.9 %, µs; faults: minor+major; invol.: other threads got")
-    click.echo("its CPU; queue: how long it waited for one; *: not pinned\n")
+    click.echo("wake-up, compute: median/99.9 %, µs; faults: minor+major; *: not pinned")
+    click.echo("invol.: other threads got its CPU; queue: how long it waited for one\n")
 
 
 def _show_verdicts(found: Audit, console: Console) -> None:

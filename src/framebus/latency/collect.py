@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -66,7 +67,8 @@ class Collector:
         """What the kernel counted meanwhile; migrations as far as they were seen, if it does not count them."""
         if self._begin is None or self._now is None:
             return ThreadCounts()
-        return self._now.since(self._begin)
+        counts = self._now.since(self._begin)
+        return counts if counts.migrations is not None else replace(counts, migrations=self.moves)
 
 
 def _place_ticks(timings: Timings) -> None:
