@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from framebus.latency.audit import Audit, UnitAudit, audit, targets
+from framebus.latency.auditing import Audit, UnitAudit, audit, targets
 from framebus.latency.threads import ThreadCounts
 from framebus.latency.verdict import Verdict
 

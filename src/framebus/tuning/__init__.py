@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from framebus.tuning.items import Item, Manual, items, manuals
+from framebus.tuning.catalogue import Item, Manual, items, manuals
 from framebus.tuning.memory import Memory, state_path
 from framebus.tuning.tune import Outcome, apply, undo
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from framebus.tuning.catalogue import Item
 from framebus.tuning.changes import Change, rebuilt
-from framebus.tuning.items import Item
 from framebus.tuning.memory import Memory, Remembered
 
 __all__ = ["Outcome", "apply", "undo"]
