@@ -48,6 +48,12 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "doctor": Entry(
             "framebus.cli.doctor:doctor", "Tell what this machine refuses or lacks for real time."
         ),
+        "tune": Entry(
+            "framebus.cli.tune:tune", "Change settings of this machine for real time, and undo it."
+        ),
+        "latency-audit": Entry(
+            "framebus.cli.latency_audit:latency_audit", "Tell which units are late, and why."
+        ),
         "bench": Entry("framebus.cli.bench:bench", "Measure what this machine reaches."),
     },
 }
