@@ -54,7 +54,7 @@ from framebus.ao.measured_delay import Delay, measure_delay
 from framebus.ao.measured_rejection import MeasuredRejection, rejection_from_loop, rejection_from_pair
 from framebus.ao.mirror_modes import grid_modes, mode_projector
 from framebus.ao.modal_basis import ModalBasis, influence_basis, load_basis, placed_basis, save_basis
-from framebus.ao.modal_gains import ModalGains, integrator_rejection, largest_gain, optimise_gains
+from framebus.ao.modal_gains import ModalGains, largest_gain, optimise_gains
 from framebus.ao.modulation import Modulated, measure_modulated
 from framebus.ao.offload import offload
 from framebus.ao.parallel import join_parts, reconstruct_part, split_rows
@@ -168,7 +168,6 @@ __all__ = [
     "iir_filter",
     "image_quality",
     "influence_basis",
-    "integrator_rejection",
     "intensities",
     "join_parts",
     "largest_gain",
