@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from framebus.params.paramset import Params
 from framebus.params.place import SUFFIX, near
 from framebus.stream.names import shm_directory
 
-__all__ = ["SetInfo", "find", "is_pattern", "locate", "set_names", "sets"]
+__all__ = ["SetInfo", "find", "is_pattern", "locate", "select", "set_names", "sets"]
 
 Directory = str | os.PathLike[str] | None
 
@@ -53,34 +53,56 @@ def sets(directory: Directory = None) -> list[SetInfo]:
     return [info for info in found if info is not None]
 
 
-def find(*words: str, directory: Directory = None) -> dict[str, ParamInfo]:
-    """Parameters by their full names, ``SET.ENTRY``; those of one set are of one moment.
+def select(*words: str, directory: Directory = None) -> list[SetInfo]:
+    """The sets that ``words`` name, each with those of its entries that are meant; without words ``sets()``.
 
     Args:
-        words: full names, names of sets (meaning all of their entries), and patterns of full names as a shell's
-            (``*``, ``?``, ``[a-z]``), which may match nothing. No word means every parameter.
+        words: full names (``SET.ENTRY``), names of sets (meaning all of their entries), and patterns of either as a
+            shell's (``*``, ``?``, ``[a-z]``), which may match nothing.
         directory: where the sets lie; default: that of the streams.
 
     Raises:
         NotFoundError: there is no such set or entry; the message has names that are like it.
         StreamFormatError: a set that was named cannot be read. Patterns pass over such sets.
     """
+    if not words:
+        return sets(directory)
+    known, chosen = _chosen(words, directory)
+    entries: dict[str, dict[str, ParamInfo]] = {}
+    for owner, entry in chosen:
+        entries.setdefault(owner, {})[entry] = known[owner].entries[entry]
+    return [replace(known[owner], entries=those) for owner, those in entries.items()]
+
+
+def find(*words: str, directory: Directory = None) -> dict[str, ParamInfo]:
+    """Parameters by their full names, ``SET.ENTRY``, in the order of ``words``; those of one set are of one moment.
+
+    Args, raises: as for ``select``; no word means every parameter.
+    """
+    known, chosen = _chosen(words or ("*",), directory)
+    return {f"{owner}.{entry}": known[owner].entries[entry] for owner, entry in chosen}
+
+
+def _chosen(
+    words: tuple[str, ...], directory: Directory
+) -> tuple[dict[str, SetInfo], list[tuple[str, str]]]:
+    """The sets that were looked at, by name, and (set, entry) of what is meant. Only what is needed is opened."""
     names = set_names(directory)
-    every: dict[str, ParamInfo] | None = None
-    known: dict[str, dict[str, ParamInfo]] = {}
-    found: dict[str, ParamInfo] = {}
-    for word in words or ("*",):
+    known: dict[str, SetInfo] = {}
+    chosen: dict[tuple[str, str], None] = {}
+    for word in words:
         if is_pattern(word):
-            if every is None:
-                every = {f"{s.name}.{entry}": info for s in sets(directory) for entry, info in s.entries.items()}
-            found |= {name: info for name, info in every.items() if fnmatchcase(name, word)}
-            continue
-        owner, entry = locate(word, directory=directory, names=names)
-        if owner not in known:
-            with Params.open(owner, directory=directory) as params:
-                known[owner] = params.describe_all()
-        found |= {f"{owner}.{name}": info for name, info in known[owner].items() if entry in ("", name)}
-    return found
+            known = {info.name: info for info in sets(directory)} | known
+            pairs = [(info.name, entry) for info in known.values() for entry in info.entries]
+            hits = [p for p in pairs if fnmatchcase(".".join(p), word) or fnmatchcase(p[0], word)]
+        else:
+            owner, entry = locate(word, directory=directory, names=names)
+            if owner not in known or known[owner].error:
+                with Params.open(owner, directory=directory) as params:
+                    known[owner] = _info(params)
+            hits = [(owner, entry)] if entry else [(owner, name) for name in known[owner].entries]
+        chosen |= dict.fromkeys(hits)
+    return known, list(chosen)
 
 
 def locate(name: str, *, directory: Directory = None, names: list[str] | None = None) -> tuple[str, str]:
@@ -127,8 +149,12 @@ def _describe(path: Path) -> SetInfo | None:
     name = path.name.removesuffix(SUFFIX)
     try:
         with Params.open(path) as params:
-            return SetInfo(name, path, params.user_pid, params.generation, params.describe_all())
+            return _info(params)
     except NotFoundError:
         return None
     except (FramebusError, OSError) as error:
         return SetInfo(name, path, error=str(error))
+
+
+def _info(params: Params) -> SetInfo:
+    return SetInfo(params.name, params.path, params.user_pid, params.generation, params.describe_all())
