@@ -80,19 +80,18 @@ class Occurrences:
         """The newest occurrence that was not given yet; waits for it.
 
         Raises:
-            WaitTimeout: there was none in time; the message says how things stand.
+            WaitTimeout: there was none in time.
             UsageError: this is closed; or what ended the watching: see ``wait_for``.
         """
         deadline = time.monotonic() + (math.inf if timeout_s is None else timeout_s)
         while True:
-            if self._closing.is_set():
-                raise UsageError(f"'{self._condition}' is not watched any more; it was closed")
+            self._check_open()
             now = time.monotonic()
             pause_s = self._given_at + self._every_s - now
             if pause_s <= 0 and (found := self._take()) is not None:
                 return found
             if now >= deadline:
-                raise WaitTimeout(f"nothing happened within {timeout_s:g} s: {self._watcher.instead()}")
+                raise WaitTimeout(f"'{self._condition}' did not occur within {timeout_s:g} s")
             if pause_s > 0:
                 self._closing.wait(min(pause_s, deadline - now))
             else:
@@ -100,6 +99,7 @@ class Occurrences:
 
     def _take(self) -> Occurrence | None:
         with self._lock:
+            self._check_open()  # closing sets the news, too, which must not be cleared
             self._news.clear()
             if self._error is not None:
                 raise self._error
@@ -111,13 +111,19 @@ class Occurrences:
         number, self._given, self._given_at = self._given, self._given + 1, time.monotonic()
         return Occurrence(number, self._condition, found.values, found.time_ns, events - 1)
 
+    def _check_open(self) -> None:
+        if self._closing.is_set():
+            raise UsageError(f"'{self._condition}' is not watched any more; it was closed")
+
     def __iter__(self) -> Iterator[Occurrence]:
         while True:
             yield self.next()
 
     def close(self) -> None:
         """End the watching. A second call does nothing."""
-        self._closing.set()
+        with self._lock:
+            self._closing.set()
+            self._news.set()
         self._thread.join()
         self._watcher.close()
 

@@ -45,6 +45,7 @@ class ParamWatcher(Watcher):
         self._open()
 
     def look(self) -> Sighting | None:
+        """Look without waiting; see ``Watcher``."""
         if self._params is not None and self._params.core.retired:
             self._drop()
         if self._params is None and not self._open():
@@ -75,6 +76,7 @@ class ParamWatcher(Watcher):
         return sighting(parameter=self._full(name), value=value, before=before)
 
     def wait(self, timeout_s: float) -> None:
+        """Sleep until another look may give another answer."""
         if self._params is None:
             time.sleep(min(timeout_s, POLL_S))
             return
@@ -86,6 +88,7 @@ class ParamWatcher(Watcher):
             self._drop()
 
     def instead(self) -> str:
+        """How things stand."""
         if self._params is None:
             there = ", ".join(set_names()[:20])
             return self._problem or (
@@ -97,6 +100,7 @@ class ParamWatcher(Watcher):
         return f"{self.condition.name} is {to_text(self._params[self._entry])}"
 
     def close(self) -> None:
+        """Give back what is held."""
         self._drop()
 
     @property
@@ -131,10 +135,14 @@ class ParamWatcher(Watcher):
 
     def _read_wanted(self, params: Params) -> Value:
         if not self._entry:
-            raise UsageError(f"condition '{self.condition}': expected one entry of the set, {params.name}.ENTRY")
+            raise UsageError(
+                f"condition '{self.condition}': expected one entry of the set, {params.name}.ENTRY"
+            )
         kind = params.describe(self._entry).spec.type
         if kind in TEXT_TYPES and self.condition.operator not in ("==", "!="):
-            raise ParameterError(f"condition '{self.condition}': a text ({kind}) can be compared by = and != only")
+            raise ParameterError(
+                f"condition '{self.condition}': a text ({kind}) can be compared by = and != only"
+            )
         try:
             # As the set would hold it: a float32 is never equal to 0.1.
             return decode(kind, *encode(kind, from_text(kind, self.condition.value)))

@@ -24,10 +24,10 @@ KINDS = ("streams", "parameters", "units", "pipelines")
 """The parts of a snapshot."""
 
 _WORDS = {
-    **{word: "streams" for word in ("stream", "streams")},
-    **{word: "parameters" for word in ("param", "params", "parameter", "parameters")},
-    **{word: "units" for word in ("unit", "units")},
-    **{word: "pipelines" for word in ("pipeline", "pipelines")},
+    **dict.fromkeys(("stream", "streams"), "streams"),
+    **dict.fromkeys(("param", "params", "parameter", "parameters"), "parameters"),
+    **dict.fromkeys(("unit", "units"), "units"),
+    **dict.fromkeys(("pipeline", "pipelines"), "pipelines"),
 }
 
 
@@ -36,7 +36,7 @@ def query(*filters: str) -> dict[str, Any]:
 
     Args:
         filters: ``streams``, ``params``, ``units``, ``pipelines`` choose what is looked at; a pattern of names as a
-            shell's belongs to the kind before it, or to all where none is before it; ``unit:slopes`` is both in one.
+            shell's belongs to the kind before it, or to all that are chosen; ``unit:slopes`` is both in one.
             No filter means everything.
 
     Returns:
@@ -58,30 +58,22 @@ def parse_filters(filters: Sequence[str]) -> dict[str, list[str]]:
         UsageError: a filter names a kind that there is not.
     """
     chosen: dict[str, list[str]] = {}
-    whole: set[str] = set()  # kinds that were named without a pattern so far
     everywhere: list[str] = []
-    last = ""
+    last = everywhere
     for word in filters:
         name, colon, pattern = word.partition(":")
         kind = _WORDS.get(name, "")
-        if colon and (not kind or not pattern):
-            raise UsageError(f"filter '{word}': expected a pattern behind 'stream:', 'param:', 'unit:' or 'pipeline:'")
-        if kind and not colon:
-            last = kind
-            if not chosen.setdefault(kind, []):
-                whole.add(kind)
-        elif colon:
+        if colon and not (kind and pattern):
+            raise UsageError(
+                f"filter '{word}': expected a pattern behind 'stream:', 'param:', 'unit:' or 'pipeline:'"
+            )
+        if colon:
             chosen.setdefault(kind, []).append(pattern)
-        elif last:
-            chosen[last].append(word)
-            whole.discard(last)
+        elif kind:
+            last = chosen.setdefault(kind, [])
         else:
-            everywhere.append(word)
-    kinds = [kind for kind in KINDS if kind in chosen or not chosen or everywhere]
-    return {
-        kind: [] if kind in whole else [*everywhere, *chosen.get(kind, [])]
-        for kind in kinds
-    }
+            last.append(word)
+    return {kind: [*everywhere, *chosen.get(kind, [])] for kind in KINDS if kind in chosen or not chosen}
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
@@ -98,7 +90,9 @@ def _parameters(patterns: Sequence[str]) -> list[dict[str, Any]]:
         name = plain["name"]
         if not _matches(name, patterns):
             plain["entries"] = {
-                entry: info for entry, info in plain["entries"].items() if _matches(f"{name}.{entry}", patterns)
+                entry: info
+                for entry, info in plain["entries"].items()
+                if _matches(f"{name}.{entry}", patterns)
             }
             if not plain["entries"]:
                 continue

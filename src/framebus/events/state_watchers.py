@@ -17,8 +17,9 @@ __all__ = ["PipelineWatcher", "UnitWatcher", "pipeline_state"]
 
 
 class UnitWatcher(StateWatcher):
-    """The state of a unit. Sleeps on its record, which wakes at every change; that its process died, or that there is
-    no record yet, is looked for every ``POLL_S``.
+    """The state of a unit. Sleeps on its record, which wakes at every change.
+
+    That its process died, or that there is no record yet, is looked for every ``POLL_S``.
 
     Raises:
         UsageError: several live processes run a unit of that name; the message lists them.
@@ -31,6 +32,7 @@ class UnitWatcher(StateWatcher):
         super().__init__(condition)
 
     def state(self) -> tuple[str, dict[str, Any]]:
+        """The state now, and what else there is to tell."""
         if self._record is None or not self._record.alive:
             self._reopen()
         record = self._record
@@ -44,16 +46,19 @@ class UnitWatcher(StateWatcher):
         return ("gone", {"pid": 0}) if record is None else ("dead", {"pid": record.pid})
 
     def is_in(self, state: str, named: str) -> bool:
+        """Whether ``state`` is what a condition calls ``named``."""
         # That no process runs it is what 'gone' says; the others say more.
         return state == named or (named == "gone" and state in ("dead", "failed", "ended"))
 
     def wait(self, timeout_s: float) -> None:
+        """Sleep until another look may give another answer."""
         if self._record is None or not self._record.alive:
             time.sleep(min(timeout_s, POLL_S))
         else:
             self._record.wait_activity(self._activity, min(timeout_s, POLL_S))
 
     def close(self) -> None:
+        """Give back what is held."""
         if self._record is not None:
             self._record.close()
         self._record = None
@@ -84,6 +89,7 @@ class PipelineWatcher(StateWatcher):
     """The state of a pipeline, polled."""
 
     def state(self) -> tuple[str, dict[str, Any]]:
+        """The state now, and what else there is to tell."""
         return pipeline_state(RunDir(self.condition.name)), {}
 
 

@@ -66,8 +66,9 @@ def watch(condition: Condition) -> Watcher:
     if condition.kind == "stream":
         states = condition.operator in ("==", "!=")
         return StreamStateWatcher(condition) if states else StreamWatcher(condition)
-    kinds = {"param": ParamWatcher, "unit": UnitWatcher, "pipeline": PipelineWatcher}
-    return kinds[condition.kind](condition)
+    if condition.kind == "param":
+        return ParamWatcher(condition)
+    return UnitWatcher(condition) if condition.kind == "unit" else PipelineWatcher(condition)
 
 
 def wait_for(
@@ -150,7 +151,9 @@ class _Together:
         self.news = threading.Event()
         self.stop = threading.Event()
         self.threads = [
-            threading.Thread(target=self._run, args=(i, watcher), name=f"wait {watcher.condition}", daemon=True)
+            threading.Thread(
+                target=self._run, args=(i, watcher), name=f"wait {watcher.condition}", daemon=True
+            )
             for i, watcher in enumerate(watchers)
         ]
 

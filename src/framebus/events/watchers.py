@@ -68,7 +68,7 @@ class Watcher(ABC):
     def instead(self) -> str:
         """How things stand while the condition does not hold, for a message."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most hold nothing
         """Give back what is held."""
 
 
@@ -89,6 +89,7 @@ class StreamWatcher(Watcher):
             self._since = self._stream.count
 
     def look(self) -> Sighting | None:
+        """Look without waiting; see ``Watcher``."""
         stream = self._current()
         if stream is None:
             return None
@@ -105,6 +106,7 @@ class StreamWatcher(Watcher):
         return sighting(count - since if count > since else max(count, 1), count=count)
 
     def wait(self, timeout_s: float) -> None:
+        """Sleep until another look may give another answer."""
         if self._stream is None:
             time.sleep(min(timeout_s, POLL_S))
             return
@@ -117,6 +119,7 @@ class StreamWatcher(Watcher):
             self._drop()
 
     def instead(self) -> str:
+        """How things stand."""
         if self._stream is None:
             there = ", ".join(info.name for info in streams()[:20])
             return self._problem or (
@@ -127,6 +130,7 @@ class StreamWatcher(Watcher):
         return f"stream '{self.condition.name}' is at frame {self._stream.count} ({state})"
 
     def close(self) -> None:
+        """Give back what is held."""
         self._drop()
 
     def _current(self) -> Stream | None:
@@ -174,6 +178,7 @@ class StateWatcher(Watcher):
         return state == named
 
     def look(self) -> Sighting | None:
+        """Look without waiting; see ``Watcher``."""
         state, more = self.state()
         before, self._seen = self._seen, state
         operator, value = self.condition.operator, self.condition.value
@@ -183,9 +188,11 @@ class StateWatcher(Watcher):
         return sighting(state=state, **more) if holds else None
 
     def wait(self, timeout_s: float) -> None:
+        """Sleep until another look may give another answer."""
         time.sleep(min(timeout_s, POLL_S))
 
     def instead(self) -> str:
+        """How things stand."""
         return f"{self.condition.kind} '{self.condition.name}' is {self._seen}"
 
 
@@ -193,6 +200,7 @@ class StreamStateWatcher(StateWatcher):
     """The state that ``framebus ls`` shows, polled."""
 
     def state(self) -> tuple[str, dict[str, Any]]:
+        """The state now, and what else there is to tell."""
         info = None
         with contextlib.suppress(OSError):  # gone between two looks of one description
             info = describe(stream_path(parse_name(self.condition.name)))

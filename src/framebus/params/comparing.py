@@ -53,5 +53,7 @@ def compare_file(path: Path, *, directory: Directory = None) -> list[Difference]
                     if name in changed
                 ]
         except FramebusError as error:
-            found += [Difference(f"{owner}.{name}", None, value, str(error)) for name, value in values.items()]
+            found += [
+                Difference(f"{owner}.{name}", None, value, str(error)) for name, value in values.items()
+            ]
     return found

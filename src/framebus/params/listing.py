@@ -41,7 +41,7 @@ class SetInfo:
 
 
 def set_names(directory: Directory = None) -> list[str]:
-    """Names of the sets in ``directory`` (default: that of the streams), sorted; whether they can be read is not asked."""
+    """Names of the sets in ``directory`` (default: that of the streams), sorted. None is opened."""
     folder = Path(directory) if directory is not None else shm_directory()
     return sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
 
@@ -83,9 +83,7 @@ def find(*words: str, directory: Directory = None) -> dict[str, ParamInfo]:
     return {f"{owner}.{entry}": known[owner].entries[entry] for owner, entry in chosen}
 
 
-def _chosen(
-    words: tuple[str, ...], directory: Directory
-) -> tuple[dict[str, SetInfo], list[tuple[str, str]]]:
+def _chosen(words: tuple[str, ...], directory: Directory) -> tuple[dict[str, SetInfo], list[tuple[str, str]]]:
     """The sets that were looked at, by name, and (set, entry) of what is meant. Only what is needed is opened."""
     names = set_names(directory)
     known: dict[str, SetInfo] = {}

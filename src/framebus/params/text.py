@@ -9,7 +9,16 @@ from framebus.params.cells import Value
 
 __all__ = ["from_text", "to_text"]
 
-_SWITCH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
+_SWITCH = {
+    "on": True,
+    "true": True,
+    "yes": True,
+    "1": True,
+    "off": False,
+    "false": False,
+    "no": False,
+    "0": False,
+}
 _EXPECTED = {
     "onoff": "on or off",
     "timestamp": "nanoseconds since 1970, or a time as 2026-01-31T12:00:00Z",
@@ -40,7 +49,9 @@ def from_text(kind: str, text: str) -> Value:
             return _nanoseconds(said)
         return int(said, 0)
     except (ValueError, KeyError, OverflowError):
-        raise ParameterError(f"= {text!r}: expected {_EXPECTED.get(kind, 'a whole number')} ({kind})") from None
+        raise ParameterError(
+            f"= {text!r}: expected {_EXPECTED.get(kind, 'a whole number')} ({kind})"
+        ) from None
 
 
 def to_text(value: Value) -> str:

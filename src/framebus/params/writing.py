@@ -42,7 +42,9 @@ def set_values(
         for name, value in values.items():
             owner, entry = locate(name, directory=directory, names=names)
             if not entry:
-                raise ParameterError(f"'{name}' is a whole parameter set; expected one entry of it, {name}.ENTRY")
+                raise ParameterError(
+                    f"'{name}' is a whole parameter set; expected one entry of it, {name}.ENTRY"
+                )
             if owner not in opened:
                 opened[owner] = stack.enter_context(Params.open(owner, directory=directory))
             try:
@@ -65,7 +67,9 @@ def set_values(
 
 
 def _update_all(
-    opened: Mapping[str, Params], updates: Mapping[str, dict[str, Any]], before: Mapping[str, Mapping[str, Value]]
+    opened: Mapping[str, Params],
+    updates: Mapping[str, dict[str, Any]],
+    before: Mapping[str, Mapping[str, Value]],
 ) -> None:
     """Write set after set; when one refuses, put back what the earlier ones had."""
     done: list[str] = []

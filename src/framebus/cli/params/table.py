@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 from rich.table import Table
 from rich.text import Text
@@ -45,7 +43,9 @@ def table(names: tuple[str, ...], as_json: bool) -> None:
         show(*parts[1:], console=console)
     else:
         where = text.safe(str(shm_directory()))
-        show(f"no parameter matches {text.safe(' '.join(names))}" if names else f"no parameter sets in {where}")
+        show(
+            f"no parameter matches {text.safe(' '.join(names))}" if names else f"no parameter sets in {where}"
+        )
 
 
 def _parts(info: SetInfo) -> list[Table | Text]:
@@ -75,7 +75,12 @@ def _entries(info: SetInfo) -> Table:
 
 def _cells(owner: str, entry: ParamInfo) -> dict[str, str]:
     spec = entry.spec
-    flags = {"fixed": not spec.live, "restart": spec.restart, "status": spec.status, "unsaved": not spec.saved}
+    flags = {
+        "fixed": not spec.live,
+        "restart": spec.restart,
+        "status": spec.status,
+        "unsaved": not spec.saved,
+    }
     return {
         "name": f"{text.safe(owner)}.{spec.name}",
         "value": shown(entry.value),
