@@ -15,7 +15,7 @@ import click
 from framebus.cli import text
 from framebus.cli.failures import FAILED
 from framebus.cli.seconds import seconds
-from framebus.cli.wait import TIMED_OUT
+from framebus.cli.wait import TIMED_OUT, waiting
 from framebus.errors import WaitTimeout
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ def on(
 
     runs, failed, code = 0, 0, 0
     with _terminable(), Occurrences(condition, every_s=every_s) as occurrences:
+        if occurrences.absent:
+            waiting(occurrences.absent)
         try:
             while count is None or runs < count:
                 occurrence = occurrences.next(timeout_s)

@@ -25,7 +25,7 @@ _MOST = TIMED_OUT - FIRST
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of what fired.")
 def wait(conditions: tuple[str, ...], any_: bool, timeout_s: float | None, as_json: bool) -> int:
-    r"""Wait until a CONDITION comes true, and print what did.
+    """Wait until a CONDITION comes true, and print what did.
 
     \b
     stream:wfs              a newer frame
@@ -41,13 +41,13 @@ def wait(conditions: tuple[str, ...], any_: bool, timeout_s: float | None, as_js
     first fired, 11 if the second did, and so on; 124 if nothing did in time.
 
     Example: framebus wait unit:slopes=running 'param:loop.gain>=0.5' --all --timeout 5
-    """
+    """  # noqa: D301 - click wants the character itself, which keeps the lines of the list
     from framebus.events import wait_for
 
     if len(conditions) > _MOST:
         raise UsageError(f"{len(conditions)} conditions; there are exit codes for {_MOST}")
     try:
-        fired = wait_for(conditions, mode="any" if any_ else "all", timeout_s=timeout_s)
+        fired = wait_for(conditions, mode="any" if any_ else "all", timeout_s=timeout_s, on_absent=waiting)
     except WaitTimeout as error:
         click.echo(f"framebus: {text.safe(str(error))}", err=True)
         return TIMED_OUT
@@ -69,3 +69,8 @@ def wait(conditions: tuple[str, ...], any_: bool, timeout_s: float | None, as_js
         for each in fired:
             click.echo(text.safe(str(each)))
     return FIRST + fired[0].index if any_ and len(conditions) > 1 else 0
+
+
+def waiting(absent: str) -> None:
+    """Say at once what is not there: it may be a misspelt name."""
+    click.echo(f"framebus: waiting: {text.safe(absent)}", err=True)

@@ -108,8 +108,8 @@ def parse(text: str) -> Condition:
         return Condition(kind, name)
     found = _OPERATOR.match(rest)
     if found is None:
-        more = "" if kind == "stream" else " or 'changes'"
-        raise ConditionError(text, at + 1, f"{_listed(('=', *_OPERATORS[kind]))}{more}")
+        more = () if kind == "stream" else ("'changes'",)
+        raise ConditionError(text, at + 1, _listed(("=", *_OPERATORS[kind], *more)))
     operator = "==" if found[0] == "=" else found[0]
     if operator not in _OPERATORS[kind]:
         raise ConditionError(text, at + 1, f"{_listed(('=', *_OPERATORS[kind]))} for a {kind}")

@@ -49,6 +49,9 @@ class Occurrences:
         condition: a text as ``parse`` takes it, or a condition.
         every_s: time between two that are given, at least, in s.
 
+    Attributes:
+        absent: that what is watched was not there at the beginning, in words; empty if it was.
+
     Raises:
         ConditionError: the text is no condition. UsageError: ``every_s`` is negative.
         NotFoundError, ParameterError: as for ``wait_for``.
@@ -67,6 +70,7 @@ class Occurrences:
         self._error: BaseException | None = None
         self._news, self._closing = threading.Event(), threading.Event()
         self._watcher = watch(self._condition)
+        self.absent = self._watcher.absent()
         self._thread = threading.Thread(target=self._run, name=f"on {self._condition}", daemon=True)
         self._thread.start()
 

@@ -87,6 +87,10 @@ class ParamWatcher(Watcher):
         except PeerError:
             self._drop()
 
+    def absent(self) -> str:
+        """That there is no such set yet."""
+        return "" if self._params is not None else self.instead()
+
     def instead(self) -> str:
         """How things stand."""
         if self._params is None:

@@ -11,7 +11,7 @@ from framebus.errors import DataError, FramebusError, NotFoundError
 from framebus.events.conditions import Condition
 from framebus.events.watchers import POLL_S, StateWatcher
 from framebus.pipeline.rundir import RunDir, run_dirs
-from framebus.process import ProcessRecord
+from framebus.process import ProcessRecord, records
 
 __all__ = ["PipelineWatcher", "UnitWatcher", "pipeline_state"]
 
@@ -49,6 +49,21 @@ class UnitWatcher(StateWatcher):
         """Whether ``state`` is what a condition calls ``named``."""
         # That no process runs it is what 'gone' says; the others say more.
         return state == named or (named == "gone" and state in ("dead", "failed", "ended"))
+
+    def absent(self) -> str:
+        """That no such unit runs; nothing if that is what is waited for."""
+        return self._absent if self.condition.value not in ("gone", "dead") else ""
+
+    def instead(self) -> str:
+        """How things stand."""
+        return self._absent or super().instead()
+
+    @property
+    def _absent(self) -> str:
+        if self._seen != "gone":
+            return ""
+        there = ", ".join(sorted({record.unit for record in records() if record.alive})[:20])
+        return f"no unit '{self.condition.name}' runs; {f'there are: {there}' if there else 'none does'}"
 
     def wait(self, timeout_s: float) -> None:
         """Sleep until another look may give another answer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -76,6 +76,7 @@ def wait_for(
     *,
     mode: Mode = "any",
     timeout_s: float | None = None,
+    on_absent: Callable[[str], object] | None = None,
 ) -> list[Fired]:
     """Wait until one of the conditions comes true, or all have.
 
@@ -88,6 +89,7 @@ def wait_for(
         conditions: texts as ``parse`` takes them, or conditions.
         mode: ``any`` or ``all``.
         timeout_s: in s; None waits for ever.
+        on_absent: called at the beginning with a text for each condition about what is not there yet.
 
     Returns:
         Those that fired: with ``any`` the first; with ``all`` every one, in the order given.
@@ -113,6 +115,8 @@ def wait_for(
             watcher = watch(condition)
             stack.callback(watcher.close)
             watchers.append(watcher)
+            if on_absent is not None and (absent := watcher.absent()):
+                on_absent(absent)
         deadline = time.monotonic() + (math.inf if timeout_s is None else timeout_s)
         wait = _alone if len(watchers) == 1 else _together
         seen = wait(watchers, mode, deadline)

@@ -68,6 +68,10 @@ class Watcher(ABC):
     def instead(self) -> str:
         """How things stand while the condition does not hold, for a message."""
 
+    def absent(self) -> str:
+        """That what is watched is not there yet, in words; empty if it is."""
+        return ""
+
     def close(self) -> None:  # noqa: B027 - most hold nothing
         """Give back what is held."""
 
@@ -117,6 +121,10 @@ class StreamWatcher(Watcher):
             pass
         except PeerError:
             self._drop()
+
+    def absent(self) -> str:
+        """That there is no such stream yet."""
+        return "" if self._stream is not None else self.instead()
 
     def instead(self) -> str:
         """How things stand."""
