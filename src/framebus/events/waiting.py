@@ -149,8 +149,8 @@ def _alone(watchers: Sequence[Watcher], mode: Mode, deadline: float) -> list[Sig
 class _Together:
     """What several watchers see, each in a thread of its own."""
 
-    def __init__(self, watchers: Sequence[Watcher]) -> None:
-        self.seen: list[Sighting | None] = [None] * len(watchers)
+    def __init__(self, watchers: Sequence[Watcher], seen: Sequence[Sighting | None]) -> None:
+        self.seen = list(seen)
         self.error: BaseException | None = None
         self.news = threading.Event()
         self.stop = threading.Event()
@@ -159,6 +159,7 @@ class _Together:
                 target=self._run, args=(i, watcher), name=f"wait {watcher.condition}", daemon=True
             )
             for i, watcher in enumerate(watchers)
+            if seen[i] is None or not watcher.condition.is_event  # what has happened stays so
         ]
 
     def _run(self, index: int, watcher: Watcher) -> None:
@@ -170,7 +171,7 @@ class _Together:
                 if changed:
                     self.news.set()
                 if self.stop.is_set() or (found is not None and watcher.condition.is_event):
-                    return  # what has happened stays so
+                    return
                 watcher.wait(_SLICE_S)
         except BaseException as error:  # noqa: BLE001 - it is raised where the conditions are waited for
             self.error = error
@@ -179,22 +180,37 @@ class _Together:
 
 def _together(watchers: Sequence[Watcher], mode: Mode, deadline: float) -> list[Sighting | None]:
     """What the watchers see until enough of them see something, or until the deadline."""
-    all_ = _Together(watchers)
-    enough = all if mode == "all" else any
+    seen: list[Sighting | None] = [None] * len(watchers)
+    while True:
+        seen = _watch_all(_Together(watchers, seen), all if mode == "all" else any, deadline)
+        if mode == "any" or not all(seen):
+            return seen
+        # Each thread saw its own at another moment: now that they rest, look whether all of it holds at once.
+        seen = [
+            found if watcher.condition.is_event else watcher.look()
+            for watcher, found in zip(watchers, seen, strict=True)
+        ]
+        if all(seen):
+            return seen
+
+
+def _watch_all(
+    threads: _Together, enough: Callable[[Iterable[object]], bool], deadline: float
+) -> list[Sighting | None]:
     try:
-        for thread in all_.threads:
+        for thread in threads.threads:
             thread.start()
         while True:
-            all_.news.clear()
-            seen = list(all_.seen)
-            if all_.error is not None:
-                raise all_.error
+            threads.news.clear()
+            seen = list(threads.seen)
+            if threads.error is not None:
+                raise threads.error
             left = deadline - time.monotonic()
             if enough(seen) or left <= 0:
                 return seen
-            all_.news.wait(min(left, threading.TIMEOUT_MAX))
+            threads.news.wait(min(left, threading.TIMEOUT_MAX))
     finally:
-        all_.stop.set()
-        for thread in all_.threads:
+        threads.stop.set()
+        for thread in threads.threads:
             if thread.ident is not None:
                 thread.join()

@@ -40,18 +40,16 @@ def compare_file(path: Path, *, directory: Directory = None) -> list[Difference]
     for owner, values in read_sets(path).items():
         try:
             with Params.open(owner, directory=directory) as params:
-                changed = params.diff(values)
-                problems = params.problems({name: values[name] for name in values if name in changed})
-                found += [
-                    Difference(
-                        f"{owner}.{name}",
-                        params.get(name),
-                        value,
-                        f"{owner}.{problem}" if (problem := problems.get(name, "")) else "",
+                differs = params.diff(values)
+                changed = [name for name in values if name in differs]
+                problems = params.problems({name: values[name] for name in changed})
+                for name in changed:
+                    problem = problems.get(name, "")
+                    where = f"{owner}." if name in params else f"{owner}: "
+                    full = f"{owner}.{name}"
+                    found.append(
+                        Difference(full, params.get(name), values[name], problem and where + problem)
                     )
-                    for name, value in values.items()
-                    if name in changed
-                ]
         except FramebusError as error:
             found += [
                 Difference(f"{owner}.{name}", None, value, str(error)) for name, value in values.items()
