@@ -100,17 +100,18 @@ def test_save_load_and_diff(loop: Params, tmp_path: Path) -> None:
 
 def test_what_a_file_cannot_change(loop: Params, tmp_path: Path) -> None:
     file = tmp_path / "bad.toml"
-    file.write_text('[loop]\ngain = 7\nlaek = 0.9\nnote = "y"\nmodes = 100\n[dm]\nstroke = 1\n')
+    file.write_text('[loop]\ngain = 7\nlaek = 0.9\nnote = "y"\nmodes = 100\n[dm]\nstroke = 1\nzero = 2\n')
     lines = output("params", "diff", str(file)).splitlines()
-    assert [line.split() for line in lines[1:5]] == [
+    assert [line.split() for line in lines[1:6]] == [
         ["loop.gain", "0.5", "7"],
         ["loop.laek", "-", "0.9"],
         ["loop.note", "x", "y"],
         ["dm.stroke", "-", "1"],
+        ["dm.zero", "-", "2"],
     ]
-    assert lines[5].startswith("loop.gain = 7 is outside its limits [0, 1]")
-    assert lines[6].startswith("loop: no entry 'laek'")
-    assert lines[7].startswith("dm: no parameter set 'dm'")
+    assert lines[6].startswith("loop.gain = 7 is outside its limits [0, 1]")
+    assert lines[7].startswith("loop: no entry 'laek'")
+    assert lines[8].startswith("no parameter set 'dm' ")
     said = error(2, "params", "load", str(file))
     assert "3 problems in " in said
     assert "nothing was changed" in said

@@ -20,16 +20,12 @@ def test_frames_are_skipped_by_the_counter_and_none_is_lost() -> None:
         assert (first.index, first.values, first.skipped) == (0, {"count": 1}, 0)
         for _ in range(10):
             wfs.write([0.0])
-        seen = 1
-        for number in range(1, 11):
+        seen, given = 1, 1
+        while seen < 11:
             each = occurrences.next(60)
-            assert each.index == number
-            assert each.values["count"] == seen + each.skipped + 1
-            seen = each.values["count"]
-            if seen == 11:
-                break
-        assert seen == 11
-        assert occurrences.skipped == 11 - each.index - 1
+            assert (each.index, each.values["count"]) == (given, seen + each.skipped + 1)
+            seen, given = each.values["count"], given + 1
+        assert occurrences.skipped == 11 - given
 
 
 def test_what_comes_too_soon_is_given_after_the_pause() -> None:

@@ -65,8 +65,8 @@ def diff(file: str, as_json: bool) -> None:
     for found in differences:
         now = "-" if found.now is None else shown(found.now)
         table.add_row(Text(text.safe(found.name)), Text(now), Text(shown(found.in_file)))
-    refused = [Text(text.safe(found.problem), "red") for found in differences if found.problem]
-    show(table, *refused)
+    problems = dict.fromkeys(found.problem for found in differences if found.problem)
+    show(table, *(Text(text.safe(problem), "red") for problem in problems))
 
 
 def _sets(number: int) -> str:
