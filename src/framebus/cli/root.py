@@ -20,6 +20,14 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "copy": Entry("framebus.cli.copy:copy", "Hand a stream on to another, of either file format."),
         "rm": Entry("framebus.cli.rm:rm", "Remove streams."),
     },
+    "Parameters and events": {
+        "get": Entry("framebus.cli.get:get", "Print the values of parameters."),
+        "set": Entry("framebus.cli.set:set_", "Change parameters: all that are named, or none."),
+        "params": Entry("framebus.cli.params.group:params", "Show parameter sets; keep them in files."),
+        "wait": Entry("framebus.cli.wait:wait", "Wait until something happens, and say what did."),
+        "on": Entry("framebus.cli.on:on", "Run a command whenever something happens."),
+        "query": Entry("framebus.cli.query:query", "Print one snapshot of everything as JSON."),
+    },
     "Units and pipelines": {
         "up": Entry("framebus.cli.up:up", "Start a pipeline and keep it running."),
         "down": Entry("framebus.cli.down:down", "End a pipeline."),
