@@ -83,7 +83,9 @@ def _read_npy(path: Path) -> npt.NDArray[Any]:
     if native not in CODES:
         raise DataError(f"{path}: its dtype is {data.dtype}; expected one of {', '.join(map(str, CODES))}")
     if not 1 <= data.ndim <= _MOST_AXES or data.size == 0:
-        raise DataError(f"{path}: its shape is {data.shape}; expected 1 to {_MOST_AXES} axes that are not empty")
+        raise DataError(
+            f"{path}: its shape is {data.shape}; expected 1 to {_MOST_AXES} axes that are not empty"
+        )
     return np.array(data, dtype=native, order="C")
 
 

@@ -139,8 +139,10 @@ def stream_for_file(
     except BaseException:
         stream.close()
         raise
-    return stream, data, Loaded(
-        stream.name, stream.shape, stream.dtype.name, stream.dialect.name, left_out=tuple(left_out)
+    return (
+        stream,
+        data,
+        Loaded(stream.name, stream.shape, stream.dtype.name, stream.dialect.name, left_out=tuple(left_out)),
     )
 
 
@@ -188,7 +190,5 @@ def load_parameters(path: FilePath) -> dict[str, int]:
 def _stem(path: FilePath) -> str:
     """A file's name without its ending; of ``shmim.dm.fits``, as in ``./conf``, the stream's name alone."""
     name = Path(path).name
-    ending = max(
-        (e for e in (*FITS_NAMES, *NPY_NAMES) if name.lower().endswith(e)), key=len, default=""
-    )
+    ending = max((e for e in (*FITS_NAMES, *NPY_NAMES) if name.lower().endswith(e)), key=len, default="")
     return name[: len(name) - len(ending)].removeprefix("shmim.")

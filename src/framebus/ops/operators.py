@@ -18,16 +18,18 @@ import numpy.typing as npt
 
 from framebus.errors import UsageError
 from framebus.ops import blocks, sources, windows
+from framebus.ops.cubes import Progress
+from framebus.ops.statistics import statistics
 from framebus.ops.sums import join_of, sum_of
 from framebus.ops.targets import open_existing, target_stream
-from framebus.stream import Stream
+from framebus.stream import Stream, create
 from framebus.stream.datatypes import DTYPES, datatype_code
 from framebus.stream.names import parse, require, stream_path
 from framebus.stream.slices import Slices
 from framebus.unit import Stage
 from framebus.unit.declare import FunctionUnit
 
-__all__ = ["average", "bin", "clock", "combine", "concatenate", "crop", "random"]
+__all__ = ["average", "average_once", "bin", "clock", "combine", "concatenate", "crop", "random"]
 
 _AXES = "xyz"
 
@@ -59,7 +61,9 @@ def crop(
     parsed = require(parse(source), allowed=["S", "E", "slices", "path"], context="crop")
     whole = str(replace(parsed, slices=None))
     if parsed.slices is None:
-        raise UsageError(f"'{source}' says no window; expected a slice behind the name, as in '{whole}[10:29,*]'")
+        raise UsageError(
+            f"'{source}' says no window; expected a slice behind the name, as in '{whole}[10:29,*]'"
+        )
     if any(axis.binned for axis in parsed.slices.axes):
         raise UsageError(f"'{source}': a window has no bins; put pixels together with bin")
     with open_existing(whole) as stream:
@@ -70,7 +74,7 @@ def crop(
             parameters[f"step_{letter}"] = int(taken[1] - taken[0]) if len(taken) > 1 else 1
         shape = parsed.slices.shape(stream.shape)
         _carried(stream, target, shape, stream.dtype, history, dialect, overwrite)
-    return Stage(windows.crop, {"source": whole, "target": target}, {}, name, overriding=parameters)
+    return Stage(windows.crop, {"source": whole, "target": target}, parameters, name)
 
 
 def bin(  # noqa: A001 - as its unit
@@ -111,9 +115,7 @@ def bin(  # noqa: A001 - as its unit
         dtype = blocks.mean_dtype(_real(stream))
         _carried(stream, target, shape, dtype, history, dialect, overwrite)
     parameters: dict[str, Any] = dict(zip(_AXES, reversed(given), strict=False))
-    return Stage(
-        windows.bin, {"source": source, "target": target}, {}, name, overriding=parameters | {"total": total}
-    )
+    return Stage(windows.bin, {"source": source, "target": target}, parameters | {"total": total}, name)
 
 
 def average(
@@ -143,9 +145,35 @@ def average(
     with open_existing(source) as stream:
         dtype = blocks.mean_dtype(_real(stream))
         _made(stream, target, stream.shape, dtype, history, dialect, overwrite)
-    return Stage(
-        blocks.average, {"source": source, "target": target}, {}, name, overriding={"frames": frames}
-    )
+    return Stage(blocks.average, {"source": source, "target": target}, {"frames": frames}, name)
+
+
+def average_once(
+    source: str,
+    target: str,
+    frames: int,
+    *,
+    history: int | None = None,
+    dialect: str | None = None,
+    overwrite: bool = False,
+    timeout_s: float | None = 5.0,
+    progress: Progress | None = None,
+) -> int:
+    """Publish the mean of the next ``frames`` frames, once; the count of its frame.
+
+    Args:
+        source, target, frames, history, dialect, overwrite: as of ``average``.
+        timeout_s: how long to wait for each frame, in s; None: for ever.
+        progress: called after every frame.
+
+    Raises:
+        UsageError, StreamNotFound, StreamFormatError, NameFormatError: as ``average``.
+        WaitTimeout: no frame came.
+    """
+    stage = average(source, target, frames, history=history, dialect=dialect, overwrite=overwrite)
+    found = statistics(source, frames, timeout_s=timeout_s, progress=progress)
+    with open_existing(stage.streams["target"]) as made:
+        return made.write(found.mean_frame.astype(made.dtype))
 
 
 def combine(
@@ -180,7 +208,7 @@ def combine(
         dtype = blocks.mean_dtype(*(stream.dtype for stream in opened))
         _made(opened[0], target, opened[0].shape, dtype, history, dialect, overwrite)
     parameters = {f"weight_{k}": float(weight) for k, weight in enumerate(weights.values(), 1)}
-    return Stage(unit, _wired(weights, target), {}, name, overriding=parameters)
+    return Stage(unit, _wired(weights, target), parameters, name)
 
 
 def concatenate(
@@ -214,7 +242,7 @@ def concatenate(
         shape = _joined_shape([stream.shape for stream in opened], axis)
         outer = 1 if axis is None else math.prod(opened[0].shape[: axis % len(shape)])
         _made(opened[0], target, shape, opened[0].dtype, history, dialect, overwrite)
-    return Stage(unit, _wired(names, target), {}, name, overriding={"outer": outer})
+    return Stage(unit, _wired(names, target), {"outer": outer}, name)
 
 
 def clock(
@@ -274,7 +302,7 @@ def random(
     ).close()
     given = {"mean": mean, "sigma": sigma, "uniform": uniform, "seed": seed}
     parameters = {key: value for key, value in given.items() if value is not None}
-    return Stage(unit, {"frame": target}, {}, name, history, overriding=parameters)
+    return Stage(unit, {"frame": target}, parameters, name, history)
 
 
 # ---- what they share -------------------------------------------------------------------------------------------------
@@ -293,7 +321,9 @@ def _opened(stack: ExitStack, names: Mapping[str, float] | Sequence[str], target
     parsed = parse(target)
     for stream in opened:
         if stream.dtype.name not in windows.ANY:
-            raise UsageError(f"stream '{stream.name}' has dtype {stream.dtype}, which compiled units cannot read")
+            raise UsageError(
+                f"stream '{stream.name}' has dtype {stream.dtype}, which compiled units cannot read"
+            )
         _refuse_itself(stream, target, stream_path(parsed) if not parsed.local else None)
     return opened
 
@@ -344,12 +374,9 @@ def _carried(
         kept, format_, count = made.history_length, made.dialect.name, made.count
     if not overwrite:
         raise UsageError(
-            f"stream '{target}' is at frame {count}, beyond '{source.name}' at {source.count}, whose counts it would take "
-            "on: choose another name, or ask to overwrite it"
+            f"stream '{target}' is at frame {count}, beyond '{source.name}' at {source.count}, whose counts it would "
+            "take on: choose another name, or ask to overwrite it"
         )
-    made.close()
-    from framebus.stream import create
-
     create(target, shape=shape, dtype=dtype, history=kept, dialect=format_).close()
 
 

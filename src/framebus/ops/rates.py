@@ -1,4 +1,4 @@
-"""How often frames come, and how evenly: from the times that writers give them, so that looking late changes nothing."""
+"""How often frames come, and how evenly, by the times that writers give them: looking late changes nothing."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from framebus.ops.cubes import frame_cards, take_cube
+from framebus.ops.cubes import Progress, frame_cards, take_cube
 from framebus.ops.files import FilePath, check_new, kind_of, write_frames
 from framebus.ops.targets import newest_frame, open_existing
 from framebus.params import save_sets
@@ -47,6 +47,7 @@ def save_stream(
     frames: int | None = None,
     overwrite: bool = False,
     timeout_s: float = 5.0,
+    progress: Progress | None = None,
 ) -> Saved:
     """Write a stream's newest whole frame into a file, or the next ``frames`` as a cube.
 
@@ -56,6 +57,7 @@ def save_stream(
         frames: None: the newest one, as it stands; else so many frames from now on, one after the other.
         overwrite: replace a file that is there.
         timeout_s: how long to wait for a frame, in s.
+        progress: called after every frame of a cube.
 
     Raises:
         UsageError: the file exists, or cannot hold the stream's dtype.
@@ -66,7 +68,7 @@ def save_stream(
     kind_of(path)
     file = check_new(path, overwrite)
     if frames is not None:
-        cube = take_cube(name, frames, timeout_s=timeout_s)
+        cube = take_cube(name, frames, timeout_s=timeout_s, progress=progress)
         left_out = cube.save(file, overwrite=overwrite)
         return Saved(
             cube.name,
@@ -120,7 +122,9 @@ def snapshot(
             cards = frame_cards(stream, frame.count, frame.acquisition_ns, frame.write_ns)
             left_out = tuple(write_frames(file, frame.data, cards))
             saved.append(
-                Saved(stream.name, file, frame.data.shape, frame.data.dtype.name, frame.count, left_out=left_out)
+                Saved(
+                    stream.name, file, frame.data.shape, frame.data.dtype.name, frame.count, left_out=left_out
+                )
             )
         return saved
 

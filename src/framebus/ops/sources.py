@@ -20,7 +20,9 @@ _PER_32_BITS = 2.0**-32
 
 
 @unit
-def clock(ticks: Annotated[Out, Array((1,), dtype="int64"), "how many there were, this one included"]) -> None:
+def clock(
+    ticks: Annotated[Out, Array((1,), dtype="int64"), "how many there were, this one included"],
+) -> None:
     """Ticks = 1, 2, 3 ...: one for each period of the loop that it runs in."""
     ticks[0] += 1
 
@@ -28,7 +30,9 @@ def clock(ticks: Annotated[Out, Array((1,), dtype="int64"), "how many there were
 @unit
 def noise(
     frame: Annotated[Out, Array(..., dtype=("float32", "float64"))],
-    random: Annotated[State, Array((2,), dtype="uint64"), "the generator's word, and the seed that it began with"],
+    random: Annotated[
+        State, Array((2,), dtype="uint64"), "the generator's word, and the seed that it began with"
+    ],
     *,
     mean: Annotated[float, "mean of the values"] = 0.0,
     sigma: Annotated[float, Range(0.0, None), "their standard deviation"] = 1.0,
@@ -47,7 +51,9 @@ def noise(
 @unit
 def whole_noise(
     frame: Annotated[Out, Array(..., dtype=("uint8", "int8", "uint16", "int16", "uint32", "int32"))],
-    random: Annotated[State, Array((2,), dtype="uint64"), "the generator's word, and the seed that it began with"],
+    random: Annotated[
+        State, Array((2,), dtype="uint64"), "the generator's word, and the seed that it began with"
+    ],
     *,
     mean: Annotated[float, "mean of the values"] = 100.0,
     sigma: Annotated[float, Range(0.0, None), "their standard deviation"] = 10.0,

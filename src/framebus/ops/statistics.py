@@ -81,8 +81,10 @@ class RunningStatistics:
         self._numbers += finite
         away = np.where(finite, values - self._means, 0.0) if good < values.size else values - self._means
         self._means += away / np.maximum(self._numbers, 1.0)
-        self._squares += away * np.where(finite, values - self._means, 0.0) if good < values.size else (
-            away * (values - self._means)
+        self._squares += (
+            away * np.where(finite, values - self._means, 0.0)
+            if good < values.size
+            else (away * (values - self._means))
         )
 
     def result(self, name: str, first: int, last: int, missed: int) -> FrameStatistics:

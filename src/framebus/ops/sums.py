@@ -21,17 +21,16 @@ from framebus.ops.windows import ANY
 from framebus.unit.arrays import Array, In, Out
 """
 
-_SUM_DOC = """Target = weight_1 * source_1 + ... + weight_{n} * source_{n}, of one shape, added in that order in float64.
+_SUM_DOC = """Target = weight_1 * source_1 + ... + weight_{n} * source_{n}, of one shape, added in that order.
 
     The first source triggers, the others are read as they stand. The weights may be changed while it runs; a weight
     of 0 leaves its source out, whatever that holds.
     """
 
-_JOIN_DOC = """Target = the {n} sources one behind the other along an axis; the first one triggers, the others are read as
-    they stand.
+_JOIN_DOC = """Target = the {n} sources one behind the other along an axis.
 
-    Args as parameters: ``outer`` is how many rows each frame is cut into: the product of its axes before the axis that
-    it is joined along; 1 for the first axis.
+    The first one triggers, the others are read as they stand. The parameter ``outer`` says into how many rows each
+    frame is cut: the product of its axes before the one that they are joined along, so 1 for the first axis.
     """
 
 

@@ -1,4 +1,4 @@
-"""The stream that an operation writes to: one that is there and fits, or a new one; never another one replaced unasked."""
+"""The stream that an operation writes to: one that is there and fits, or a new one. None is replaced unasked."""
 
 from __future__ import annotations
 

@@ -70,7 +70,9 @@ def inside(first: Any, step: Any, n: Any, size: Any) -> Any:
 @unit(carries=True)
 def bin(  # noqa: A001 - milk's and everybody's word for it
     source: Annotated[In, Array(..., dtype=REAL), "1 to 3 axes"],
-    target: Annotated[Out, Array(..., dtype=("float32", "float64")), "as many axes; one element for each bin"],
+    target: Annotated[
+        Out, Array(..., dtype=("float32", "float64")), "as many axes; one element for each bin"
+    ],
     *,
     x: Annotated[int, Range(1, None), "pixels of a bin along the last axis"] = 1,
     y: Annotated[int, Range(1, None), "along the last but one"] = 1,
