@@ -103,7 +103,9 @@ def check_new(path: FilePath, overwrite: bool) -> Path:
     """
     file = Path(path)
     if file.exists() and not overwrite:
-        raise UsageError(f"{file} exists; choose another name, or ask to overwrite it")
+        raise UsageError(
+            f"{file} exists; choose another name, or add --overwrite (in Python: overwrite=True)"
+        )
     if not file.parent.is_dir():
         raise UsageError(f"{file.parent} is no directory; make it first")
     return file

@@ -36,7 +36,7 @@ def link(source: str, target: str, *, overwrite: bool = False) -> Path:
     with open_existing(str(path_of(source, "the source of a link"))) as stream:
         if stream.dialect.name == "dao":
             raise UsageError(
-                f"'{source}' is a stream of DAO's format, whose readers are woken by semaphores of the file's own name; "
+                f"'{source}' is of DAO's format, whose readers are woken by semaphores of the file's own name; "
                 f"hand it on instead: framebus copy {source} {target}"
             )
     if origin == Path(os.path.realpath(place)) and not place.is_symlink():
@@ -44,7 +44,7 @@ def link(source: str, target: str, *, overwrite: bool = False) -> Path:
     if place.is_symlink():
         if not overwrite:
             raise UsageError(
-                f"'{target}' is a link to {os.readlink(place)}; ask to overwrite it, or remove it first"
+                f"'{target}' is a link to {os.readlink(place)}; add --overwrite (in Python: overwrite=True), or remove it first"
             )
     elif place.exists():
         raise UsageError(f"'{target}' is a stream; choose another name, or remove it first")

@@ -375,7 +375,7 @@ def _carried(
     if not overwrite:
         raise UsageError(
             f"stream '{target}' is at frame {count}, beyond '{source.name}' at {source.count}, whose counts it would "
-            "take on: choose another name, or ask to overwrite it"
+            "take on: choose another name, or add --overwrite (in Python: overwrite=True)"
         )
     create(target, shape=shape, dtype=dtype, history=kept, dialect=format_).close()
 

@@ -15,6 +15,9 @@ from framebus.unit.declare import FunctionUnit, unit
 MOST = 16
 """Streams that one unit takes."""
 
+JOINED = '("first", ...)'
+"""Shape of what is joined: none that the inputs settle, so its stream is there before the unit."""
+
 _HEADER = """from typing import Annotated
 import numpy as np
 from framebus.ops.windows import ANY
@@ -54,13 +57,13 @@ def _sources(n: int) -> list[str]:
     return [f"source_{k}" for k in range(1, n + 1)]
 
 
-def _arguments(n: int) -> str:
+def _arguments(n: int, shape: str = "...") -> str:
     told = ["triggers", *["read as it stands"] * (n - 1)]
     arguments = [
         f'{name}: Annotated[In, Array(..., dtype=ANY), "{text}"]'
         for name, text in zip(_sources(n), told, strict=True)
     ]
-    return ", ".join([*arguments, "target: Annotated[Out, Array(..., dtype=ANY)]"])
+    return ", ".join([*arguments, f"target: Annotated[Out, Array({shape}, dtype=ANY)]"])
 
 
 def _make_sum(n: int) -> FunctionUnit:
@@ -101,7 +104,7 @@ def _sum_spec(sources: dict[str, ArraySpec]) -> dict[str, Any]:
 def _make_join(n: int) -> FunctionUnit:
     names = _sources(n)
     lines = [
-        f"def join_{n}({_arguments(n)}, *, outer: int = 1) -> None:",
+        f"def join_{n}({_arguments(n, JOINED)}, *, outer: int = 1) -> None:",
         "    joined = target.reshape(-1)",
         f"    if {' + '.join(f'{name}.size' for name in names)} != joined.size:",
         "        raise ValueError('join: the target has not as many elements as the sources together')",

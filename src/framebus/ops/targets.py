@@ -68,7 +68,9 @@ def target_stream(
         pass
     except StreamFormatError as error:
         if not overwrite:
-            raise UsageError(f"{error}; choose another name, or ask to overwrite it") from error
+            raise UsageError(
+                f"{error}; choose another name, or add --overwrite (in Python: overwrite=True)"
+            ) from error
     else:
         fitting = fits(there, shape, there.dtype if any_dtype else wanted, history or 0)
         if fitting and dialect in (None, there.dialect.name):
@@ -79,7 +81,7 @@ def target_stream(
             asked = "" if history is None else f", history {history}"
             raise UsageError(
                 f"stream '{name}' is there and is {found}; expected {wanted} {shape}{asked}"
-                f"{'' if dialect is None else f', {dialect}'}: choose another name, or ask to overwrite it"
+                f"{'' if dialect is None else f', {dialect}'}: choose another name, or add --overwrite (in Python: overwrite=True)"
             )
     return create(
         name, shape=shape, dtype=wanted, history=history or 0, dialect=dialect or "isio", keywords=keywords

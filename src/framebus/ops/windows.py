@@ -1,4 +1,8 @@
-"""Parts of frames: the units ``crop``, a window of each frame, and ``bin``, its pixels put together."""
+"""Parts of frames: the units ``crop``, a window of each frame, and ``bin``, its pixels put together.
+
+Their targets' shapes say how large window and bins are, so their streams are there before them: ``framebus.ops.operators``
+makes them, and a pipeline declares them. (An axis that is named and that no input has tells so to the binding.)
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,9 @@ ANY = (*REAL, "complex64", "complex128")
 def crop(
     source: Annotated[In, Array(..., dtype=ANY), "1 to 3 axes"],
     target: Annotated[
-        Out, Array(..., dtype=ANY), "as many axes, of the source's dtype; its shape is the window's"
+        Out,
+        Array(("first", ...), dtype=ANY),
+        "as many axes, of the source's dtype; its shape is the window's",
     ],
     *,
     x: Annotated[int, Range(0, None), "first pixel taken along the last axis"] = 0,

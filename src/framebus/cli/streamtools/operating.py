@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from framebus.cli.streamtools.arguments import target_options
-from framebus.errors import StreamNotFound
+from framebus.errors import StreamNotFound, UsageError
 
 if TYPE_CHECKING:
+    from framebus.pipeline.plan import StreamPlan
     from framebus.unit import LoopOptions, Stage
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -87,7 +88,32 @@ def run(stage: Stage, options: LoopOptions, *, detach: bool) -> int:
     if detach:
         from framebus.cli.run_background import run_in_background
 
-        return run_in_background(stage, options, "subprocess")
+        return run_in_background(stage, options, "subprocess", _outputs(stage))
     from framebus.cli.run_here import run_here
 
     return run_here(stage, options)
+
+
+def _outputs(stage: Stage) -> dict[str, StreamPlan]:
+    """The streams that the operator has made for its outputs: what they are is not to be worked out again."""
+    from framebus.ops.targets import open_existing
+    from framebus.pipeline.plan import StreamPlan
+    from framebus.stream.names import parse
+
+    found = {}
+    for argument in stage.declaration.outputs():
+        name = parse(stage.streams[argument.name])
+        if name.path is not None or name.local:
+            raise UsageError(
+                f"'{name}': in the background only streams in the shared directory, by name, are written"
+            )
+        with open_existing(name.name) as made:
+            dialect: Any = made.dialect.name
+            found[name.name] = StreamPlan(
+                shape=made.shape,
+                dtype=made.dtype.name,
+                history=made.history_length,
+                dialect=dialect,
+                keep=True,
+            )
+    return found

@@ -62,7 +62,7 @@ def mapping(path: Path) -> list[int]:
 
 def _why_left(info: StreamInfo) -> str:
     if info.path.is_symlink():
-        return f"it is a link to {text.safe(os.readlink(info.path))}; 'framebus rm {text.safe(info.name)}' removes it"
+        return f"it is a link to {text.safe(os.readlink(info.path))}, which stays"
     pids = ", ".join(map(str, mapping(info.path)))
     return f"process {pids} uses it" if pids else "another user's; try as root"
 
