@@ -126,7 +126,8 @@ def take_cube(
             if progress is not None:
                 progress(k + 1, n)
         cards = frame_cards(stream, *(int(figure) for figure in figures[:3, 0]))
-        return Cube(stream.name, data, *figures, cards)
+        counts, acquired, written, lost = figures
+        return Cube(stream.name, data, counts, acquired, written, lost, cards)
 
 
 def _room(stream: Stream, n: int) -> npt.NDArray[Any]:

@@ -44,7 +44,8 @@ def link(source: str, target: str, *, overwrite: bool = False) -> Path:
     if place.is_symlink():
         if not overwrite:
             raise UsageError(
-                f"'{target}' is a link to {os.readlink(place)}; add --overwrite (in Python: overwrite=True), or remove it first"
+                f"'{target}' is a link to {os.readlink(place)}; add --overwrite (in Python: overwrite=True), or "
+                "remove it first"
             )
     elif place.exists():
         raise UsageError(f"'{target}' is a stream; choose another name, or remove it first")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +80,8 @@ def target_stream(
             asked = "" if history is None else f", history {history}"
             raise UsageError(
                 f"stream '{name}' is there and is {found}; expected {wanted} {shape}{asked}"
-                f"{'' if dialect is None else f', {dialect}'}: choose another name, or add --overwrite (in Python: overwrite=True)"
+                f"{'' if dialect is None else f', {dialect}'}: choose another name, or add --overwrite "
+                "(in Python: overwrite=True)"
             )
     return create(
         name, shape=shape, dtype=wanted, history=history or 0, dialect=dialect or "isio", keywords=keywords
@@ -95,5 +95,4 @@ def newest_frame(stream: Stream, timeout_s: float | None) -> Frame:
         WaitTimeout: there is none; the message says why.
     """
     stream.handle.cursor = 0
-    frame: Any = stream.read_next(newest=True, timeout_s=timeout_s)
-    return frame._replace(missed=0)
+    return stream.read_next(newest=True, timeout_s=timeout_s)._replace(missed=0)

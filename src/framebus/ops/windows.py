@@ -1,7 +1,7 @@
 """Parts of frames: the units ``crop``, a window of each frame, and ``bin``, its pixels put together.
 
-Their targets' shapes say how large window and bins are, so their streams are there before them: ``framebus.ops.operators``
-makes them, and a pipeline declares them. (An axis that is named and that no input has tells so to the binding.)
+Their targets' shapes say how large window and bins are, so these streams are there before the units:
+``framebus.ops.operators`` makes them, and a pipeline declares them. (An axis with a name that no input has says so.)
 """
 
 from __future__ import annotations

@@ -58,9 +58,10 @@ def parse_shape(given: str) -> tuple[int, ...]:
 
 def parse_number(given: str) -> int | float | complex:
     """A number as it is written in Python. Raises UsageError."""
-    for kind in (int, float, complex):
+    readers: tuple[Callable[[str], int | float | complex], ...] = (lambda word: int(word, 0), float, complex)
+    for read in readers:
         try:
-            return kind(given, 0) if kind is int else kind(given)  # type: ignore[call-arg, no-any-return]
+            return read(given)
         except ValueError:
             continue
     raise UsageError(f"'{given}' is no number")
