@@ -69,7 +69,7 @@ def read_frames(path: FilePath) -> tuple[npt.NDArray[Any], Keywords]:
     if kind == "npy":
         return _read_npy(file), {}
     data, keywords = load_conf(file, most_axes=_MOST_AXES)
-    return data, {key: pair for key, pair in keywords.items() if key not in _OWN}
+    return data, {key: pair for key, pair in keywords.items() if key.upper() not in _OWN}
 
 
 def _read_npy(path: Path) -> npt.NDArray[Any]:
@@ -124,8 +124,8 @@ def write_frames(
     Args:
         path: its name says which kind of file it is.
         data: the array.
-        keywords: name to (value, comment), for the header. Names of more than 8 characters become HIERARCH cards, and
-            all names capitals. A ``.npy`` file has no place for them.
+        keywords: name to (value, comment), for the header. Names of more than 8 characters, or with small
+            letters, become HIERARCH cards. A ``.npy`` file has no place for them.
         overwrite: replace a file that is there.
         table: columns of int64 by their names, for a table ``FRAMES`` behind the image, in FITS only.
 
@@ -178,7 +178,8 @@ def _write_fits(
                 left_out.append(name)
                 continue
             shown = _printable(value) if isinstance(value, str) else value
-            key = name if len(name) <= 8 else f"HIERARCH {name}"
+            # So the name keeps its length, and its small letters.
+            key = name if len(name) <= 8 and name.upper() == name else f"HIERARCH {name}"
             try:
                 image.header.append(fits.Card(key, shown, _printable(comment)), end=True)
             except ValueError:  # a name out of characters that FITS has not

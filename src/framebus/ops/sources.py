@@ -15,7 +15,9 @@ from framebus.unit.parameters import Range
 _MULTIPLIER = np.uint64(4294883355)
 _LOW_32 = np.uint64(0xFFFFFFFF)
 _32_BITS = np.uint64(32)
-_SEED_SPREAD = np.uint64(0x9E3779B9)
+_1_BIT = np.uint64(1)
+_SEED_STEP = np.uint64(0x9E3779B9)
+_MIX_1, _MIX_2 = np.uint64(0x85EBCA6B), np.uint64(0xC2B2AE35)
 _PER_32_BITS = 2.0**-32
 
 
@@ -75,12 +77,16 @@ def begun(random: Any, seed: Any) -> Any:
     mark = np.uint64(seed) + np.uint64(1)
     if random[1] != mark:
         random[1] = mark
-        random[0] = (mark * _SEED_SPREAD) & _LOW_32 | (np.uint64(1) << _32_BITS)
-        word = random[0]
-        for _ in range(16):  # near seeds have nothing to do with one another after some steps
-            word = _MULTIPLIER * (word & _LOW_32) + (word >> _32_BITS)
-        random[0] = word
+        random[0] = mixed(mark) | (mixed(mark + _SEED_STEP) >> _1_BIT) << _32_BITS
     return random[0]
+
+
+def mixed(number: Any) -> Any:
+    """32 bits that have nothing to do with those of the number beside it; the end of A. Appleby's MurmurHash3."""
+    word = number & _LOW_32
+    word = ((word ^ (word >> np.uint64(16))) * _MIX_1) & _LOW_32
+    word = ((word ^ (word >> np.uint64(13))) * _MIX_2) & _LOW_32
+    return word ^ (word >> np.uint64(16))
 
 
 def drawn(word: Any, uniform: Any) -> Any:
