@@ -95,7 +95,7 @@ def test_a_stream_that_does_not_fit_stays_unless_told(cube: Path) -> None:
     with fb.create("narrow", shape=(4, 2, 3), dtype="uint8"):
         with pytest.raises(UsageError, match="history 0, isio; expected uint16"):
             load_frames(cube, "narrow", history=5)
-        with pytest.raises(UsageError, match="isio; expected .*dao"):
+        with pytest.raises(UsageError, match=r"isio; expected .*dao"):
             load_frames(cube, "narrow", dialect="dao")
 
 
