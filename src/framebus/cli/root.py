@@ -19,6 +19,33 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "info": Entry("framebus.cli.info:info", "Tell everything about one stream."),
         "copy": Entry("framebus.cli.copy:copy", "Hand a stream on to another, of either file format."),
         "rm": Entry("framebus.cli.rm:rm", "Remove streams."),
+        "create": Entry("framebus.cli.streamtools.create:create", "Make a stream."),
+        "link": Entry("framebus.cli.streamtools.link:link", "Give a stream a second name."),
+        "purge": Entry("framebus.cli.streamtools.purge:purge", "Remove streams that nobody uses any more."),
+        "stats": Entry(
+            "framebus.cli.streamtools.measure:stats", "Tell mean, scatter and extremes of frames."
+        ),
+        "rate": Entry(
+            "framebus.cli.streamtools.measure:rate", "Measure how often frames come, and how evenly."
+        ),
+        "poke": Entry("framebus.cli.streamtools.poke:poke", "Change one pixel."),
+        "keyword": Entry("framebus.cli.streamtools.keyword:keyword", "Read, write and remove keywords."),
+        "load": Entry("framebus.cli.streamtools.files:load", "Publish a file's frames, or load parameters."),
+        "save": Entry("framebus.cli.streamtools.files:save", "Write frames, or parameters, into a file."),
+        "snapshot": Entry(
+            "framebus.cli.streamtools.files:snapshot", "Write the newest frames of several streams."
+        ),
+        "cube": Entry("framebus.cli.streamtools.cube:cube", "Take consecutive frames into one file."),
+    },
+    "Streams computed from streams": {
+        "crop": Entry("framebus.cli.streamtools.operators:crop", "Hand a window of every frame on."),
+        "bin": Entry("framebus.cli.streamtools.operators:bin", "Put pixels together."),
+        "average": Entry("framebus.cli.streamtools.operators:average", "Make one frame of every N."),
+        "add": Entry("framebus.cli.streamtools.operators:add", "Add streams."),
+        "combine": Entry("framebus.cli.streamtools.operators:combine", "Add streams, each times its weight."),
+        "concat": Entry("framebus.cli.streamtools.operators:concat", "Join streams."),
+        "clock": Entry("framebus.cli.streamtools.sources:clock", "Make a stream that ticks."),
+        "random": Entry("framebus.cli.streamtools.sources:random", "Make a stream of noise."),
     },
     "Parameters and events": {
         "get": Entry("framebus.cli.get:get", "Print the values of parameters."),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from framebus.cli.ao.common import answer, check_output, image_of, measuring, partial_of, results, resumable
+from framebus.cli.ao.common import answer, check_output, image_of, partial_of, results, resumable
+from framebus.cli.progress import measuring
 from framebus.errors import DataError
 
 if TYPE_CHECKING:
