@@ -12,12 +12,16 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "demo": Entry(
             "framebus.cli.demo.command:demo", "Close an adaptive-optics loop in front of your eyes."
         ),
+        "shell": Entry(
+            "framebus.cli.shell:shell", "Work with streams, parameters and units at a Python prompt."
+        ),
         "new": Entry("framebus.cli.new:new", "Begin a unit or a pipeline of your own."),
     },
     "Streams": {
         "ls": Entry("framebus.cli.ls:ls", "List streams with their state."),
         "info": Entry("framebus.cli.info:info", "Tell everything about one stream."),
         "copy": Entry("framebus.cli.copy:copy", "Hand a stream on to another, of either file format."),
+        "calc": Entry("framebus.cli.calc:calc", "Compute with streams, once or for each new frame."),
         "rm": Entry("framebus.cli.rm:rm", "Remove streams."),
         "create": Entry("framebus.cli.streamtools.create:create", "Make a stream."),
         "link": Entry("framebus.cli.streamtools.link:link", "Give a stream a second name."),
