@@ -59,7 +59,9 @@ def condition_of(given: ConditionLike) -> Condition:
         if len(given) == 2 and isinstance(given[0], str) and callable(given[1]):
             said = getattr(given[1], "__name__", "predicate")
             return Condition(given[0], given[1], f"{said}({given[0]})")
-        raise UsageError(f"{given!r} is no condition; expected (name, function) or a text like 'loop.gain>=0.5'")
+        raise UsageError(
+            f"{given!r} is no condition; expected (name, function) or a text like 'loop.gain>=0.5'"
+        )
     found = _FORM.fullmatch(given) if isinstance(given, str) else None
     if found is None:
         raise UsageError(
@@ -74,7 +76,9 @@ def condition_of(given: ConditionLike) -> Condition:
 
     def holds(held: Any) -> bool:
         if isinstance(held, str) != isinstance(value, str):
-            raise UsageError(f"'{given}': the value of {target} is {held!r}, which cannot be compared with {written}")
+            raise UsageError(
+                f"'{given}': the value of {target} is {held!r}, which cannot be compared with {written}"
+            )
         return compare(held, value)
 
     return Condition(target, holds, given.strip())

@@ -71,9 +71,7 @@ class Inbox:
                 if table["kind"] == "stop":
                     self._on_stop()
                 else:
-                    self._on_message(
-                        Message(str(table["sender"]), table["content"], int(table["sent_ns"]))
-                    )
+                    self._on_message(Message(str(table["sender"]), table["content"], int(table["sent_ns"])))
 
     def close(self) -> None:
         """Nothing comes any more."""
@@ -91,13 +89,14 @@ def post(name: str, content: Any, *, sender: str = "", kind: str = "message") ->
     place = Place(name)
     try:
         data = json.dumps(
-            {"kind": kind, "sender": sender, "content": content, "sent_ns": _core.realtime_ns()},
-            allow_nan=True,
+            {"kind": kind, "sender": sender, "content": content, "sent_ns": _core.realtime_ns()}
         ).encode()
     except (TypeError, ValueError) as error:
         raise UsageError(f"cannot send {content!r}: {error}; a message is what JSON can hold") from error
     if len(data) > MOST_BYTES:
-        raise UsageError(f"a message of {len(data)} bytes is too long; expected at most {MOST_BYTES}: send a file's name")
+        raise UsageError(
+            f"a message of {len(data)} bytes is too long; expected at most {MOST_BYTES}: send a file's name"
+        )
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
         sending.settimeout(_ROOM_S)
         try:

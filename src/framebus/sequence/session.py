@@ -10,7 +10,8 @@ import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from framebus import _core
 from framebus.errors import UsageError
@@ -20,6 +21,8 @@ from framebus.sequence.inbox import Message
 from framebus.sequence.status import Place, SequenceStatus
 
 __all__ = ["CHAIN", "Session", "current", "session_or_none"]
+
+T = TypeVar("T")
 
 _CURRENT: ContextVar[Session | None] = ContextVar("framebus_sequence", default=None)
 
@@ -72,15 +75,23 @@ class Session:
 
     # ---- reporting ----
 
-    def begin(self) -> None:
-        """Take the name and begin the log.
+    def begin(self, bind: Callable[[Path], T]) -> T:
+        """Take the name and begin the log; returns what ``bind`` makes of the path of the inbox.
 
         Raises:
             UsageError: a sequence of that name runs.
         """
-        self.place.claim(self.status)
+        inbox = self.place.claim(self.status, bind)
         self._keep(self._log.rotate)
+        self.write_log(f"begins: {self.status.file}")
         self._tell_change()
+        return inbox
+
+    def end(self, state: str, *, error: str = "", where: str = "") -> None:
+        """Say how it ended."""
+        said = f"{where}: {error}" if where else error
+        self.update(state=state, error=error, where=where, ended_ns=_core.realtime_ns(), programs=[])
+        self.write_log(f"{state}: {said}" if said else state)
 
     def update(self, **changes: Any) -> None:
         """Change the status and write it."""
@@ -128,7 +139,9 @@ class Session:
         except OSError as error:
             if not self._refused:
                 self._refused = True
-                warnings.warn(f"sequence '{self.name}' cannot be followed: {error}", RuntimeWarning, stacklevel=3)
+                warnings.warn(
+                    f"sequence '{self.name}' cannot be followed: {error}", RuntimeWarning, stacklevel=3
+                )
 
     def _tell_change(self) -> None:
         if self._on_change is not None:
@@ -148,5 +161,7 @@ def current(what: str) -> Session:
     """
     session = _CURRENT.get()
     if session is None:
-        raise UsageError(f"{what} works within a sequence; run its file with 'framebus seq run' or run_file()")
+        raise UsageError(
+            f"{what} works within a sequence; run its file with 'framebus seq run' or run_file()"
+        )
     return session

@@ -14,11 +14,11 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from framebus import _core
 from framebus.errors import DataError, NotFoundError, UsageError
@@ -26,6 +26,8 @@ from framebus.params.place import near
 from framebus.stream.names import check_name, shm_directory
 
 __all__ = ["ENDED", "SUFFIX", "Place", "SequenceStatus", "find", "purge", "running"]
+
+T = TypeVar("T")
 
 SUFFIX = ".sequence.fb"
 """What the name of a sequence's directory ends with."""
@@ -46,7 +48,7 @@ class SequenceStatus:
         start_ticks: when that process started, clock ticks since boot: a later process of that pid is another.
         file: its file, absolute.
         arguments: what it was given, as texts.
-        state: ``running``, ``stopping`` (it was told to stop, and its ``finally`` blocks run), ``done``, ``failed``,
+        state: ``starting`` (its file is read), ``running``, ``stopping`` (it was told to stop, and its ``finally`` blocks run), ``done``, ``failed``,
             ``stopped``, or ``dead``: its process ended without a word.
         step: what it does now, or did last.
         progress: share of that which is done, 0 to 1; None if it does not say.
@@ -55,6 +57,7 @@ class SequenceStatus:
         error: why it failed; empty otherwise.
         where: ``file:line`` at which it failed.
         errors: how many errors it passed over, or tried again after.
+        programs: pid and start ticks of the programs that it runs.
         log: its log file.
     """
 
@@ -72,6 +75,7 @@ class SequenceStatus:
     error: str = ""
     where: str = ""
     errors: int = 0
+    programs: list[list[int]] = field(default_factory=list)
     log: str = ""
 
     @property
@@ -137,8 +141,11 @@ class Place:
         draft.write_text(json.dumps(table, indent=1, default=str))
         os.replace(draft, self._status)
 
-    def claim(self, status: SequenceStatus) -> None:
+    def claim(self, status: SequenceStatus, bind: Callable[[Path], T]) -> T:
         """Take the name: what an ended or killed sequence of that name left is replaced.
+
+        Returns:
+            What ``bind`` makes of the path of the inbox: a sequence that can be seen can be told to stop.
 
         Raises:
             UsageError: a sequence of that name runs.
@@ -152,7 +159,9 @@ class Place:
                         f"'framebus seq stop {self.name}', or give this one another name"
                     )
             self.inbox.unlink(missing_ok=True)
+            inbox = bind(self.inbox)
             self.write(status)
+            return inbox
 
     def remove(self) -> bool:
         """Remove what an ended or killed sequence left; False if there is none, or it runs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import ctypes
 import functools
@@ -34,7 +35,8 @@ class _Call:
     def __init__(self, call: Callable[[], Any]) -> None:
         self._loop = asyncio.get_running_loop()
         self.done: asyncio.Future[Any] = self._loop.create_future()
-        self._call = functools.partial(contextvars.copy_context().run, call)
+        self._call = call
+        self._context = contextvars.copy_context()
         self._lock = threading.Lock()
         self._open = True  # an Interrupted may be raised in the thread
         self._thread = threading.Thread(target=self._run, name="sequence call", daemon=True)
@@ -54,17 +56,15 @@ class _Call:
         failure: BaseException | None = None
         try:
             try:
-                value = self._call()
+                value = self._context.run(self._call)
             except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the task that waits
                 failure = error
             with self._lock:
                 self._open = False
         except Interrupted as late:  # it came after the call had ended
             failure = failure or late
-        try:
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._settle, value, failure)
-        except RuntimeError:
-            pass  # the loop was closed: nobody waits any more
 
     def _settle(self, value: Any, failure: BaseException | None) -> None:
         if self.done.done():

@@ -88,7 +88,7 @@ class _Frames:
 
     def look(self, seconds: float) -> int | None:
         if self._stream is None and not self._open():
-            time.sleep(min(seconds, _LOOK_S))  # a directory in which a stream appears wakes nobody
+            _sleep(seconds)
             return None
         assert self._stream is not None
         count = self._stream.count
@@ -161,7 +161,7 @@ class _Parameter:
                 self._params, self._entry = open_entry(self._wanted.target)
             except NotFoundError as error:
                 self.state = str(error)
-                time.sleep(min(seconds, _LOOK_S))
+                _sleep(seconds)
                 return None
             self._looked = -1
         try:
@@ -220,22 +220,22 @@ class _Unit:
         if self._record is not None and self._record.alive:
             self.said = f"it is {self._record.state.name.lower()}"
             if self._record.state.name.lower() != self._state:
-                return self._later(seconds)
+                _sleep(seconds)
+                return None
         self.close()
         try:
             unit = find_unit(self._name)
         except NotFoundError as error:
             self.said = str(error)
-            return self._later(seconds)
+            _sleep(seconds)
+            return None
         if unit.state == self._state:
             return unit
         self.said = f"it is {unit.state}{f' ({unit.message})' if unit.message else ''}"
         if unit.pid and unit.state != "dead":
             self._record = _or_none(unit.record)
-        return self._later(seconds)
-
-    def _later(self, seconds: float) -> None:
-        time.sleep(min(seconds, _LOOK_S))  # a record wakes nobody who waits for its state
+        _sleep(seconds)
+        return None
 
     def close(self) -> None:
         if self._record is not None:
@@ -250,8 +250,8 @@ async def wait_sequence(
 
     Args:
         name: the sequence's.
-        state: ``running``, ``stopping``, ``done``, ``failed``, ``stopped``, ``dead``, or ``ended``: any of the last
-            four.
+        state: ``starting``, ``running``, ``stopping``, ``done``, ``failed``, ``stopped``, ``dead``, or ``ended``: any
+            of the last four.
         timeout_s: s; None: as long as it takes.
 
     Raises:
@@ -270,7 +270,7 @@ async def wait_sequence(
             if state in (status.state, "ended" if status.state in ENDED else ""):
                 return status
             said = f"it is {status.state}{f' ({status.error})' if status.error else ''}"
-        time.sleep(min(seconds, _LOOK_S))
+        _sleep(seconds)
         return None
 
     found = await wait_in_slices(look, timeout_s)
@@ -282,6 +282,11 @@ async def wait_sequence(
 def _check_timeout(timeout_s: float | None) -> None:
     if timeout_s is not None and not timeout_s >= 0:
         raise UsageError(f"timeout_s is {timeout_s!r}; expected seconds >= 0, or None to wait for ever")
+
+
+def _sleep(seconds: float) -> None:
+    """Until the next look: a directory, a record and a file wake nobody who waits for them to change."""
+    time.sleep(min(seconds, _LOOK_S))
 
 
 def _or_none(get: Callable[[], T]) -> T | None:

@@ -1,0 +1,25 @@
+"""Which line of which sequence's file an error came from."""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+__all__ = ["known_files", "place_of"]
+
+known_files: set[str] = set()
+"""Paths of the files that were loaded as sequences, as their code knows them."""
+
+
+def place_of(error: BaseException) -> str:
+    """``file:line`` of the innermost line of a sequence's file that the error passed; empty if it passed none.
+
+    Of a group of errors, that of its first.
+    """
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    found = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        if frame.filename in known_files:
+            found = f"{os.path.basename(frame.filename)}:{frame.lineno}"
+    return found
