@@ -10,7 +10,7 @@ from typing import Literal, ParamSpec, Self, TypeVar
 
 from framebus.errors import UsageError
 from framebus.sequence.condition import ConditionLike
-from framebus.sequence.places import place_of
+from framebus.sequence.places import place_of, told
 from framebus.sequence.session import session_or_none
 from framebus.sequence.values import holds
 
@@ -134,7 +134,7 @@ class on_error:  # noqa: N801 - reads as the command it is
             return False
         then = "going on behind it" if self.policy == "skip" else f"try {number + 1} of {self._times}"
         where = place_of(error)
-        said = f"{type(error).__name__}: {error}; {then}"
+        said = f"{told(error)}; {then}"
         if (session := session_or_none()) is not None:
             session.update(errors=session.status.errors + 1)
             session.log(f"{where}: {said}" if where else said)

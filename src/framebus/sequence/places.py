@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import traceback
 
-__all__ = ["known_files", "place_of"]
+from framebus.errors import FramebusError, SequenceError
+
+__all__ = ["known_files", "place_of", "told"]
 
 known_files: set[str] = set()
 """Paths of the files that were loaded as sequences, as their code knows them."""
@@ -23,3 +25,15 @@ def place_of(error: BaseException) -> str:
         if frame.filename in known_files:
             found = f"{os.path.basename(frame.filename)}:{frame.lineno}"
     return found
+
+
+def told(error: BaseException) -> str:
+    """What to say of an error, without the place: framebus' own speak for themselves, others by their class."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    text = str(error)
+    if isinstance(error, SequenceError) and error.where:
+        return text.removeprefix(f"{error.where}: ")
+    if isinstance(error, FramebusError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -13,7 +13,7 @@ from framebus.errors import NameFormatError, NotFoundError, SequenceError
 from framebus.sequence.arguments import bind_arguments
 from framebus.sequence.inbox import Inbox
 from framebus.sequence.load import Sequence, load, run_loaded
-from framebus.sequence.places import place_of
+from framebus.sequence.places import place_of, told
 from framebus.sequence.session import Session
 from framebus.sequence.status import SequenceStatus
 
@@ -91,7 +91,7 @@ class Runner:
             session.update(state="running")
             state = self._run(found, inbox)
         except BaseException as error:
-            self._end("failed", error=_told(error), where=place_of(error))
+            self._end("failed", error=told(error), where=place_of(error))
             raise
         finally:
             inbox.close()
@@ -115,7 +115,7 @@ class Runner:
         except asyncio.CancelledError:
             return "stopped"
         except Exception as error:
-            raise SequenceError(_told(error), place_of(error)) from error
+            raise SequenceError(told(error), place_of(error)) from error
         return "stopped" if self.status.state == "stopping" else "done"
 
     async def _main(self, found: Sequence[Any, Any], inbox: Inbox) -> Any:
@@ -169,11 +169,3 @@ def run_file(
     runner = Runner(file, arguments, name=name)
     runner.run()
     return runner.result
-
-
-def _told(error: BaseException) -> str:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if isinstance(error, SequenceError):
-        return str(error).removeprefix(f"{error.where}: ") if error.where else str(error)
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

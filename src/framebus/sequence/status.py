@@ -48,8 +48,8 @@ class SequenceStatus:
         start_ticks: when that process started, clock ticks since boot: a later process of that pid is another.
         file: its file, absolute.
         arguments: what it was given, as texts.
-        state: ``starting`` (its file is read), ``running``, ``stopping`` (it was told to stop, and its ``finally`` blocks run), ``done``, ``failed``,
-            ``stopped``, or ``dead``: its process ended without a word.
+        state: ``starting`` (its file is read), ``running``, ``stopping`` (it was told to stop, and its ``finally``
+            blocks run), ``done``, ``failed``, ``stopped``, or ``dead``: its process ended without a word.
         step: what it does now, or did last.
         progress: share of that which is done, 0 to 1; None if it does not say.
         message: the last line that it logged.
