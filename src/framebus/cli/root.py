@@ -78,6 +78,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "units": Entry("framebus.cli.units:units", "List the units that are installed."),
         "export": Entry("framebus.cli.export:export", "Write a pipeline for other supervisors."),
     },
+    "Sequences": {
+        "seq": Entry("framebus.cli.seq.group:seq", "Run sequences, see how far they are, stop them."),
+    },
     "Adaptive optics": {
         "ao": Entry(
             "framebus.cli.ao.group:ao", "Calibrate an adaptive-optics loop and tell how well it does."
