@@ -9,6 +9,7 @@ import click
 
 from framebus import stream
 from framebus.cli import text
+from framebus.cli.complete import stream_names
 from framebus.cli.ls import as_plain, matches
 from framebus.cli.output import show, show_json
 from framebus.cli.processes import command_name
@@ -19,7 +20,7 @@ from framebus.stream.names import SUFFIX, parse, require, shm_directory, stream_
 
 
 @click.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=stream_names)
 @click.option(
     "--dead", is_flag=True, help="Remove every stream whose writer is gone and that no process uses."
 )

@@ -48,6 +48,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "doctor": Entry(
             "framebus.cli.doctor:doctor", "Tell what this machine refuses or lacks for real time."
         ),
+        "completion": Entry(
+            "framebus.cli.completion:completion", "Let the shell complete commands and live names."
+        ),
         "bench": Entry("framebus.cli.bench:bench", "Measure what this machine reaches."),
     },
 }

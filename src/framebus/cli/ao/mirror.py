@@ -9,11 +9,13 @@ import click
 import numpy as np
 
 from framebus.cli.ao.common import answer, check_output, image_of, measuring, partial_of, results, resumable
+from framebus.cli.complete import fits_or_stream_names, stream_names
 
 FLAT = click.option(
     "--flat",
     "flat_source",
     metavar="FILE.fits|STREAM",
+    shell_complete=fits_or_stream_names,
     help="The mirror's flat (default: what DM holds now).",
 )
 AMPLITUDE = click.option(
@@ -22,8 +24,8 @@ AMPLITUDE = click.option(
 
 
 @click.command()
-@click.argument("dm")
-@click.argument("slopes")
+@click.argument("dm", shell_complete=stream_names)
+@click.argument("slopes", shell_complete=stream_names)
 @AMPLITUDE
 @click.option("--frames", default=500, show_default=True, metavar="N", help="Length of the sequence.")
 @click.option("--signal", type=click.Choice(["telegraph", "chirp"]), default="telegraph", show_default=True)
@@ -97,8 +99,8 @@ def delay(
 
 
 @click.command()
-@click.argument("dm")
-@click.argument("slopes")
+@click.argument("dm", shell_complete=stream_names)
+@click.argument("slopes", shell_complete=stream_names)
 @AMPLITUDE
 @click.option(
     "--method",
