@@ -61,7 +61,7 @@ class Terminal:
         os.write(self._leader, text.encode())
 
     def wait_text(self, expected: str, timeout_s: float = 60.0) -> str:
-        """Read until ``expected`` has appeared since the last call; returns all that was read since then.
+        """Read until ``expected`` has appeared since the last call; returns what was read up to its end.
 
         Raises:
             AssertionError: it did not; with what was read.
@@ -72,8 +72,8 @@ class Terminal:
             read = self._read() if ready else b""
             assert read, f"{expected!r} did not appear; what did: {self.seen!r}"
             self.seen += read.decode(errors="replace")
-        told, self.seen = self.seen, ""
-        return told
+        told, found, self.seen = self.seen.partition(expected)
+        return told + found
 
     def wait(self, timeout_s: float = 60.0) -> tuple[int, str]:
         """Read to the end of the program; returns its exit code and what was read since the last call."""
