@@ -1,8 +1,8 @@
 """One process of the AO loop: the camera, or some of the units; started by ``pairs.run_group``.
 
-Its only argument is a JSON object: ``role`` (``camera`` or ``units``), ``across``, ``trips``, ``warmup``, ``gap_ns``,
-``cpu``, ``result``; for units ``loops`` (a list of lists of unit names: each list is one loop, fused), ``cpus`` (one
-per loop) and ``spin``.
+Its only argument is a JSON object: ``role`` (``camera`` or ``units``), ``across`` (as ``system.system`` takes it),
+``trips``, ``warmup``, ``gap_ns``, ``cpu``, ``result``; for units ``loops`` (a list of lists of unit names: each list is
+one loop, fused), ``cpus`` (one per loop) and ``spin``.
 """
 
 from __future__ import annotations
@@ -20,14 +20,11 @@ import numpy as np
 from contest import Skipped
 from hop_endpoints import importable
 from hop_worker import expect
-from system import GAIN, LEAK, LIMIT, THRESHOLD, System
+from system import GAIN, LEAK, LIMIT, THRESHOLD, Pyramid, System, system
 
-WIRING: dict[str, dict[str, str]] = {
-    "calibrate": {"raw": "raw", "dark": "dark", "gain": "gain", "pixels": "pixels"},
+_SENSING = {
     "centroids": {"pixels": "pixels", "boxes": "boxes", "reference": "reference", "slopes": "slopes"},
-    "reconstruct": {"slopes": "slopes", "control_matrix": "control_matrix", "modes": "modes"},
-    "leaky_integrator": {"error": "modes", "command": "command"},
-    "dm_command": {"command": "command", "flat": "flat", "dm": "dm"},
+    "intensities": {"frame": "pixels", "valid": "valid", "reference": "reference", "measurement": "slopes"},
 }
 PARAMETERS: dict[str, dict[str, float]] = {
     "centroids": {"threshold": THRESHOLD},
@@ -36,12 +33,23 @@ PARAMETERS: dict[str, dict[str, float]] = {
 }
 
 
+def wiring(of: System | Pyramid) -> dict[str, dict[str, str]]:
+    """The units of a loop in order: the stream of each argument."""
+    return {
+        "calibrate": {"raw": "raw", "dark": "dark", "gain": "gain", "pixels": "pixels"},
+        of.sensing: _SENSING[of.sensing],
+        "reconstruct": {"slopes": "slopes", "control_matrix": "control_matrix", "modes": "modes"},
+        "leaky_integrator": {"error": "modes", "command": "command"},
+        "dm_command": {"command": "command", "flat": "flat", "dm": "dm"},
+    }
+
+
 class Camera:
     """Makes the streams, sends frames, and holds every mirror command against NumPy's answer."""
 
     def __init__(self, fb: Any, config: dict[str, Any]) -> None:
         self.config = config
-        self.system = System(config["across"])
+        self.system = system(config["across"])
         fixed = {**self.system.arrays, "control_matrix": self.system.control_matrix}
         self.streams = []
         for name, array in fixed.items():
@@ -82,8 +90,9 @@ def start_units(stack: ExitStack, config: dict[str, Any]) -> None:
     from framebus import ao
     from framebus.unit import LoopOptions, Stage, start
 
+    streams = wiring(system(config["across"]))
     for names, cpu in zip(config["loops"], config["cpus"], strict=True):
-        stages = [Stage(getattr(ao, n), WIRING[n], PARAMETERS.get(n, {})) for n in names]
+        stages = [Stage(getattr(ao, n), streams[n], PARAMETERS.get(n, {})) for n in names]
         options = LoopOptions(spin_us=math.inf if config["spin"] else 0.0, cpu=cpu)
         stack.enter_context(start(stages, options))
 

@@ -1,4 +1,4 @@
-"""A Shack-Hartmann AO system of any size, made of numbers: arrays, units and the right answers."""
+"""AO systems made of numbers: arrays, and the right answers. A Shack-Hartmann one of any size, and AO3000's pyramid."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ class System:
     """``across`` x ``across`` sub-apertures of 8 x 8 pixels, and the actuators of a round mirror behind them."""
 
     across: int
+    sensing = "centroids"
+
+    @property
+    def name(self) -> str:
+        return f"{self.across}x{self.across} ({self.slopes} slopes, {self.actuators} actuators)"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -79,3 +84,57 @@ class System:
         slopes = np.concatenate([x.reshape(len(x), -1), y.reshape(len(y), -1)], axis=1) - a["reference"]
         errors: npt.NDArray[np.float64] = slopes @ self.control_matrix.T.astype(np.float64)
         return errors
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """As large as AO3000's: 160 x 160 pixels, all of which are measurements, and 188 actuators."""
+
+    sensing = "intensities"
+    name = "AO3000 (25600 pixels, 188 actuators)"
+    shape = (160, 160)
+    slopes = 25_600
+    actuators = 188
+
+    @cached_property
+    def frames(self) -> npt.NDArray[np.uint16]:
+        """Four camera frames: even light with photon noise, and a background."""
+        rng = np.random.default_rng(3000)
+        counts: npt.NDArray[np.uint16] = rng.poisson(400, (4, *self.shape)).astype(np.uint16) + np.uint16(100)
+        return counts
+
+    @cached_property
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Calibration, by the argument names of framebus's AO units."""
+        rng = np.random.default_rng(3001)
+        return {
+            "dark": np.full(self.shape, 100, np.float32),
+            "gain": rng.uniform(0.9, 1.1, self.shape).astype(np.float32),
+            "valid": np.arange(self.slopes, dtype=np.int32),
+            "reference": np.full(self.slopes, 400, np.float32),
+            "flat": rng.uniform(-0.1, 0.1, self.actuators).astype(np.float32),
+        }
+
+    @cached_property
+    def control_matrix(self) -> Floats:
+        """Random: only its size matters to the speed. Its commands are about as large as the other systems'."""
+        rng = np.random.default_rng(3002)
+        random = rng.standard_normal((self.actuators, self.slopes), np.float32)
+        return random / np.float32(40 * self.slopes)
+
+    @cached_property
+    def errors(self) -> npt.NDArray[np.float64]:
+        """What the reconstructor must give for each frame, in NumPy: (frame, actuator)."""
+        a = self.arrays
+        pixels = ((self.frames.astype(np.float32) - a["dark"]) * a["gain"]).reshape(len(self.frames), -1)
+        errors: npt.NDArray[np.float64] = (pixels - a["reference"]) @ self.control_matrix.T.astype(np.float64)
+        return errors
+
+
+AO3000 = 0
+"""What stands for it among the sizes of Shack-Hartmann systems."""
+
+
+def system(across: int) -> System | Pyramid:
+    """The system of so many sub-apertures across, or ``AO3000``."""
+    return Pyramid() if across == AO3000 else System(across)

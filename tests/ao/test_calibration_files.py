@@ -10,16 +10,10 @@ from astropy.io import fits
 import framebus
 from framebus.ao.calibration_files import (
     load_calibration,
-    load_found_pupils,
-    load_subapertures,
     save_calibration,
-    save_found_pupils,
-    save_subapertures,
     span_cards,
 )
-from framebus.ao.pupils import Pupils
 from framebus.ao.sampling import Span
-from framebus.ao.subapertures import Doubt, Subapertures
 from framebus.errors import DataError, NotFoundError, UsageError
 
 
@@ -75,36 +69,3 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="it is a foreign file; expected a dark of 'framebus ao dark'"):
         load_calibration(foreign, "dark")
     assert load_calibration(foreign).kind == ""
-
-
-@pytest.mark.parametrize("doubtful", [(), (Doubt(0, "it is dim"), Doubt(1, "it is cut"))])
-def test_sub_apertures_come_back_as_they_were(tmp_path: Path, doubtful: tuple[Doubt, ...]) -> None:
-    rng = np.random.default_rng(1)
-    boxes = rng.integers(0, 99, (5, 4)).astype(np.int32)
-    written = Subapertures(boxes, rng.random((5, 2)), rng.random(5), 8.25, 3.5, 0.25, doubtful)
-    save_subapertures(tmp_path / "boxes.fits", written)
-    found = load_subapertures(tmp_path / "boxes.fits")
-    for name in ("boxes", "centres", "flux"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
-        assert getattr(found, name).dtype == getattr(written, name).dtype
-    assert (found.pitch, found.background, found.noise, found.doubtful) == (8.25, 3.5, 0.25, doubtful)
-
-
-def test_pupils_come_back_as_they_were(tmp_path: Path) -> None:
-    rng = np.random.default_rng(1)
-    mask = rng.random((4, 6, 7)) > 0.5
-    written = Pupils(
-        rng.random((4, 2)),
-        rng.random(4),
-        3.5,
-        np.arange(8).reshape(4, 2),
-        1.5,
-        mask,
-        rng.random(4),
-        ("x", "y"),
-    )
-    save_found_pupils(tmp_path / "pupils.fits", written)
-    found = load_found_pupils(tmp_path / "pupils.fits")
-    for name in ("centres", "radii", "shifts", "mask", "flux", "valid"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
-    assert (found.radius, found.inner, found.doubtful) == (3.5, 1.5, ("x", "y"))

@@ -12,10 +12,14 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from framebus.ao import (
+    Doubt,
+    Pupils,
+    Subapertures,
     check_boxes,
     check_pupils,
     circular_pupils,
     load_boxes,
+    load_calibration,
     load_pupils,
     regular_grid,
     save_boxes,
@@ -56,10 +60,52 @@ def test_pupils_come_back_as_they_were(tmp_path: Path) -> None:
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "boxes.fits"
     save_boxes(path, regular_grid(2, 8), SHAPE)
-    save_boxes(path, regular_grid(3, 8), SHAPE)
+    with pytest.raises(UsageError, match="exists; choose another name"):
+        save_boxes(path, regular_grid(3, 8), SHAPE)
+    assert len(load_boxes(path)) == 4
+    save_boxes(path, regular_grid(3, 8), SHAPE, overwrite=True)
     assert len(load_boxes(path)) == 9
     with pytest.raises(FileNotFoundError):
         save_boxes(tmp_path / "absent" / "boxes.fits", regular_grid(2, 8), SHAPE)
+
+
+@pytest.mark.parametrize("doubtful", [(), (Doubt(0, "it is dim"), Doubt(1, "it is cut"))])
+def test_what_was_found_is_written_whole(tmp_path: Path, doubtful: tuple[Doubt, ...]) -> None:
+    rng = np.random.default_rng(1)
+    boxes = regular_grid(2, 8)
+    found = Subapertures(boxes, rng.random((4, 2)), rng.random(4), 8.25, 3.5, 0.25, doubtful)
+    save_boxes(tmp_path / "boxes.fits", found, SHAPE, {"NOTE": "mine"}, doubts=["one is missing"])
+    np.testing.assert_array_equal(load_boxes(tmp_path / "boxes.fits", SHAPE), boxes)
+    file = load_calibration(tmp_path / "boxes.fits", "subapertures")
+    for name in ("centres", "flux"):
+        np.testing.assert_array_equal(file.array(name), getattr(found, name))
+    assert file.array("doubtful").tolist() == ([doubt.index for doubt in doubtful] or [-1])
+    told = [file.header[key] for key in ("PITCH", "BACKGND", "NOISE", "NOTE", "FRAMEH", "FRAMEW")]
+    assert told == [8.25, 3.5, 0.25, "mine", *SHAPE]
+    doubts = [file.header[f"DOUBT{k}"] for k in range(1, file.header["NDOUBTS"] + 1)]
+    assert doubts == [*(doubt.reason for doubt in doubtful), "one is missing"]
+
+
+def test_pupils_that_were_found_are_written_whole(tmp_path: Path) -> None:
+    masks = np.zeros((4, *SHAPE), bool)
+    for mask, indices in zip(masks, circular_pupils(SHAPE, CENTRES, 13.0), strict=True):
+        mask.ravel()[indices] = True
+    found = Pupils(
+        np.array(CENTRES),
+        np.full(4, 6.5),
+        6.5,
+        np.arange(8).reshape(4, 2),
+        1.5,
+        masks,
+        np.ones(4),
+        ("x", "y"),
+    )
+    save_pupils(tmp_path / "pupils.fits", found, SHAPE)
+    np.testing.assert_array_equal(load_pupils(tmp_path / "pupils.fits"), check_pupils(masks, SHAPE))
+    file = load_calibration(tmp_path / "pupils.fits", "pupils")
+    for name in ("centres", "radii", "shifts", "flux", "mask"):
+        np.testing.assert_array_equal(file.array(name), getattr(found, name))
+    assert [file.header[key] for key in ("RADIUS", "INNER", "DOUBT1", "DOUBT2")] == [6.5, 1.5, "x", "y"]
 
 
 def test_masks_are_pupils_too(tmp_path: Path) -> None:
@@ -163,8 +209,8 @@ def test_files_are_checked(tmp_path: Path) -> None:
     fits.PrimaryHDU(np.full((3, 4), np.nan)).writeto(path, overwrite=True)
     with pytest.raises(DataError, match="not finite"):
         load_boxes(path)
-    save_boxes(path, regular_grid(2, 8), SHAPE)
-    with pytest.raises(DataError, match=r"holds 'boxes' \(FBKIND\), expected 'pupils'"):
+    save_boxes(path, regular_grid(2, 8), SHAPE, overwrite=True)
+    with pytest.raises(DataError, match=r"it is a subapertures file; expected pupils"):
         load_pupils(path, SHAPE)
     with pytest.raises(DataError, match=r"for frames of \(40, 50\), expected \(50, 40\)"):
         load_boxes(path, (50, 40))

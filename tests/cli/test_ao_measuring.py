@@ -15,7 +15,8 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 import framebus as fb
-from framebus.ao.calibration_files import load_calibration, load_subapertures, save_calibration
+from framebus.ao import load_boxes
+from framebus.ao.calibration_files import load_calibration, save_calibration
 from framebus.ao.partial import Partial
 from support.commands import PROGRAM, answer, error, output
 from support.waiting import until
@@ -218,8 +219,8 @@ def test_geometry_is_found_in_files_and_actuators_are_registered(tmp_path: Path)
         str(tmp_path / "boxes.png"),
     )  # fmt: skip
     assert (found["subapertures"], found["grid"], found["doubts"]) == (64, "square", [])
-    assert len(load_subapertures(boxes)) == 64
-    spots = load_subapertures(boxes).centres
+    assert len(load_boxes(boxes, (115, 115))) == 64
+    spots = load_calibration(boxes).array("centres")
     actuators = np.argwhere(np.ones((7, 7))) * 12.0 + 23.0
     dy, dx = (spots[None] - actuators[:, None]).transpose(2, 0, 1) / 12.0
     bell = np.exp(-(dy**2 + dx**2))
@@ -254,7 +255,7 @@ def test_what_is_doubtful_about_a_geometry_is_told_drawn_and_saved(tmp_path: Pat
     assert "cut by the frame's edge" in printed
     header = load_calibration(boxes, "subapertures").header
     assert header[f"DOUBT{header['NDOUBTS']}"] == "one is missing at y 51.0, x 51.0"
-    assert len(load_subapertures(boxes).doubtful) == header["NDOUBTS"] - 1
+    assert len(load_calibration(boxes).array("doubtful")) == header["NDOUBTS"] - 1
 
 
 def test_pupils_of_a_real_pyramid(shared_data: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ import framebus as fb
 from framebus import errors
 from framebus.cli import main
 from framebus.cli.lazy import Entry, LazyGroup
-from framebus.cli.root import COMMANDS
+from framebus.cli.root import SECTIONS
 from support.commands import PROGRAM, call, error, output
 
 
@@ -63,6 +63,9 @@ def _read(leader: int) -> bytes:
         return os.read(leader, 65536)
     except OSError:  # Linux's way to say that nobody holds the other side any more
         return b""
+
+
+COMMANDS = {name: entry for part in SECTIONS.values() for name, entry in part.items()}
 
 
 # ---- what there is ---------------------------------------------------------------------------------------------------

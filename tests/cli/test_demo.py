@@ -26,11 +26,13 @@ from framebus.cli.demo.picture import draw
 from framebus.cli.demo.rig import Rig, measured_instrument, simulated_telescope
 from framebus.cli.demo.run import Demonstration, Result
 from framebus.errors import NotFoundError, UsageError
+from framebus.params import Params
 from framebus.pipeline.background import detach
 from framebus.pipeline.control import Controller
 from framebus.pipeline.graph import Graph
 from framebus.process import ProcessRecord, records
 from framebus.stream import create, streams
+from framebus.stream import open as open_stream
 
 SLOW_HZ = 250.0
 """Of the camera's clock here, its simulated time being that of 1 kHz: a loaded machine then is late by no frame."""
@@ -238,3 +240,18 @@ def test_chart_fills_its_height_with_the_top() -> None:
 def test_numbers_are_short() -> None:
     assert microseconds((1.25, 33.4, 1234.6)) == "1.2 / 33 / 1235"
     assert microseconds(percentiles(np.zeros(0, np.int64))) == "– / – / –"
+
+
+def test_keep_leaves_the_loop_closed_and_running(tmp_path: Path) -> None:
+    rig = simulated_telescope(clock_hz=SLOW_HZ)
+    quiet = PlainView(Console(quiet=True))
+    kept = Demonstration(rig, "fused", 1.0, quiet, open_s=0.5, keep=True)
+    try:
+        kept.run()
+        assert Controller("demo").supervised
+        with open_stream("demo_dm") as mirror, Params.open(wiring.CONTROLLER) as controller:
+            mirror.wait_newer(timeout_s=20)
+            assert controller["gain"] == rig.gain
+    finally:
+        Controller("demo").down()
+    assert streams() == []

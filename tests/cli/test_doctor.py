@@ -29,19 +29,20 @@ def test_units_machine_and_parts_are_told_and_summed_up() -> None:
     assert f"warn  rtc.{os.getpid()}: SCHED_FIFO priority 80 refused: Operation not permitted" in lines
     assert "      → raise RLIMIT_RTPRIO" in lines
     assert any(line.startswith(("ok    CPUs: ", "warn  CPUs: ")) for line in lines)
-    assert lines[-1].endswith("that could be better")
+    assert "that could be better" in lines[-3]
+    assert lines[-2].startswith(f"in the way: rtc.{os.getpid()}")
 
 
 def test_json_has_findings_and_facts() -> None:
     told = answer("doctor")
     assert {finding["part"] for finding in told["findings"]} == {"units", "machine", "parts"}
-    assert set(told["findings"][0]) == {"part", "subject", "severity", "text", "remedy"}
+    assert set(told["findings"][0]) == {"part", "subject", "severity", "text", "remedy", "effect"}
     assert told["machine"]["allowed"] == list(machine().allowed)
 
 
 def test_texts_of_others_cannot_command_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     nasty = Finding("units", "a\x1b[2J", "warn", "b\x1b[2J [red]", "c\x1b[2J")
-    monkeypatch.setattr(doctor, "examine", lambda facts: [nasty])
+    monkeypatch.setattr(doctor, "examine", lambda facts, around: [nasty])
     printed = output("doctor")
     assert "\x1b" not in printed
     assert "b\\x1b[2J [red]" in printed
@@ -91,3 +92,24 @@ def test_doctor_needs_no_numba() -> None:
         subprocess.run([sys.executable, "-c", program], stdout=subprocess.DEVNULL, check=False).returncode
         == 0
     )
+
+
+def test_measured_effects_are_told(shm_dir: Path) -> None:
+    lines = output("doctor", "--measure", "0.2").splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("wake-ups on the clock, 0.2 s"))
+    assert lines[at + 1].split()[0] == "CPU"
+    assert len(lines[at + 1]) <= 80
+    cpu = str(machine().allowed[0])
+    assert lines[at + 2].split()[0] == cpu
+    assert any(line.startswith("      measured: wake-up ") for line in lines)
+
+
+def test_measured_effects_are_in_json() -> None:
+    told = answer("doctor", "--measure", "0.2")
+    assert [w["cpu"] for w in told["effects"]["wakeups"]] == list(machine().allowed)
+    assert any(finding["effect"] for finding in told["findings"])
+    assert told["surroundings"]["idle_driver"] is not None
+
+
+def test_too_short_a_measurement_is_an_error() -> None:
+    assert "cannot measure for 0.1 s" in error(2, "doctor", "--measure", "0.1")

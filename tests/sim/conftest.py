@@ -1,4 +1,4 @@
-"""Run a unit's compiled kernel frame by frame, without streams or a loop."""
+"""What the tests of the simulator share."""
 
 from __future__ import annotations
 
@@ -7,45 +7,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
-from framebus.unit.arrays import ArraySpec
-from framebus.unit.declare import FunctionUnit
-
-
-class Frames:
-    """A unit bound to arrays: ``step(gain=0.5)`` computes one frame with live parameters."""
-
-    def __init__(
-        self, unit: FunctionUnit, inputs: dict[str, Any], *, compiled: bool = True, **params: Any
-    ) -> None:
-        specs = unit.resolve({name: ArraySpec(array.shape, array.dtype) for name, array in inputs.items()})
-        self.arrays = {
-            name: inputs[name] if name in inputs else np.zeros(spec.shape, spec.dtype)
-            for name, spec in specs.items()
-        }
-        self.params = {parameter.name: parameter.default for parameter in unit.parameters}
-        self.compiled = compiled
-        self.unit = unit
-        self.set(**params)
-
-    def set(self, **params: Any) -> None:
-        for name, value in params.items():
-            self.params[name] = self.unit.parameter(name).check(value)
-
-    def __getitem__(self, name: str) -> Any:
-        return self.arrays[name]
-
-    def step(self, count: int = 1, **params: Any) -> Frames:
-        self.set(**params)
-        for _ in range(count):
-            if self.compiled:
-                code = self.unit.jit(*self.arrays.values(), *self.params.values())
-            else:
-                code = self.unit(*self.arrays.values(), **self.params)
-            assert code is None
-        return self
+from support.frames import Frames
 
 
 @pytest.fixture(scope="session")

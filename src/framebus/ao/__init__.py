@@ -16,11 +16,7 @@ from framebus.ao.calibration import (
 from framebus.ao.calibration_files import (
     CalibrationFile,
     load_calibration,
-    load_found_pupils,
-    load_subapertures,
     save_calibration,
-    save_found_pupils,
-    save_subapertures,
 )
 from framebus.ao.centroiders import box_flux, brightest_centroids, weighted_centroids, windowed_centroids
 from framebus.ao.control import (
@@ -39,15 +35,8 @@ from framebus.ao.dm_limits import DM_STATUS, dm_limits
 from framebus.ao.error_budget import ErrorBudget
 from framebus.ao.filters import iir_coefficients, iir_filter, pid
 from framebus.ao.flat import Flat, make_flat
-from framebus.ao.geometry import (
-    check_boxes,
-    check_pupils,
-    circular_pupils,
-    load_boxes,
-    load_pupils,
-    save_boxes,
-    save_pupils,
-)
+from framebus.ao.geometry import check_boxes, check_pupils, circular_pupils
+from framebus.ao.geometry_files import load_boxes, load_pupils, save_boxes, save_pupils
 from framebus.ao.guard import GUARD_STATUS, guard
 from framebus.ao.image_quality import ImageQuality, image_quality, measure_image
 from framebus.ao.instrument import Instrument, load_instrument
@@ -188,10 +177,8 @@ __all__ = [
     "load_boxes",
     "load_calibration",
     "load_control_matrix",
-    "load_found_pupils",
     "load_instrument",
     "load_pupils",
-    "load_subapertures",
     "make_dark",
     "make_flat",
     "map_integrator",
@@ -240,10 +227,8 @@ __all__ = [
     "save_basis",
     "save_boxes",
     "save_calibration",
-    "save_found_pupils",
     "save_inverse",
     "save_pupils",
-    "save_subapertures",
     "shortfall",
     "smith_predictor",
     "spectrum",

@@ -16,9 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from framebus.ao.pupils import Pupils
 from framebus.ao.sampling import Span
-from framebus.ao.subapertures import Doubt, Subapertures
 from framebus.errors import DataError, NotFoundError, UsageError
 
 Value: TypeAlias = str | int | float | bool
@@ -175,92 +173,3 @@ def load_calibration(path: str | PathLike[str], kind: str | None = None) -> Cali
             f"{source}: it is a {found or 'foreign'} file; expected a {kind} of 'framebus ao {kind}'"
         )
     return CalibrationFile(source, found, arrays, header)
-
-
-def save_subapertures(
-    path: str | PathLike[str],
-    found: Subapertures,
-    cards: Cards | None = None,
-    *,
-    doubts: Sequence[str] = (),
-    overwrite: bool = False,
-) -> None:
-    """Write sub-apertures: arrays boxes, centres, flux, doubtful (their indices).
-
-    ``doubts`` are further ones, about all of them. Errors as ``save_calibration``.
-    """
-    save_calibration(
-        path,
-        "subapertures",
-        {
-            "boxes": found.boxes,
-            "centres": found.centres,
-            "flux": found.flux,
-            # FITS has no empty images.
-            "doubtful": np.array([doubt.index for doubt in found.doubtful] or [-1], np.int32),
-        },
-        {
-            "PITCH": (found.pitch, "distance of neighbours, pixels"),
-            "BACKGND": (found.background, "level between the spots"),
-            "NOISE": (found.noise, "scatter about it"),
-            **dict(cards or {}),
-        },
-        doubts=[*(doubt.reason for doubt in found.doubtful), *doubts],
-        overwrite=overwrite,
-    )
-
-
-def load_subapertures(path: str | PathLike[str]) -> Subapertures:
-    """Read what ``save_subapertures`` wrote. Errors as ``load_calibration``."""
-    file = load_calibration(path, "subapertures")
-    doubtful = [int(k) for k in file.array("doubtful") if k >= 0]
-    header = file.header
-    return Subapertures(
-        boxes=file.array("boxes").astype(np.int32),
-        centres=file.array("centres").astype(np.float64),
-        flux=file.array("flux").astype(np.float64),
-        pitch=float(header["PITCH"]),
-        background=float(header["BACKGND"]),
-        noise=float(header["NOISE"]),
-        doubtful=tuple(Doubt(k, str(header[f"DOUBT{i}"])) for i, k in enumerate(doubtful, 1)),
-    )
-
-
-def save_found_pupils(
-    path: str | PathLike[str], found: Pupils, cards: Cards | None = None, *, overwrite: bool = False
-) -> None:
-    """Write a pyramid's pupils: arrays valid, mask, centres, radii, shifts, flux. Errors as ``save_calibration``."""
-    save_calibration(
-        path,
-        "pupils",
-        {
-            "valid": found.valid,
-            "mask": found.mask,
-            "centres": found.centres,
-            "radii": found.radii,
-            "shifts": found.shifts.astype(np.int32),
-            "flux": found.flux,
-        },
-        {
-            "RADIUS": (found.radius, "of the pupils, pixels"),
-            "INNER": (found.inner, "radius of the central obscuration, pixels"),
-            **dict(cards or {}),
-        },
-        doubts=found.doubtful,
-        overwrite=overwrite,
-    )
-
-
-def load_found_pupils(path: str | PathLike[str]) -> Pupils:
-    """Read what ``save_found_pupils`` wrote. Errors as ``load_calibration``."""
-    file = load_calibration(path, "pupils")
-    return Pupils(
-        centres=file.array("centres"),
-        radii=file.array("radii"),
-        radius=float(file.header["RADIUS"]),
-        shifts=file.array("shifts").astype(np.intp),
-        inner=float(file.header["INNER"]),
-        mask=file.array("mask").astype(bool),
-        flux=file.array("flux"),
-        doubtful=tuple(str(file.header[f"DOUBT{k}"]) for k in range(1, int(file.header["NDOUBTS"]) + 1)),
-    )

@@ -273,9 +273,38 @@ def box_flux(
     level, zero = np.float32(threshold), np.float32(0.0)
     for k in range(np.uintp(boxes.shape[0])):
         y0, y1, x0, x1 = inside(boxes, k, height, width)
+        rows, columns = np.uintp(y1 - y0), np.uintp(x1 - x0)
         total = zero
-        for y in range(np.uintp(y0), np.uintp(y1)):
-            for x in range(np.uintp(x0), np.uintp(x1)):
-                light = np.float32(pixels[y, x]) - level
-                total += light if light > zero else zero
+        if rows == np.uintp(8) and columns == np.uintp(8):
+            total = _flux_8x8(pixels, np.uintp(y0), np.uintp(x0), level)
+        else:
+            for y in range(rows):
+                row = pixels[np.uintp(y0) + y]
+                for x in range(columns):
+                    light = np.float32(row[np.uintp(x0) + x]) - level
+                    total += light if light > zero else zero
         flux[k] = finite(total)
+
+
+def _flux_8x8(pixels: Any, top: Any, left: Any, level: Any) -> Any:
+    """Light above the level in 8 x 8 pixels: a lane of a vector per column, as in ``centroids``."""
+    total, zero = np.float32(0.0), np.float32(0.0)
+    for x in range(8):
+        i = left + np.uintp(x)
+        a = np.float32(pixels[top, i]) - level
+        b = np.float32(pixels[top + np.uintp(1), i]) - level
+        c = np.float32(pixels[top + np.uintp(2), i]) - level
+        d = np.float32(pixels[top + np.uintp(3), i]) - level
+        e = np.float32(pixels[top + np.uintp(4), i]) - level
+        f = np.float32(pixels[top + np.uintp(5), i]) - level
+        g = np.float32(pixels[top + np.uintp(6), i]) - level
+        h = np.float32(pixels[top + np.uintp(7), i]) - level
+        # Written so that NaN counts as 0.
+        four = ((a if a > zero else zero) + (b if b > zero else zero)) + (
+            (c if c > zero else zero) + (d if d > zero else zero)
+        )
+        rest = ((e if e > zero else zero) + (f if f > zero else zero)) + (
+            (g if g > zero else zero) + (h if h > zero else zero)
+        )
+        total += four + rest
+    return total

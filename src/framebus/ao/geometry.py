@@ -1,27 +1,21 @@
-"""Where a wavefront sensor's measurements lie on its detector, kept in calibration files.
+"""Where a wavefront sensor's measurements lie on its detector; ``geometry_files`` keeps it in files.
 
 Boxes, int32 (n, 4), are the sub-apertures of a Shack-Hartmann sensor; pupils, int32 (4, n), the flat (C order)
 indices of the four pupil images of a pyramid: top left, top right, bottom left, bottom right, each pixel of one at
 the same place in the pupil as those of the others.
-
-A file is a FITS image with the keywords FBKIND ('boxes' or 'pupils'), FRAMEH and FRAMEW (the detector's height
-and width in pixels). Without FBKIND, integers (n, 4) are boxes and (4, height, width) are masks of pupils.
 """
 
 from __future__ import annotations
 
-from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from framebus.ao.fits_image import read_image, write_image
 from framebus.errors import DataError, UsageError
 
 Indices = NDArray[np.int32]
 Shape = tuple[int, int]
-PathName = str | PathLike[str]
 IMAGES = ("top left", "top right", "bottom left", "bottom right")
 
 
@@ -137,91 +131,6 @@ def circular_pupils(
             f"a disc of {diameter} pixels about {middles.tolist()} leaves the frame of {frame_shape}"
         )
     return check_pupils(rows * frame_shape[1] + columns, frame_shape)
-
-
-def save_boxes(path: PathName, boxes: ArrayLike, frame_shape: Shape) -> None:
-    """Write sub-apertures to a calibration file.
-
-    Raises:
-        DataError: as ``check_boxes``.
-        OSError: it cannot be written.
-    """
-    write_image(path, check_boxes(boxes, frame_shape), _keywords("boxes", frame_shape))
-
-
-def load_boxes(path: PathName, frame_shape: Shape | None = None) -> Indices:
-    """Sub-apertures of a calibration file, int32 (n, 4), for the ``boxes`` of Shack-Hartmann units.
-
-    Args:
-        path: the file.
-        frame_shape: height and width of the frames that they are for; if the file tells its own, both must agree.
-
-    Raises:
-        NotFoundError: there is no such file.
-        DataError: it cannot be read, holds something else, or does not fit; the message names the file.
-    """
-    data, shape = _load(path, "boxes", frame_shape)
-    try:
-        return check_boxes(data, shape)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-
-
-def save_pupils(path: PathName, pupils: ArrayLike, frame_shape: Shape) -> None:
-    """Write the four pupil images, indices or masks, to a calibration file.
-
-    Raises:
-        DataError: as ``check_pupils``.
-        OSError: it cannot be written.
-    """
-    write_image(path, check_pupils(pupils, frame_shape), _keywords("pupils", frame_shape))
-
-
-def load_pupils(path: PathName, frame_shape: Shape | None = None) -> Indices:
-    """Pupil images of a calibration file, int32 (4, n), for the ``pupils`` of ``pyramid_slopes``.
-
-    Args:
-        path: the file.
-        frame_shape: as for ``load_boxes``; needed for indices in a file that does not tell it.
-
-    Raises:
-        NotFoundError: there is no such file.
-        DataError: it cannot be read, holds something else, or does not fit; the message names the file.
-    """
-    data, shape = _load(path, "pupils", frame_shape)
-    if shape is None and data.ndim == 3:
-        shape = (data.shape[1], data.shape[2])
-    if shape is None:
-        raise DataError(f"{path}: it does not tell the frame's shape (FRAMEH, FRAMEW); give frame_shape")
-    try:
-        return check_pupils(data, shape)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-
-
-def _keywords(kind: str, frame_shape: Shape) -> dict[str, Any]:
-    return {
-        "FBKIND": (kind, "geometry of a wavefront sensor"),
-        "FRAMEH": (int(frame_shape[0]), "[pixel] height of the detector's frame"),
-        "FRAMEW": (int(frame_shape[1]), "[pixel] width of the detector's frame"),
-    }
-
-
-def _load(path: PathName, kind: str, frame_shape: Shape | None) -> tuple[NDArray[Any], Shape | None]:
-    """The image, and the frame's shape if the file or the caller tells it."""
-    data, header = read_image(path)
-    if header.get("FBKIND", kind) != kind:
-        raise DataError(f"{path}: it holds {header['FBKIND']!r} (FBKIND), expected {kind!r}")
-    told = (header.get("FRAMEH"), header.get("FRAMEW"))
-    if told == (None, None):
-        return data, frame_shape
-    if not all(isinstance(size, int) and not isinstance(size, bool) and size > 0 for size in told):
-        raise DataError(
-            f"{path}: FRAMEH and FRAMEW are {told}; expected the frame's height and width, above 0"
-        )
-    if frame_shape is not None and told != tuple(frame_shape):
-        raise DataError(f"{path}: it is for frames of {told}, expected {tuple(frame_shape)}")
-    return data, (int(told[0] or 0), int(told[1] or 0))
 
 
 def _whole(what: str, values: NDArray[Any]) -> NDArray[np.int64]:

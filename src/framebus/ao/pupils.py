@@ -60,7 +60,7 @@ def find_pupils(
         min_contrast: share of the frame's variance that two levels must explain; noise alone has 0.64.
 
     Raises:
-        DataError: not 2-D, not finite, no light, or no four pupils.
+        DataError: not 2-D, not finite, below the dark, no light, or no four pupils.
         UsageError: the dark has another shape, or ``min_light`` is no share.
     """
     from scipy import ndimage
@@ -70,6 +70,8 @@ def find_pupils(
     image = _image(frame, dark)
     if not 0.0 < min_light < 1.0:
         raise UsageError(f"min_light is {min_light}; expected a share between 0 and 1")
+    if dark is not None:
+        _check_dark(image)
     smooth = ndimage.gaussian_filter(image, max(min(image.shape) / 120.0, 0.7))
     level = _threshold(smooth, min_contrast)
     lit = ndimage.binary_opening(smooth > level, iterations=1)
@@ -98,6 +100,15 @@ def find_pupils(
     flux = np.array([(image - background)[each].sum() for each in mask])
     doubts = _doubts(centres, radii, shifts, base, flux, spread, image.shape)
     return Pupils(centres, radii, radius, shifts, inner, mask, flux, doubts)
+
+
+def _check_dark(image: FloatArray) -> None:
+    """Even without light, noise lifts half of the pixels above their dark."""
+    if np.percentile(image, 98.0) < 0.0:
+        raise DataError(
+            f"the frame lies below the dark: {np.mean(image < 0.0):.1%} of its pixels do, half of them by "
+            f"{-np.median(image):.4g} or more; give the dark of this camera, exposure and gain, in the frame's units"
+        )
 
 
 def _threshold(smooth: FloatArray, min_contrast: float) -> float:

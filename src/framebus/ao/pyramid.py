@@ -51,7 +51,10 @@ def pyramid_slopes(
             value = np.float32(source[index]) - level if index < size else zero
             value = value if value * zero == zero else zero
             light[image, i] = value
-            total += value
+    # A sum of its own: what is gathered comes one by one, and would be added so too.
+    for image in range(4):
+        for i in range(n):
+            total += light[image, i]
     mean = total / np.float32(n)
     seen = mean > least and mean < np.float32(np.inf)
     everywhere = np.float32(1.0) / mean if seen else zero

@@ -120,11 +120,21 @@ def bin_pixels(
             line[j] = np.float32(0.0)
         for y in range(by * i, by * i + by):
             row = frame[y]
-            for j in range(columns):
-                total = np.float32(0.0)
-                for x in range(bx):
-                    total += np.float32(row[bx * j + x])
-                line[j] += total
+            # Steps that the compiler knows become shuffles of vectors.
+            if bx == 2:
+                for j in range(columns):
+                    line[j] += np.float32(row[2 * j]) + np.float32(row[2 * j + 1])
+            elif bx == 4:
+                for j in range(columns):
+                    line[j] += (np.float32(row[4 * j]) + np.float32(row[4 * j + 1])) + (
+                        np.float32(row[4 * j + 2]) + np.float32(row[4 * j + 3])
+                    )
+            else:
+                for j in range(columns):
+                    total = np.float32(0.0)
+                    for x in range(bx):
+                        total += np.float32(row[bx * j + x])
+                    line[j] += total
         for j in range(columns):
             value = line[j] * scale
             line[j] = value if np.isfinite(value) else np.float32(0.0)

@@ -35,13 +35,14 @@ def exponential_statistics(
     source, to_mean, to_variance = values.reshape(-1), mean.reshape(-1), variance.reshape(-1)
     least = 1.0 / max(frames, 1.0)
     for i in range(source.size):
+        # No branches: they would keep the loop from vectorising. A share of 0 leaves everything as it is.
         value = np.float64(source[i])
-        if np.isfinite(value):
-            counts[i] += 1.0
-            share = max(least, 1.0 / counts[i])
-            difference = value - means[i]
-            means[i] += share * difference
-            variances[i] = (1.0 - share) * (variances[i] + share * difference * difference)
+        good = np.isfinite(value)
+        counts[i] += 1.0 if good else 0.0
+        share = max(least, 1.0 / max(counts[i], 1.0)) if good else 0.0
+        difference = value - means[i] if good else 0.0
+        means[i] += share * difference
+        variances[i] = (1.0 - share) * (variances[i] + share * difference * difference)
         to_mean[i] = _finite32(means[i])
         to_variance[i] = _finite32(variances[i])
 
@@ -78,11 +79,11 @@ def block_statistics(
             means[i], squares[i], counts[i] = 0.0, 0.0, 0.0
     for i in range(source.size):
         value = np.float64(source[i])
-        if np.isfinite(value):
-            counts[i] += 1.0
-            difference = value - means[i]
-            means[i] += difference / counts[i]
-            squares[i] += difference * (value - means[i])
+        good = np.isfinite(value)
+        counts[i] += 1.0 if good else 0.0
+        difference = value - means[i] if good else 0.0
+        means[i] += difference / max(counts[i], 1.0)
+        squares[i] += difference * (value - means[i]) if good else 0.0
     progress[0] += 1
     if progress[0] < frames:
         return SKIP
@@ -101,7 +102,7 @@ def _block_shapes(values: ArraySpec) -> dict[str, Any]:
     )
 
 
-@unit
+@unit(fastmath={"reassoc", "contract", "nsz"})
 def frame_rms(
     values: Annotated[In, Array(..., dtype=FLOATS), "any shape: residuals, slopes, commands"],
     rms: Annotated[Out, Array((1,), dtype="float32"), "in the units of ``values``"],
@@ -113,17 +114,20 @@ def frame_rms(
     What is not finite is left out; without any element that is, it reads 0.
     """
     source = values.reshape(-1)
+    nothing = source.dtype.type(0)
     count, middle = 0.0, 0.0
+    # Not isfinite(), which is always true where sums may be reordered: see ``intensities``.
     for i in range(source.size):
-        value = np.float64(source[i])
-        if np.isfinite(value):
-            count += 1.0
-            middle += value
+        value = source[i]
+        good = value * nothing == nothing
+        count += 1.0 if good else 0.0
+        middle += np.float64(value if good else nothing)
     middle = middle / max(count, 1.0) if about_mean else 0.0
     total = 0.0
     for i in range(source.size):
-        difference = np.float64(source[i]) - middle
-        total += difference * difference if np.isfinite(difference) else 0.0
+        value = source[i]
+        difference = np.float64(value) - middle if value * nothing == nothing else 0.0
+        total += difference * difference
     rms[0] = _finite32(np.sqrt(total / max(count, 1.0)))
 
 

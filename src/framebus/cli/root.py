@@ -13,10 +13,14 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             "framebus.cli.demo.command:demo", "Close an adaptive-optics loop in front of your eyes."
         ),
         "new": Entry("framebus.cli.new:new", "Begin a unit or a pipeline of your own."),
+        "completion": Entry(
+            "framebus.cli.completion:completion", "Let the shell complete commands and live names."
+        ),
     },
     "Streams": {
         "ls": Entry("framebus.cli.ls:ls", "List streams with their state."),
         "info": Entry("framebus.cli.info:info", "Tell everything about one stream."),
+        "watch": Entry("framebus.cli.watch:watch", "Show a stream's picture, histogram or values, live."),
         "copy": Entry("framebus.cli.copy:copy", "Hand a stream on to another, of either file format."),
         "rm": Entry("framebus.cli.rm:rm", "Remove streams."),
     },
@@ -48,8 +52,11 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "doctor": Entry(
             "framebus.cli.doctor:doctor", "Tell what this machine refuses or lacks for real time."
         ),
-        "completion": Entry(
-            "framebus.cli.completion:completion", "Let the shell complete commands and live names."
+        "tune": Entry(
+            "framebus.cli.tune:tune", "Change settings of this machine for real time, and undo it."
+        ),
+        "latency-audit": Entry(
+            "framebus.cli.latency_audit:latency_audit", "Tell which units are late, and why."
         ),
         "bench": Entry("framebus.cli.bench:bench", "Measure what this machine reaches."),
     },

@@ -8,12 +8,23 @@ from pathlib import Path
 from typing import Literal
 
 from framebus.errors import UsageError
+from framebus.process.kernel_files import (
+    chosen,
+    fields,
+    first_number,
+    kernel_config,
+    numbers,
+    options,
+    text,
+    whole,
+)
 
 __all__ = ["Machine", "machine", "numbers"]
 
 Preemption = Literal["rt", "full", "lazy", "voluntary", "none", "unknown"]
 LatencyDevice = Literal["writable", "refused", "absent"]
 
+_KINDS: tuple[Preemption, ...] = ("full", "lazy", "voluntary", "none")
 _CAP_IPC_LOCK, _CAP_SYS_NICE = 14, 23
 
 
@@ -70,80 +81,45 @@ def machine(root: str | os.PathLike[str] = "/") -> Machine:
         UsageError: ``root`` has no ``proc/self/status``, so that nothing could be told.
     """
     base = Path(root)
-    status = _fields(base / "proc/self/status")
+    status = fields(base / "proc/self/status")
     if not status:
         raise UsageError(
             f"cannot look at the machine: {base / 'proc/self/status'} cannot be read; mount /proc"
         )
-    cpus, memory = base / "sys/devices/system/cpu", _fields(base / "proc/meminfo")
+    cpus, memory = base / "sys/devices/system/cpu", fields(base / "proc/meminfo")
     capabilities = int(status.get("CapEff", "0"), 16)
     limits = _limits(base / "proc/self/limits")
     priority = limits.get("Max realtime priority", 0)
     allowed = numbers(status.get("Cpus_allowed_list", ""))
-    runtime = _text(base / "proc/sys/kernel/sched_rt_runtime_us")
     return Machine(
-        online=numbers(_text(cpus / "online")) or allowed,
+        online=numbers(text(cpus / "online")) or allowed,
         allowed=allowed,
-        isolated=numbers(_text(cpus / "isolated")),
-        numa_nodes=numbers(_text(base / "sys/devices/system/node/has_memory")),
+        isolated=numbers(text(cpus / "isolated")),
+        numa_nodes=numbers(text(base / "sys/devices/system/node/has_memory")),
         rtprio_limit=99 if priority is None else min(priority, 99),
         memlock_limit=limits.get("Max locked memory", 0),
         may_nice=bool(capabilities >> _CAP_SYS_NICE & 1),
         may_lock=bool(capabilities >> _CAP_IPC_LOCK & 1),
-        rt_runtime_us=int(runtime) if runtime else None,
-        huge_page_bytes=_first_number(memory.get("Hugepagesize")) * 1024,
-        huge_pages_total=_first_number(memory.get("HugePages_Total")),
-        huge_pages_free=_first_number(memory.get("HugePages_Free")),
-        transparent=_chosen(_text(base / "sys/kernel/mm/transparent_hugepage/enabled"), "[]"),
+        rt_runtime_us=whole(base / "proc/sys/kernel/sched_rt_runtime_us"),
+        huge_page_bytes=first_number(memory.get("Hugepagesize")) * 1024,
+        huge_pages_total=first_number(memory.get("HugePages_Total")),
+        huge_pages_free=first_number(memory.get("HugePages_Free")),
+        transparent=chosen(text(base / "sys/kernel/mm/transparent_hugepage/enabled"), "[]"),
         dma_latency=_latency_device(base / "dev/cpu_dma_latency"),
-        governors=tuple(sorted({_text(path) for path in cpus.glob("cpu*/cpufreq/scaling_governor")} - {""})),
+        governors=tuple(sorted({text(path) for path in cpus.glob("cpu*/cpufreq/scaling_governor")} - {""})),
         preemption=_preemption(base),
         irqbalance=(base / "run/irqbalance").exists() or (base / "run/irqbalance.pid").exists(),
     )
 
 
-def numbers(text: str) -> tuple[int, ...]:
-    """A kernel's list of numbers: ``"0-3,8"`` is (0, 1, 2, 3, 8)."""
-    found: list[int] = []
-    for part in text.replace(",", " ").split():
-        first, _, last = part.partition("-")
-        if first.isdigit() and (last or first).isdigit():
-            found.extend(range(int(first), int(last or first) + 1))
-    return tuple(found)
-
-
-def _text(path: Path) -> str:
-    """What a file says; nothing if it is not there or not for us."""
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return ""
-
-
-def _fields(path: Path) -> dict[str, str]:
-    """Lines of the form ``Name: value``."""
-    pairs = (line.partition(":") for line in _text(path).splitlines())
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def _first_number(text: str | None) -> int:
-    word = (text or "").partition(" ")[0]
-    return int(word) if word.isdigit() else 0
-
-
 def _limits(path: Path) -> dict[str, int | None]:
     """Soft limits of /proc/self/limits by name; None: unlimited. The name's column is 26 wide."""
     found: dict[str, int | None] = {}
-    for line in _text(path).splitlines()[1:]:
+    for line in text(path).splitlines()[1:]:
         words = line[26:].split()
         if words:
             found[line[:26].strip()] = int(words[0]) if words[0].isdigit() else None
     return found
-
-
-def _chosen(text: str, brackets: str) -> str:
-    """The marked one of a kernel's choices: ``madvise`` of ``always [madvise] never``."""
-    return text.partition(brackets[0])[2].partition(brackets[1])[0]
 
 
 def _latency_device(path: Path) -> LatencyDevice:
@@ -153,17 +129,25 @@ def _latency_device(path: Path) -> LatencyDevice:
 
 
 def _preemption(base: Path) -> Preemption:
-    version = _text(base / "proc/version")
-    if _text(base / "sys/kernel/realtime") == "1" or "PREEMPT_RT" in version:
+    version = text(base / "proc/version")
+    if text(base / "sys/kernel/realtime") == "1" or "PREEMPT_RT" in version:
+        return "rt"
+    built = kernel_config(base)
+    if built.get("CONFIG_PREEMPT_RT") == "y":
         return "rt"
     if "PREEMPT_DYNAMIC" not in version:
-        return "full" if "PREEMPT" in version else "unknown"
+        return "full" if "PREEMPT" in version else _built_in(built)
     # Chosen at boot, and told to root only; the boot option is for everyone to see.
-    chosen = _chosen(_text(base / "sys/kernel/debug/sched/preempt"), "()")
-    asked = [
-        w.removeprefix("preempt=") for w in _text(base / "proc/cmdline").split() if w.startswith("preempt=")
-    ]
-    for kind in ("full", "lazy", "voluntary", "none"):
-        if kind == (chosen or (asked[-1] if asked else "")):
+    told = chosen(text(base / "sys/kernel/debug/sched/preempt"), "()")
+    asked = options(text(base / "proc/cmdline"), "preempt")
+    for kind in _KINDS:
+        if kind == (told or (asked[-1] if asked else "")):
             return kind
-    return "unknown"
+    return _built_in(built)
+
+
+def _built_in(config: dict[str, str]) -> Preemption:
+    """What the kernel does if nobody asks for anything else."""
+    names = {"CONFIG_PREEMPT": "full"} | {f"CONFIG_PREEMPT_{kind.upper()}": kind for kind in _KINDS}
+    found = {kind for name, kind in names.items() if config.get(name) == "y"}
+    return next((kind for kind in _KINDS if kind in found), "unknown")

@@ -74,11 +74,14 @@ def read_out(
     """
     word = started(random, seed)
     largest = 2.0**bits - 1.0
+    # So many electrons and eight times their noise fill the well: the root of x + 8 sqrt(x) = full_well.
+    safe = (math.sqrt(16.0 + full_well) - 4.0) ** 2
+    at_once = photon_noise and em_gain <= 1.0
     for y in range(light.shape[0]):
         for x in range(light.shape[1]):
             expected = quantum_efficiency * light[y, x] + dark
             electrons = expected if expected > 0.0 else 0.0
-            if photon_noise and em_gain <= 1.0 and electrons + 8.0 * math.sqrt(electrons) < full_well:
+            if at_once and electrons < safe:
                 # Photon and read noise in one, as nothing happens between them.
                 charge, word = photo_electrons(word, electrons, read_noise)
             else:

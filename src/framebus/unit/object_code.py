@@ -51,7 +51,7 @@ def _machine() -> Any:
 
 def emit(assembly: str, entry: str, symbol: str) -> ObjectCode:
     """Object code of an optimised LLVM module, its function ``entry`` renamed to ``symbol``."""
-    module = llvm.parse_assembly(_resolve_recursion(assembly))
+    module = llvm.parse_assembly(_keep_whole_stores(_resolve_recursion(assembly)))
     for item in (*module.functions, *module.global_variables):
         if item.name == entry:
             item.name = symbol
@@ -74,6 +74,23 @@ def _resolve_recursion(assembly: str) -> str:
         return f'{found[1]} = internal constant ptr @"{found[2]}"' if found[2] in here else found[0]
 
     return _RECURSIVE.sub(resolve, assembly)
+
+
+_VECTOR_SELECT = re.compile(r"(%\S+) = select (?:\w+ )*<\d+ x i1>")
+_VECTOR_STORE = re.compile(r"\bstore (<\d+ x \w+> (%[^\s,]+),)")
+
+
+def _keep_whole_stores(assembly: str) -> str:
+    """Let ``out[i] = new if good else out[i]`` be stored whole.
+
+    LLVM would make a masked store of it, which writes some of a vector's elements: AMD's processors take ten times as
+    long for that as for a blend and a whole store. It leaves a volatile store alone, whose instruction is the same
+    plain one; all other optimisation is done by now.
+    """
+    chosen = set(_VECTOR_SELECT.findall(assembly))
+    return _VECTOR_STORE.sub(
+        lambda found: f"store volatile {found[1]}" if found[2] in chosen else found[0], assembly
+    )
 
 
 def interpreter_calls(assembly: str, entry: str) -> list[str]:

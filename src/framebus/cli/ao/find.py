@@ -83,8 +83,8 @@ def _frame(source: str, frames: int, timeout: float) -> tuple[NDArray[Any], dict
 def _subapertures(
     source: str, frame: Any, dark: Any, cards: dict[str, Any], places: tuple[Any, ...], **options: Any
 ) -> tuple[dict[str, Any], list[str]]:
-    from framebus.ao.calibration_files import save_subapertures
     from framebus.ao.calibration_pictures import draw_subapertures
+    from framebus.ao.geometry_files import save_boxes
     from framebus.ao.lattice import find_lattice
     from framebus.ao.subapertures import find_subapertures
 
@@ -112,7 +112,7 @@ def _subapertures(
         doubts += [f"sub-aperture {doubt.index}: {doubt.reason}" for doubt in grid.doubtful]
         doubts += [f"one is missing at y {y:.1f}, x {x:.1f}" for y, x in grid.missing]
     if output is not None:
-        save_subapertures(output, found, cards, doubts=doubts, overwrite=overwrite)
+        save_boxes(output, found, frame.shape, cards, doubts=doubts, overwrite=overwrite)
     if picture is not None:
         draw_subapertures(picture, frame, found, f"{len(found)} sub-apertures of {source}")
     named = [f"sub-aperture {doubt.index}: {doubt.reason}" for doubt in found.doubtful]
@@ -122,16 +122,17 @@ def _subapertures(
 def _pupils(
     source: str, frame: Any, dark: Any, cards: dict[str, Any], places: tuple[Any, ...]
 ) -> tuple[dict[str, Any], list[str]]:
-    from framebus.ao.calibration_files import save_found_pupils
     from framebus.ao.calibration_pictures import draw_pupils
+    from framebus.ao.geometry_files import save_pupils
     from framebus.ao.pupils import NAMES, find_pupils
 
     output, overwrite, picture = places
     found = find_pupils(frame, dark)
-    if output is not None:
-        save_found_pupils(output, found, cards, overwrite=overwrite)
+    # First the picture: it shows why pupils that share pixels, which no unit takes, are not written.
     if picture is not None:
         draw_pupils(picture, frame, found, f"pupils of {source}")
+    if output is not None:
+        save_pupils(output, found, frame.shape, cards, overwrite=overwrite)
     centres = {
         name.replace(" ", "_"): [round(float(y), 2), round(float(x), 2)]
         for name, (y, x) in zip(NAMES, found.centres, strict=True)

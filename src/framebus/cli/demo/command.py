@@ -55,6 +55,7 @@ from framebus.cli.demo.wiring import Placement
     show_default=True,
     help="Where to write the picture.",
 )
+@click.option("--keep", is_flag=True, help="Leave the loop closed and running; 'framebus down demo' ends it.")
 def demo(
     data: Path | None,
     placement: Placement,
@@ -62,6 +63,7 @@ def demo(
     duration_s: float,
     json_path: Path | None,
     picture: Path,
+    keep: bool,
 ) -> None:
     """Close an adaptive-optics loop in front of your eyes.
 
@@ -79,7 +81,7 @@ def demo(
     rig = simulated_telescope(rate_hz) if data is None else measured_instrument(data, rate_hz)
     quiet = json_path is not None and str(json_path) == "-"
     with make_view(rig, placement, to_stderr=quiet) as view:
-        demonstration = Demonstration(rig, placement, duration_s, view)
+        demonstration = Demonstration(rig, placement, duration_s, view, keep=keep)
         result = demonstration.run()
     draw(demonstration, picture)
     summary(result, picture, to_stderr=quiet)

@@ -122,8 +122,10 @@ class Result:
 
 
 @contextmanager
-def supervised(plan: PipelinePlan) -> Iterator[None]:
-    """A pipeline that runs as ``framebus up --detach`` runs it, until the end of the block.
+def supervised(plan: PipelinePlan, *, keep: bool = False) -> Iterator[None]:
+    """A pipeline that runs as ``framebus up --detach`` runs it, until the end of the block; longer to ``keep`` it.
+
+    If the block fails, it ends in any case.
 
     Raises:
         UsageError: it runs already. FramebusError: it could not be started.
@@ -138,7 +140,10 @@ def supervised(plan: PipelinePlan) -> Iterator[None]:
     detach(plan)
     try:
         yield
-    finally:
+    except BaseException:
+        Controller(plan.name).down()
+        raise
+    if not keep:
         Controller(plan.name).down()
 
 
@@ -153,8 +158,10 @@ class Demonstration:
         view: View,
         *,
         open_s: float | None = None,
+        keep: bool = False,
     ) -> None:
         self.rig, self.placement, self.duration_s, self.view = rig, placement, duration_s, view
+        self.keep = keep
         self.open_s = min(5.0, max(3.0, 0.4 * duration_s)) if open_s is None else open_s
         self.result = Result(rig.title, placement, rig.rate_hz, rig.science_um)
         self.stages: dict[str, StageMonitor] = {}
@@ -165,18 +172,20 @@ class Demonstration:
         self.streams: dict[str, Stream] = {}
 
     def run(self) -> Result:
-        """Do it all; afterwards nothing is left in shared memory.
+        """Do it all; afterwards nothing is left in shared memory, or with ``keep`` the loop, closed.
 
         Raises:
             FramebusError: something could not be started, or failed.
         """
         began = time.monotonic()
         self.view.phase("starting the pipeline (compiling on the first run)")
-        with supervised(wiring.place(self.rig.plan, self.placement)):
+        with supervised(wiring.place(self.rig.plan, self.placement), keep=self.keep):
             try:
                 self.calibrate()
                 self.observe()
                 self.account()
+                if self.keep:
+                    self.stages[wiring.CAMERA].record.resume()
             finally:
                 self._close()
         self.result.seconds = time.monotonic() - began

@@ -1,0 +1,198 @@
+"""The kinds of settings that can be changed and put back: kernel files, text files, access modes, a mount's size."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import stat
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from framebus.errors import DataError
+from framebus.process.kernel_files import chosen, numbers, text
+
+__all__ = ["Change", "FileMode", "Form", "KernelFile", "MountSize", "TextFile", "rebuilt"]
+
+Form = Literal["word", "list", "mask"]
+"""How a kernel file's value is compared: as it stands, as a list of CPUs, as a mask of CPUs."""
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """A setting, and what it is to become.
+
+    Attributes:
+        kind: which of the kinds it is.
+        lasts: whether it outlives a restart of the machine.
+        path: absolute, as on the machine itself.
+        wanted: what it is to become; None: no such file.
+        root: of the machine.
+        form: how its values are compared.
+    """
+
+    kind: ClassVar[str]
+    lasts: ClassVar[bool] = False
+
+    path: str
+    wanted: str | None
+    root: Path = Path("/")
+    form: Form = "word"
+
+    @property
+    def where(self) -> Path:
+        """Where it is; below another root in a stand-in for a machine."""
+        return self.root / self.path.lstrip("/")
+
+    def same(self, one: str | None, other: str | None) -> bool:
+        """Whether two values mean the same."""
+        if one is None or other is None or self.form == "word":
+            return one == other
+        if self.form == "list":
+            return set(numbers(one)) == set(numbers(other))
+        return _mask(one) == _mask(other)
+
+    def _look_again(self, value: str | None, now: str | None) -> None:
+        if not self.same(now, value):
+            raise OSError(errno.EINVAL, f"the kernel made it {now!r}, not {value!r}", str(self.where))
+
+
+@dataclass(frozen=True)
+class KernelFile(_Setting):
+    """A value in a file of /proc or /sys; of a file of choices (``a [b] c``) the chosen one."""
+
+    kind = "kernel"
+
+    def current(self) -> str:
+        """What the file says."""
+        said = self.where.read_text().strip()
+        return chosen(said) or said
+
+    def put(self, value: str | None) -> None:
+        """Write it: never a file that is not there."""
+        file = os.open(self.where, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+        try:
+            os.write(file, f"{value}\n".encode())
+        finally:
+            os.close(file)
+        self._look_again(value, self.current())
+
+    def command(self) -> str:
+        """As root's shell."""
+        return f"echo {shlex.quote(str(self.wanted))} | sudo tee {shlex.quote(self.path)}"
+
+
+@dataclass(frozen=True)
+class TextFile(_Setting):
+    """A file of settings: the whole of it."""
+
+    kind = "text"
+    lasts = True
+
+    def current(self) -> str | None:
+        """Its content; None if there is none."""
+        try:
+            return self.where.read_text()
+        except FileNotFoundError:
+            return None
+
+    def put(self, value: str | None) -> None:
+        """Replace it as a whole, or remove it; its mode stays."""
+        if value is None:
+            self.where.unlink(missing_ok=True)
+            return
+        mode = stat.S_IMODE(self.where.stat().st_mode) if self.where.exists() else 0o644
+        draft = self.where.with_name(f".{self.where.name}.{os.getpid()}")
+        try:
+            draft.write_text(value)
+            draft.chmod(mode)
+            draft.replace(self.where)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+
+    def command(self) -> str:
+        """As root's shell."""
+        lines = " ".join(shlex.quote(line) for line in str(self.wanted).splitlines())
+        return f"printf '%s\\n' {lines} | sudo tee {shlex.quote(self.path)}"
+
+
+@dataclass(frozen=True)
+class FileMode(_Setting):
+    """Who may read and write a file, as an octal number."""
+
+    kind = "mode"
+
+    def current(self) -> str:
+        """Its access mode."""
+        return f"{stat.S_IMODE(self.where.stat().st_mode):o}"
+
+    def put(self, value: str | None) -> None:
+        """Set its access mode."""
+        self.where.chmod(int(str(value), 8))
+        self._look_again(value, self.current())
+
+    def command(self) -> str:
+        """As root's shell."""
+        return f"sudo chmod {self.wanted} {shlex.quote(self.path)}"
+
+
+@dataclass(frozen=True)
+class MountSize(_Setting):
+    """How much a file system in memory may hold, KiB."""
+
+    kind = "mount"
+
+    def current(self) -> str:
+        """Its size, as the table of mounts has it, else as the file system says."""
+        for line in text(self.root / "proc/mounts").splitlines():
+            words = line.split()
+            if len(words) > 3 and words[1] == self.path:
+                for option in words[3].split(","):
+                    if option.startswith("size=") and option.endswith("k"):
+                        return option[5:-1]
+        space = os.statvfs(self.where)
+        return str(space.f_blocks * space.f_frsize // 1024)
+
+    def put(self, value: str | None) -> None:
+        """Mount it anew; what is in it stays."""
+        arguments = ["mount", "-o", f"remount,size={value}k", self.path]
+        try:
+            done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            raise OSError(errno.ENOENT, "there is no program 'mount'", self.path) from None
+        if done.returncode:
+            raise OSError(errno.EPERM, " ".join(done.stderr.split()) or "mount failed", self.path)
+        self._look_again(value, self.current())
+
+    def command(self) -> str:
+        """As root's shell."""
+        return f"sudo mount -o remount,size={self.wanted}k {shlex.quote(self.path)}"
+
+
+Change = KernelFile | TextFile | FileMode | MountSize
+"""Each has ``current()`` (OSError: it cannot be read), ``put(value)``, which also looks whether it has become that
+(OSError: it cannot be written, or has not), and ``command()``, which does it in a shell."""
+
+_KINDS: dict[str, type[Change]] = {kind.kind: kind for kind in (KernelFile, TextFile, FileMode, MountSize)}
+
+
+def rebuilt(kind: str, path: str, form: Form, root: Path) -> Change:
+    """The change of a setting that was remembered.
+
+    Raises:
+        DataError: no such kind is known.
+    """
+    if kind not in _KINDS:
+        raise DataError(f"{path}: '{kind}' is no kind of setting that this framebus knows")
+    return _KINDS[kind](path, None, root, form)
+
+
+def _mask(said: str) -> int:
+    """A kernel's mask of CPUs: hexadecimal words of 32, the highest first."""
+    try:
+        return int(said.replace(",", ""), 16)
+    except ValueError:
+        return -1
