@@ -7,9 +7,13 @@ libraries of one command for another.
 from __future__ import annotations
 
 import io
+import os
 import sys
 
-__all__ = ["main"]
+__all__ = ["COMPLETE_VARIABLE", "main"]
+
+COMPLETE_VARIABLE = "_FRAMEBUS_COMPLETE"
+"""Set by the shells' scripts: what is wanted are completions."""
 
 
 def main() -> int:
@@ -33,6 +37,10 @@ def main() -> int:
     try:
         from framebus.cli.root import root
 
+        if COMPLETE_VARIABLE in os.environ:
+            from framebus.cli.completion import answer
+
+            return answer(root, os.environ[COMPLETE_VARIABLE])
         code: int = root.main(prog_name="framebus", standalone_mode=False)
     except KeyboardInterrupt:  # before the command began
         return 130

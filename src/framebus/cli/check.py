@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
+from framebus.cli.complete import pipeline_files
 from framebus.cli.failures import BAD_DATA
 from framebus.cli.output import show, show_json
 from framebus.cli.shipped import pipeline_file
@@ -30,7 +31,7 @@ def variables_of(given: tuple[str, ...]) -> dict[str, Variable]:
 
 
 @click.command()
-@click.argument("files", metavar="FILE...", nargs=-1)
+@click.argument("files", metavar="FILE...", nargs=-1, shell_complete=pipeline_files)
 @click.option("--var", "variables", metavar="NAME=VALUE", multiple=True, help="Set a variable of the files.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, an object for each file.")
 @click.option(

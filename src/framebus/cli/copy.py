@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from framebus.cli import text
+from framebus.cli.complete import stream_names
 from framebus.cli.output import show
 from framebus.errors import StreamNotFound
 
 
 @click.command()
-@click.argument("source")
-@click.argument("target")
+@click.argument("source", shell_complete=stream_names)
+@click.argument("target", shell_complete=stream_names)
 @click.option(
     "--dialect",
     type=click.Choice(["isio", "dao"]),

@@ -7,12 +7,13 @@ import os
 import click
 
 from framebus.cli import text
+from framebus.cli.complete import pipeline_names
 from framebus.pipeline.control import Controller
 from framebus.pipeline.rundir import RunDir
 
 
 @click.command()
-@click.argument("pipeline", required=False)
+@click.argument("pipeline", required=False, shell_complete=pipeline_names)
 def down(pipeline: str | None) -> None:
     """End a pipeline and remove all that it made: PIPELINE is its name or its file; none needed if only one runs.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from framebus.cli.check import variables_of
+from framebus.cli.complete import pipeline_files
 from framebus.cli.output import show
 from framebus.cli.shipped import pipeline_file
 from framebus.cli.text import safe
@@ -18,7 +19,7 @@ _LEAST = 60
 
 
 @click.command()
-@click.argument("file")
+@click.argument("file", shell_complete=pipeline_files)
 @click.option(
     "--svg", type=click.Path(path_type=Path, dir_okay=False), help="Write a picture; '-' prints it."
 )

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from framebus.cli import text
+from framebus.cli.complete import stream_names
 from framebus.cli.inspection import inspect
 from framebus.cli.output import STATE_STYLES, columns, make_console, show, show_json
 from framebus.cli.processes import process_text
@@ -39,7 +40,7 @@ _REST = (
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=stream_names)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def info(name: str, as_json: bool) -> None:
     """Tell everything about the stream NAME: a name, a slice of it, or the path of a stream's file.

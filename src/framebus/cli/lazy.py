@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from framebus.cli.failures import Settings, guarded
 
@@ -73,6 +74,12 @@ class LazyGroup(click.Group):
         if not any("--debug" in parameter.opts for parameter in command.params):
             command.params.append(_debug_option())
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """The commands that begin so, with their help, from the tables alone; then the group's own options."""
+        found = [(name, entry.help) for name, entry in self._table.items() if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=told) for name, told in found]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the lists of commands into the help, from the tables alone."""

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from framebus import stream
 from framebus.cli import text
+from framebus.cli.complete import stream_names
 from framebus.cli.output import STATE_STYLES, columns, make_console, show, show_json
 from framebus.cli.processes import command_name
 from framebus.errors import FramebusError
@@ -29,7 +30,7 @@ _WIDE = 100
 
 
 @click.command()
-@click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
+@click.argument("patterns", metavar="[PATTERN]...", nargs=-1, shell_complete=stream_names)
 @click.option(
     "--rate", "with_rate", is_flag=True, help=f"Measure frames per second (takes {RATE_LOOKS_S:g} s)."
 )

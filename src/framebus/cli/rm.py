@@ -9,6 +9,7 @@ import click
 
 from framebus import stream
 from framebus.cli import text
+from framebus.cli.complete import stream_names
 from framebus.cli.ls import matches
 from framebus.cli.processes import command_name
 from framebus.cli.streamtools.purge import mapping, purge_dead, tell_removed
@@ -18,7 +19,7 @@ from framebus.stream.names import SUFFIX, parse, require, shm_directory, stream_
 
 
 @click.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=stream_names)
 @click.option(
     "--dead", is_flag=True, help="Remove every stream whose writer is gone and that no process uses."
 )

@@ -16,10 +16,14 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             "framebus.cli.shell:shell", "Work with streams, parameters and units at a Python prompt."
         ),
         "new": Entry("framebus.cli.new:new", "Begin a unit or a pipeline of your own."),
+        "completion": Entry(
+            "framebus.cli.completion:completion", "Let the shell complete commands and live names."
+        ),
     },
     "Streams": {
         "ls": Entry("framebus.cli.ls:ls", "List streams with their state."),
         "info": Entry("framebus.cli.info:info", "Tell everything about one stream."),
+        "watch": Entry("framebus.cli.watch:watch", "Show a stream's picture, histogram or values, live."),
         "copy": Entry("framebus.cli.copy:copy", "Hand a stream on to another, of either file format."),
         "calc": Entry("framebus.cli.calc:calc", "Compute with streams, once or for each new frame."),
         "rm": Entry("framebus.cli.rm:rm", "Remove streams."),

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from framebus.cli.complete import assigned_stream_names, installed_unit_names, stream_names
 from framebus.cli.run_wishes import Wishes
 from framebus.errors import UsageError
 
@@ -36,11 +37,30 @@ class _UnitCommand(click.Command):
 
 
 @click.command(cls=_UnitCommand)
-@click.argument("use", metavar="UNIT")
-@click.option("--in", "inputs", metavar="NAME=STREAM", multiple=True, help="Give an input its stream.")
-@click.option("--out", "outputs", metavar="NAME=STREAM", multiple=True, help="Give an output its stream.")
+@click.argument("use", metavar="UNIT", shell_complete=installed_unit_names)
+@click.option(
+    "--in",
+    "inputs",
+    metavar="NAME=STREAM",
+    multiple=True,
+    shell_complete=assigned_stream_names,
+    help="Give an input its stream.",
+)
+@click.option(
+    "--out",
+    "outputs",
+    metavar="NAME=STREAM",
+    multiple=True,
+    shell_complete=assigned_stream_names,
+    help="Give an output its stream.",
+)
 @click.option("--set", "values", metavar="NAME=VALUE", multiple=True, help="Give a parameter a value.")
-@click.option("--on", metavar="STREAM", help="Run for the frames of the first input's STREAM (default).")
+@click.option(
+    "--on",
+    metavar="STREAM",
+    shell_complete=stream_names,
+    help="Run for the frames of the first input's STREAM (default).",
+)
 @click.option("--once", is_flag=True, help="Run once, tell what came out, and end.")
 @click.option("--every", type=float, metavar="SECONDS", help="Run at regular times.")
 @click.option("--free", is_flag=True, help="Run again and again, without a pause.")

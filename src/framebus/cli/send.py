@@ -7,6 +7,7 @@ import time
 import click
 
 from framebus.cli import text
+from framebus.cli.complete import unit_names
 from framebus.errors import UnitError, WaitTimeout
 from framebus.pipeline.running import find_unit
 from framebus.process import Event, ProcessRecord, State, transition
@@ -16,7 +17,7 @@ EVENTS = [event.value for event in Event if event is not Event.FAIL]
 
 
 @click.command()
-@click.argument("unit")
+@click.argument("unit", shell_complete=unit_names)
 @click.argument("event", type=click.Choice(EVENTS))
 @click.option(
     "--timeout",
@@ -27,7 +28,7 @@ EVENTS = [event.value for event in Event if event is not Event.FAIL]
     help="How long to wait, s.",
 )
 def send(unit: str, event: str, timeout_s: float) -> None:
-    r"""Send EVENT to UNIT, and wait until it has done it.
+    """Send EVENT to UNIT, and wait until it has done it.
 
     \b
     init     off -> standby         idle     running -> idle
@@ -39,7 +40,7 @@ def send(unit: str, event: str, timeout_s: float) -> None:
     failure: those of pipelines with restart = "never".
 
     Example: framebus send camera disable
-    """
+    """  # noqa: D301 - click wants the character itself
     with find_unit(unit).record() as record:
         before = record.state
         wanted = transition(before, sendable(record.unit, before, event))

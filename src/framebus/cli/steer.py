@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from framebus.cli import text
+from framebus.cli.complete import installed_unit_names, log_names, unit_names
 from framebus.errors import NotFoundError, UsageError
 from framebus.pipeline.control import Controller
 from framebus.pipeline.logs import follow, tail
@@ -21,7 +22,7 @@ from framebus.process import ProcessRecord
 
 
 @click.command()
-@click.argument("unit")
+@click.argument("unit", shell_complete=unit_names)
 def restart(unit: str) -> None:
     """End the process of UNIT and start it anew; returns when it is ready.
 
@@ -35,9 +36,13 @@ def restart(unit: str) -> None:
 
 
 @click.command()
-@click.argument("unit")
+@click.argument("unit", shell_complete=unit_names)
 @click.option(
-    "--use", required=True, metavar="CODE", help="package.module:function or /path/file.py:function."
+    "--use",
+    required=True,
+    metavar="CODE",
+    shell_complete=installed_unit_names,
+    help="package.module:function or /path/file.py:function.",
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter's value.")
 def replace(unit: str, use: str, settings: tuple[str, ...]) -> None:
@@ -56,7 +61,7 @@ def replace(unit: str, use: str, settings: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("units", nargs=-1, required=True)
+@click.argument("units", nargs=-1, required=True, shell_complete=unit_names)
 def pause(units: tuple[str, ...]) -> None:
     """Let UNITS wait before their next frame.
 
@@ -66,7 +71,7 @@ def pause(units: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("units", nargs=-1, required=True)
+@click.argument("units", nargs=-1, required=True, shell_complete=unit_names)
 @click.option("-n", "frames", type=click.IntRange(1), default=1, show_default=True, help="How many frames.")
 def step(units: tuple[str, ...], frames: int) -> None:
     """Let UNITS do some frames and then pause.
@@ -77,7 +82,7 @@ def step(units: tuple[str, ...], frames: int) -> None:
 
 
 @click.command()
-@click.argument("units", nargs=-1, required=True)
+@click.argument("units", nargs=-1, required=True, shell_complete=unit_names)
 def resume(units: tuple[str, ...]) -> None:
     """Let paused UNITS run again.
 
@@ -87,7 +92,7 @@ def resume(units: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("unit")
+@click.argument("unit", shell_complete=log_names)
 @click.option(
     "-f", "--follow", "go_on", is_flag=True, help="Go on with what it prints, until the pipeline is down."
 )

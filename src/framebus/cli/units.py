@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rich.text import Text
 
+from framebus.cli.complete import installed_unit_names
 from framebus.cli.ls import matches
 from framebus.cli.output import columns, make_console, show, show_json
 from framebus.cli.text import safe
@@ -20,7 +21,7 @@ _EXAMPLE = (
 
 
 @click.command()
-@click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
+@click.argument("patterns", metavar="[PATTERN]...", nargs=-1, shell_complete=installed_unit_names)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def units(patterns: tuple[str, ...], as_json: bool) -> None:
     """List the units that are installed: those whose name or USE matches a PATTERN (* ? [a-z], in quotes), or all.

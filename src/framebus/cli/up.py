@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.text import Text
 
 from framebus.cli import text
+from framebus.cli.complete import pipeline_files
 from framebus.cli.failures import INTERRUPTED
 from framebus.cli.output import make_console
 from framebus.cli.shipped import pipeline_file
@@ -36,7 +37,7 @@ _EVENTS = 5
 
 
 @click.command()
-@click.argument("file")
+@click.argument("file", shell_complete=pipeline_files)
 @click.option("-d", "--detach", is_flag=True, help="Return when all is ready; it goes on in the background.")
 @click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable of the file.")
 @click.option(

@@ -7,12 +7,10 @@ import os
 from pathlib import Path
 
 from framebus.errors import NameFormatError
+from framebus.places import PARAMS as SUFFIX
 from framebus.stream.names import check_name, shm_directory
 
 __all__ = ["SUFFIX", "ProcessId", "near", "path_of", "process", "sets_beside"]
-
-SUFFIX = ".params.fb"
-"""What the file name of a parameter set ends with."""
 
 ProcessId = tuple[int, int]
 """A process: its pid and its start time in clock ticks since boot, so that a later one of that pid is another."""

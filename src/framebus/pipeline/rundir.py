@@ -23,12 +23,10 @@ from urllib.parse import quote, unquote
 
 from framebus.errors import DataError, NotFoundError, UsageError
 from framebus.pipeline.plan import PipelinePlan
+from framebus.places import PIPELINE as SUFFIX
 from framebus.stream.names import check_name, shm_directory
 
 __all__ = ["SUFFIX", "RunDir", "Stray", "default_logs", "one_run_dir", "run_dirs"]
-
-SUFFIX = ".pipeline.fb"
-"""What the name of a run directory ends with."""
 
 _VERSION = 1
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from framebus import _core
 from framebus.errors import NotFoundError, StreamNotFound, UsageError
+from framebus.places import RECORD as SUFFIX
 from framebus.process.states import Event, State, sendable, transition
 from framebus.process.timing import RING_LENGTH, TIMING_DTYPE, Statistics, rate_hz, statistics_of
 from framebus.stream.names import check_name, shm_directory
@@ -19,9 +20,6 @@ from framebus.stream.names import check_name, shm_directory
 __all__ = ["SUFFIX", "LimitAction", "Limits", "ProcessRecord"]
 
 LimitAction = Literal["alarm", "pause"]
-
-SUFFIX = ".proc.fb"
-"""What the file name of a process record ends with."""
 
 _COMMANDS = ("run", "pause", "step", "stop")
 

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from framebus.errors import NameFormatError
+from framebus.places import STREAM as SUFFIX
+from framebus.places import shm_directory
 from framebus.stream.slices import Slices, parse_slices
 
 __all__ = [
@@ -28,9 +30,6 @@ __all__ = [
     "shm_directory",
     "stream_path",
 ]
-
-SUFFIX = ".im.shm"
-"""What a stream's file name ends with."""
 
 MAX_NAME_BYTES = 79
 """Longest name in UTF-8 bytes: the header's field holds 80, the last of them 0."""
@@ -189,17 +188,6 @@ def require(parsed: StreamName, *, allowed: Iterable[str], context: str) -> Stre
                 + (f"allowed there: {legal}" if legal else "a bare name is expected there")
             )
     return parsed
-
-
-def shm_directory() -> Path:
-    """Directory of the streams: ``$MILK_SHM_DIR`` if it exists, else ``/milk/shm`` if it exists, else ``/dev/shm``.
-
-    The environment is read at each call.
-    """
-    for candidate in (os.environ.get("MILK_SHM_DIR", ""), "/milk/shm"):
-        if candidate and os.path.isdir(candidate):
-            return Path(candidate)
-    return Path("/dev/shm")
 
 
 def stream_path(name: str | StreamName) -> Path:

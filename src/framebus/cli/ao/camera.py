@@ -9,6 +9,7 @@ import click
 import numpy as np
 
 from framebus.cli.ao.common import answer, check_output, image_of, partial_of, results, resumable
+from framebus.cli.complete import fits_or_stream_names, stream_names
 from framebus.cli.progress import measuring
 from framebus.errors import DataError
 
@@ -55,7 +56,7 @@ def _facts(stream: str, average: Average) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("stream")
+@click.argument("stream", shell_complete=stream_names)
 @FRAMES
 @click.option("--hot-sigma", default=8.0, show_default=True, help="Scatters above which a pixel is hot.")
 @ALLOW_MISSED
@@ -111,8 +112,14 @@ def dark(
 
 
 @click.command()
-@click.argument("stream")
-@click.option("--dark", "dark_source", metavar="FILE.fits|STREAM", help="The dark, of 'framebus ao dark'.")
+@click.argument("stream", shell_complete=stream_names)
+@click.option(
+    "--dark",
+    "dark_source",
+    metavar="FILE.fits|STREAM",
+    shell_complete=fits_or_stream_names,
+    help="The dark, of 'framebus ao dark'.",
+)
 @FRAMES
 @click.option(
     "--smooth", type=float, metavar="PX", help="Divide out the lamp's unevenness, smoothed by so many pixels."
@@ -183,13 +190,19 @@ def flat(
 
 
 @click.command()
-@click.argument("stream")
+@click.argument("stream", shell_complete=stream_names)
 @FRAMES
 @click.option("--light", is_flag=True, help="STREAM is of a camera: refuse unsteady or saturated light.")
 @click.option(
     "--max-variation", default=0.05, show_default=True, help="How much that light may vary, rms as a share."
 )
-@click.option("--to", "target", metavar="STREAM", help="Write the mean into this stream, too.")
+@click.option(
+    "--to",
+    "target",
+    metavar="STREAM",
+    shell_complete=stream_names,
+    help="Write the mean into this stream, too.",
+)
 @ALLOW_MISSED
 @SATURATION
 @resumable

@@ -9,6 +9,7 @@ import click
 import numpy as np
 
 from framebus.cli.ao.common import answer, check_output, image_of, results
+from framebus.cli.complete import fits_or_stream_names
 from framebus.cli.progress import measuring
 from framebus.errors import DataError, UsageError
 
@@ -18,8 +19,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("what", type=click.Choice(["subapertures", "pupils"]))
-@click.argument("source")
-@click.option("--dark", "dark_source", metavar="FILE.fits|STREAM", help="The dark, of 'framebus ao dark'.")
+@click.argument("source", shell_complete=fits_or_stream_names)
+@click.option(
+    "--dark",
+    "dark_source",
+    metavar="FILE.fits|STREAM",
+    shell_complete=fits_or_stream_names,
+    help="The dark, of 'framebus ao dark'.",
+)
 @click.option("--frames", default=50, show_default=True, metavar="N", help="Frames to average, of a stream.")
 @click.option("--pitch", type=float, metavar="PX", help="Distance of neighbouring spots (default: found).")
 @click.option(

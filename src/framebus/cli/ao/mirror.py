@@ -9,12 +9,14 @@ import click
 import numpy as np
 
 from framebus.cli.ao.common import answer, check_output, image_of, partial_of, results, resumable
+from framebus.cli.complete import fits_or_stream_names, stream_names
 from framebus.cli.progress import measuring
 
 FLAT = click.option(
     "--flat",
     "flat_source",
     metavar="FILE.fits|STREAM",
+    shell_complete=fits_or_stream_names,
     help="The mirror's flat (default: what DM holds now).",
 )
 AMPLITUDE = click.option(
@@ -23,8 +25,8 @@ AMPLITUDE = click.option(
 
 
 @click.command()
-@click.argument("dm")
-@click.argument("slopes")
+@click.argument("dm", shell_complete=stream_names)
+@click.argument("slopes", shell_complete=stream_names)
 @AMPLITUDE
 @click.option("--frames", default=500, show_default=True, metavar="N", help="Length of the sequence.")
 @click.option("--signal", type=click.Choice(["telegraph", "chirp"]), default="telegraph", show_default=True)
@@ -98,8 +100,8 @@ def delay(
 
 
 @click.command()
-@click.argument("dm")
-@click.argument("slopes")
+@click.argument("dm", shell_complete=stream_names)
+@click.argument("slopes", shell_complete=stream_names)
 @AMPLITUDE
 @click.option(
     "--method",

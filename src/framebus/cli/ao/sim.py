@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from framebus.cli.complete import stream_names
 from framebus.errors import UsageError
 
 _OUTPUTS = ("wfs", "phase", "residual")
@@ -23,7 +24,13 @@ _OUTPUTS = ("wfs", "phase", "residual")
 @click.option("--fast", is_flag=True, help="As fast as possible, whatever the clock says.")
 @click.option("--frames", type=click.IntRange(1), help="End after so many frames [default: at Ctrl-C].")
 @click.option("--prefix", default="sim_", show_default=True, help="What the names of its streams begin with.")
-@click.option("--dm", "dm_name", metavar="STREAM", help="Stream of the commands [default: PREFIX and dm].")
+@click.option(
+    "--dm",
+    "dm_name",
+    metavar="STREAM",
+    shell_complete=stream_names,
+    help="Stream of the commands [default: PREFIX and dm].",
+)
 @click.option(
     "--history", type=click.IntRange(0), default=16, show_default=True, help="Past frames that streams keep."
 )

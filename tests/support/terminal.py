@@ -1,0 +1,110 @@
+"""A program in a terminal of its own, typed to and read from."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+_TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+"""Makes the terminal that of its session, so that Ctrl-C reaches the program; then becomes the program."""
+
+
+class Terminal:
+    """A program that has a pseudo-terminal for its input and outputs.
+
+    Args:
+        command: the program with its arguments.
+        columns, rows: size of the terminal.
+        environment: set beside what this process has; a value of None is left out.
+    """
+
+    def __init__(
+        self, command: Sequence[str], *, columns: int = 80, rows: int = 24, **environment: str | None
+    ) -> None:
+        leader, follower = pty.openpty()
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        hidden = ("NO_COLOR", "COLUMNS", "LINES", "FORCE_COLOR")
+        given = {**{k: v for k, v in os.environ.items() if k not in hidden}, "TERM": "xterm-256color"}
+        given |= {k: v for k, v in environment.items() if v is not None}
+        for name in (name for name, value in environment.items() if value is None):
+            given.pop(name, None)
+        self.modes_before = termios.tcgetattr(follower)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _TAKE_TERMINAL, *command],
+            stdin=follower,
+            stdout=follower,
+            stderr=follower,
+            env=given,
+            start_new_session=True,
+        )
+        self._leader, self._follower = leader, follower
+        self.seen = ""
+
+    def type(self, text: str) -> None:
+        """Press these keys."""
+        os.write(self._leader, text.encode())
+
+    def wait_text(self, expected: str, timeout_s: float = 60.0) -> str:
+        """Read until ``expected`` has appeared since the last call; returns what was read up to its end.
+
+        Raises:
+            AssertionError: it did not; with what was read.
+        """
+        deadline = time.monotonic() + timeout_s
+        while expected not in self.seen:
+            ready, _, _ = select.select([self._leader], [], [], max(0.0, deadline - time.monotonic()))
+            read = self._read() if ready else b""
+            assert read, f"{expected!r} did not appear; what did: {self.seen!r}"
+            self.seen += read.decode(errors="replace")
+        told, found, self.seen = self.seen.partition(expected)
+        return told + found
+
+    def wait(self, timeout_s: float = 60.0) -> tuple[int, str]:
+        """Read to the end of the program; returns its exit code and what was read since the last call."""
+        deadline = time.monotonic() + timeout_s
+        while self.process.poll() is None and time.monotonic() < deadline:
+            if select.select([self._leader], [], [], 0.05)[0]:
+                self.seen += self._read().decode(errors="replace")
+        while select.select([self._leader], [], [], 0.0)[0] and (read := self._read()):
+            self.seen += read.decode(errors="replace")
+        told, self.seen = self.seen, ""
+        return self.process.wait(1.0), told
+
+    def modes(self) -> list[object]:
+        """The terminal's modes now, as ``termios.tcgetattr`` gives them; at first they were ``modes_before``."""
+        return termios.tcgetattr(self._follower)
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._leader, 65536)
+        except OSError:  # Linux's way to say that nobody holds the other side any more
+            return b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        os.close(self._leader)
+        os.close(self._follower)
