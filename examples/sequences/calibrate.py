@@ -58,7 +58,8 @@ async def measure_matrices(amplitude: float, condition: float) -> None:
         step("reference")
         reference.write(np.zeros(reference.shape))
         await wait_stream("demo_slopes", frames=3)
-        reference.write(await in_thread(ao.measure_reference, slopes, 50))
+        average = await in_thread(ao.average_frames, slopes, 50, allow_missed=True)
+        reference.write(average.mean.astype(reference.dtype))
         step("response: push and pull every actuator")
         response = await in_thread(
             ao.measure_response,

@@ -7,12 +7,7 @@ Units, in the order of a loop: ``calibrate``, ``centroids`` (or another centroid
 
 from framebus.ao.aberration import Aberration, measure_aberration
 from framebus.ao.averages import Average, average_frames, check_light
-from framebus.ao.calibration import (
-    ControlMatrix,
-    control_matrix,
-    measure_interaction_matrix,
-    measure_reference,
-)
+from framebus.ao.calibration import ControlMatrix, control_matrix
 from framebus.ao.calibration_files import (
     CalibrationFile,
     load_calibration,
@@ -186,9 +181,7 @@ __all__ = [
     "measure_centroids",
     "measure_delay",
     "measure_image",
-    "measure_interaction_matrix",
     "measure_modulated",
-    "measure_reference",
     "measure_response",
     "mmse_inverse",
     "modal_integrator",
