@@ -1,0 +1,1 @@
+"""What is done to streams by hand or by a script."""
