@@ -20,7 +20,7 @@ from rich.console import Console
 from framebus.cli.demo import run as running
 from framebus.cli.demo import wiring
 from framebus.cli.demo.command import demo as command
-from framebus.cli.demo.display import LiveView, PlainView, chart, microseconds, stage_table, summary
+from framebus.cli.demo.display import LiveView, PlainView, microseconds, stage_table, summary
 from framebus.cli.demo.monitor import Account, StageMonitor, account_for, percentiles
 from framebus.cli.demo.picture import draw
 from framebus.cli.demo.rig import Rig, measured_instrument, simulated_telescope
@@ -228,13 +228,6 @@ def test_loops_overwritten_before_they_were_seen_are_said_to_be_so() -> None:
         monitor.look()
         assert not monitor.complete() or len(monitor.all()) < 3000
         record.remove()
-
-
-def test_chart_fills_its_height_with_the_top() -> None:
-    rows = chart(np.array([0.0, 1.0, 2.0, 4.0]), 4, 4.0)
-    assert [row[3] for row in rows] == ["█"] * len(rows)
-    assert rows[0][:3] == "   "
-    assert rows[-1][0] == "▁"
 
 
 def test_numbers_are_short() -> None:

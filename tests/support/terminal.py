@@ -70,7 +70,7 @@ class Terminal:
         while expected not in self.seen:
             ready, _, _ = select.select([self._leader], [], [], max(0.0, deadline - time.monotonic()))
             read = self._read() if ready else b""
-            assert read, f"{expected!r} did not appear; what did: {self.seen!r}"
+            assert read, f"{expected!r} did not appear; what did, at the end: {self.seen[-1000:]!r}"
             self.seen += read.decode(errors="replace")
         told, found, self.seen = self.seen.partition(expected)
         return told + found

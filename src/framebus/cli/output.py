@@ -50,7 +50,7 @@ def show(*parts: RenderableType, console: Console | None = None) -> None:
 
 def show_json(value: Any, *, indent: int | None = 2) -> None:
     """Print as JSON, which has no NaN and no infinity: those become null. Without ``indent`` it is one line."""
-    click.echo(json.dumps(_plain(value), indent=indent, allow_nan=False))
+    click.echo(json.dumps(plain_values(value), indent=indent, allow_nan=False))
 
 
 def columns(*headers: str, right: tuple[str, ...] = (), wrapped: tuple[str, ...] = ()) -> Table:
@@ -66,9 +66,10 @@ def columns(*headers: str, right: tuple[str, ...] = (), wrapped: tuple[str, ...]
     return table
 
 
-def _plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
+    """``value`` with null in the place of each NaN and infinity, at any depth."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain_values(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain_values(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

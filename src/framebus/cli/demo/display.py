@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,23 +19,12 @@ from rich.text import Text
 from framebus.cli.demo.monitor import Percentiles, percentiles
 from framebus.cli.demo.rig import PREFIX, Rig
 from framebus.cli.demo.run import REQUIRED_RATIO, Demonstration, Result, View
-
-BARS = " ▁▂▃▄▅▆▇█"
-CHART_ROWS = 6
+from framebus.ops.graphics import chart
 
 
 def microseconds(times: Percentiles) -> str:
     """``"12 / 35 / 310"``."""
     return " / ".join("–" if math.isnan(t) else f"{t:.1f}" if t < 10 else f"{t:.0f}" for t in times)
-
-
-def chart(values: np.ndarray[tuple[int], np.dtype[np.float64]], width: int, top: float) -> list[str]:
-    """Values averaged into ``width`` columns, as rows of block characters; ``top`` fills the height."""
-    edges = np.linspace(0, len(values), width + 1).astype(int)
-    means = [float(values[a:b].mean()) if b > a else 0.0 for a, b in pairwise(edges)]
-    eighths = [min(8 * CHART_ROWS, max(1, round(8 * CHART_ROWS * m / top))) if top > 0 else 0 for m in means]
-    rows = range(CHART_ROWS - 1, -1, -1)
-    return ["".join(BARS[min(8, max(0, height - 8 * row))] for height in eighths) for row in rows]
 
 
 class LiveView:

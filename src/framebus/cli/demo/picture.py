@@ -10,6 +10,7 @@ import numpy as np
 from framebus.cli.demo.monitor import percentiles
 from framebus.cli.demo.rig import PREFIX
 from framebus.cli.demo.run import Demonstration
+from framebus.ops.picture import as_image
 
 OPEN, CLOSED = "#c44e52", "#2a8a5b"
 
@@ -85,7 +86,7 @@ def _draw_frames(demo: Demonstration, place: Any) -> None:
     shown = [row for row in rows if f"{row[0]} open" in demo.pictures][:2]
     grid = place.subplots(len(shown), 2, squeeze=False)
     for row, (name, title, colours) in enumerate(shown):
-        frames = [_image(demo.pictures[f"{name} {when}"]) for when in ("open", "closed")]
+        frames = [as_image(demo.pictures[f"{name} {when}"]) for when in ("open", "closed")]
         if colours == "RdBu_r":
             high = max(float(np.nanmax(np.abs(frame))) for frame in frames) or 1.0
             low = -high
@@ -102,17 +103,6 @@ def _draw_frames(demo: Demonstration, place: Any) -> None:
             if column == 0:
                 axes.set_ylabel(title)
         place.colorbar(drawn[0], ax=list(grid[row]), shrink=0.8)
-
-
-def _image(frame: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Any frame as an image: a long vector is folded."""
-    flat = np.asarray(frame, np.float64)
-    if flat.ndim == 2:
-        return flat
-    width = int(np.ceil(np.sqrt(flat.size)))
-    folded = np.full(width * int(np.ceil(flat.size / width)), np.nan)
-    folded[: flat.size] = flat.ravel()
-    return folded.reshape(-1, width)
 
 
 def _draw_latencies(demo: Demonstration, place: Any) -> None:
