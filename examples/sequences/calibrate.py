@@ -95,7 +95,7 @@ async def close_loop(gains: tuple[float, ...], frames: int) -> float:
         await wait_stream("demo_residual", frames=frames)  # until it has settled
         now, turbulence = await rms_nm(frames)
         log(f"gain {gains[k]:g}: {now:.0f} nm, turbulence alone {turbulence:.0f} nm")
-        if now * better > 1.1 * turbulence:
+        if now * better > 1.5 * turbulence:
             raise SequenceError(
                 f"gain {gains[k]:g} makes the wavefront worse: {now:.0f} nm of {turbulence:.0f} nm"
             )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,32 +42,32 @@ class Message(NamedTuple):
 
 
 class Inbox:
-    """The receiving end.
+    """The receiving end, in a thread of its own: two sequences that both send without a pause get through.
 
     Args:
         path: of the socket; nobody else may have it.
-        on_message: called with each message. on_stop: called when somebody wants the sequence to stop.
+        on_message: called with each message, from the thread.
+        on_stop: called when somebody wants the sequence to stop, likewise.
     """
 
     def __init__(
         self, path: Path, on_message: Callable[[Message], object], on_stop: Callable[[], object]
     ) -> None:
         self._on_message, self._on_stop = on_message, on_stop
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         with _short(path) as address:
             self._socket.bind(address)
+        self._closing = os.eventfd(0, os.EFD_CLOEXEC)
+        self._thread = threading.Thread(target=self._receive, name="sequence inbox", daemon=True)
+        self._thread.start()
 
-    def fileno(self) -> int:
-        """The descriptor to watch: when it can be read, call ``drain``."""
-        return self._socket.fileno()
-
-    def drain(self) -> None:
-        """Hand on all that has come. What is no message is passed over: anybody may write to a socket."""
-        while True:
-            try:
-                data = self._socket.recv(MOST_BYTES + 4096)
-            except BlockingIOError:
-                return
+    def _receive(self) -> None:
+        """Hand on all that comes. What is no message is passed over: anybody may write to a socket."""
+        poll = select.poll()
+        for file in (self._socket.fileno(), self._closing):
+            poll.register(file, select.POLLIN)
+        while all(file != self._closing for file, _ in poll.poll()):
+            data = self._socket.recv(MOST_BYTES + 4096)
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 table = json.loads(data)
                 if table["kind"] == "stop":
@@ -75,7 +77,10 @@ class Inbox:
 
     def close(self) -> None:
         """Nothing comes any more."""
+        os.eventfd_write(self._closing, 1)
+        self._thread.join()
         self._socket.close()
+        os.close(self._closing)
 
 
 def post(name: str, content: Any, *, sender: str = "", kind: str = "message") -> None:

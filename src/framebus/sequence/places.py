@@ -20,6 +20,8 @@ def place_of(error: BaseException) -> str:
     """
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, SequenceError) and error.where:
+        return error.where
     found = ""
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.filename in known_files:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -84,12 +85,12 @@ class Runner:
             SequenceError: it failed.
         """
         session = self._session
-        inbox = session.begin(lambda path: Inbox(path, session.messages.put_nowait, self.stop))
+        inbox = session.begin(lambda path: Inbox(path, session.deliver, self.stop))
         try:
             found = load(self._path)
             bind_arguments(found.function, self._arguments, os.path.basename(self._path))
             session.update(state="running")
-            state = self._run(found, inbox)
+            state = self._run(found)
         except BaseException as error:
             self._end("failed", error=told(error), where=place_of(error))
             raise
@@ -101,34 +102,31 @@ class Runner:
     def stop(self) -> None:
         """Stop it: what it awaits is cancelled, its ``finally`` blocks run. From any thread or signal handler."""
         self._stop_asked = True
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._cancel)
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed: the sequence has ended
+                self._loop.call_soon_threadsafe(self._cancel)
 
     def give_up(self) -> None:
         """Say that the process ends before the cleanup is over; then it must do so."""
         self._end("stopped", error="the process was ended before the cleanup was over")
 
-    def _run(self, found: Sequence[Any, Any], inbox: Inbox) -> str:
+    def _run(self, found: Sequence[Any, Any]) -> str:
         """The state at the end."""
         try:
-            self.result = asyncio.run(self._main(found, inbox))
+            self.result = asyncio.run(self._main(found))
         except asyncio.CancelledError:
             return "stopped"
         except Exception as error:
             raise SequenceError(told(error), place_of(error)) from error
         return "stopped" if self.status.state == "stopping" else "done"
 
-    async def _main(self, found: Sequence[Any, Any], inbox: Inbox) -> Any:
+    async def _main(self, found: Sequence[Any, Any]) -> Any:
         self._loop = asyncio.get_running_loop()
         self._session.enter()
         self._task = asyncio.create_task(self._guarded(found))
-        self._loop.add_reader(inbox.fileno(), inbox.drain)
         if self._stop_asked:
             self._cancel()
-        try:
-            return await self._task
-        finally:
-            self._loop.remove_reader(inbox.fileno())
+        return await self._task
 
     async def _guarded(self, found: Sequence[Any, Any]) -> Any:
         try:

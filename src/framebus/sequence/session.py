@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import threading
 import time
@@ -70,8 +71,18 @@ class Session:
 
     def enter(self) -> None:
         """This task, and what it starts, belongs to the sequence."""
-        self._loop = asyncio.get_running_loop()
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
         _CURRENT.set(self)
+
+    def deliver(self, message: Message) -> None:
+        """A message has come; from any thread."""
+        with self._lock:
+            if self._loop is None:
+                self.messages.put_nowait(message)  # nobody waits yet
+                return
+        with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended in this moment
+            self._loop.call_soon_threadsafe(self.messages.put_nowait, message)
 
     # ---- reporting ----
 
@@ -108,8 +119,9 @@ class Session:
             return
         with self._lock:
             self.status = dataclasses.replace(self.status, progress=fraction)
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._flush_soon)
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed
+                self._loop.call_soon_threadsafe(self._flush_soon)
 
     def log(self, text: str) -> None:
         """Add a line to the log; the status shows it as its message."""

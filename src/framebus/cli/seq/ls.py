@@ -87,7 +87,7 @@ def status(name: str, as_json: bool) -> None:
         "progress": _bar(found.progress),
         "message": found.message or "-",
         "process": f"{found.pid}{'' if found.alive else ' (gone)'}",
-        "started": text.iso_time(found.started_ns)[:19],
+        "started": f"{text.iso_time(found.started_ns)[:19]}Z",
         "time": _spent(found),
         "file": found.file,
         "arguments": " ".join(f"{key}={value}" for key, value in found.arguments.items()) or "-",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from framebus import _core
 from framebus.cli import text
 from framebus.cli.failures import FAILED, INTERRUPTED
 from framebus.cli.output import make_console, show_json
@@ -84,12 +86,13 @@ def _signals(runner: Runner, view: _View) -> Iterator[None]:
         if told == 1:
             runner.stop()
             return
+        for pid, _ in runner.status.programs:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
         runner.give_up()
         view.close()
         sys.stderr.write("framebus: error: ended before the cleanup was over\n")
         sys.stderr.flush()
-        for pid, _ in runner.status.programs:
-            os.killpg(pid, signal.SIGKILL)
         os._exit(128 + number)
 
     before = {
@@ -115,7 +118,7 @@ class _View:
         if not quiet and self._console.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.description}", markup=False),
-                BarColumn(),
+                BarColumn(20),
                 TextColumn("{task.fields[share]}", markup=False),
                 TimeElapsedColumn(),
                 console=self._console,
@@ -141,7 +144,7 @@ class _View:
         """The status has changed."""
         if self._bar is None:
             return
-        room = max(20, self._console.width - 62)
+        room = max(20, self._console.width - 42)
         said = status.step or status.state
         share = status.progress
         self._bar.update(
@@ -172,37 +175,19 @@ def _detached(file: str, arguments: tuple[str, ...], name: str, *, quiet: bool) 
     if not os.path.isfile(file):
         raise NotFoundError(f"there is no sequence file {file}")
     log = LogFile.of(default_logs("sequences"), name, 1_000_000, 2)
-    output = log.open()
-    try:
-        child = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "framebus",
-                "seq",
-                "run",
-                "--quiet",
-                "--name",
-                name,
-                "--",
-                file,
-                *arguments,
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    finally:
-        os.close(output)
+    os.close(log.open())
+    pid = _in_background(
+        [sys.executable, "-m", "framebus", "seq", "run", "--quiet", "--name", name, "--", file, *arguments],
+        log.path,
+    )
     while True:
-        code = child.poll()  # before the look: what it said before its end counts
-        status = _status(place, child.pid)
+        alive = _core.process_alive(pid)  # before the look: what it said before its end counts
+        status = _status(place, pid)
         if status is not None and status.state != "starting":
             break
-        if code is not None:
+        if not alive:
             said = tail(log.path, 1).strip().removeprefix("framebus: error: ")
-            raise SequenceError(said or f"it ended with exit code {code}; {log.path} may tell why")
+            raise SequenceError(said or f"it has ended without a word; {log.path} may tell why")
         time.sleep(_LOOK_S)
     if status.state == "failed":
         raise SequenceError(status.error, status.where)
@@ -211,6 +196,18 @@ def _detached(file: str, arguments: tuple[str, ...], name: str, *, quiet: bool) 
             f"sequence '{text.safe(name)}' is {status.state}; 'framebus seq status {text.safe(name)}' tells more"
         )
     return 0 if status.state in ("running", "done") else FAILED
+
+
+def _in_background(command: list[str], log: Path) -> int:
+    """Start a program that is nobody's child and writes to ``log``; returns its pid."""
+    started = subprocess.run(
+        ["/bin/sh", "-c", 'log=$1; shift; "$@" >>"$log" 2>&1 & echo $!', "sh", str(log), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        check=True,
+    )
+    return int(started.stdout)
 
 
 def _status(place: Place, pid: int) -> SequenceStatus | None:
