@@ -52,8 +52,8 @@ def evaluate(expression: Expression, frames: Mapping[str, Array], limits: Limits
     """
     with np.errstate(all="ignore"):  # what is not finite is counted in the result
         value = _Walk(expression, frames, limits or Limits()).value(expression.root)
-    if isinstance(value, tuple):
-        raise expression.error(expression.root, "a tuple is no result; expected one array or number")
+    if value is None or value is Ellipsis or isinstance(value, tuple):
+        raise expression.error(expression.root, "this is no result; expected one array or number")
     return value
 
 

@@ -188,7 +188,8 @@ def _statement(source: str, text: str, places: _Places) -> ast.stmt:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Python's remarks on style
-            body = ast.parse(source).body
+            # The parser looks for the line of an error in the file of that name: there is none called "".
+            body = ast.parse(source, filename="").body
     except SyntaxError as error:
         column = places.column_at(len(source[: (error.offset or 1) - 1].encode()))
         raise ExpressionError(text, column, f"not an expression: {error.msg}") from None
@@ -220,22 +221,24 @@ def _target(statement: ast.Assign, names: dict[str, str], text: str, places: _Pl
     return names.get(target.id, target.id)
 
 
-def _nodes(root: ast.AST) -> Iterator[tuple[ast.AST, int]]:
-    """Every node with its depth, without recursion: the tree may be deeper than Python's stack."""
-    waiting = [(root, 1)]
+def _nodes(root: ast.expr) -> Iterator[tuple[ast.AST, ast.AST, int]]:
+    """Every node, where it stands and how deep, without recursion: the tree may be deeper than Python's stack.
+
+    Operators have no place of their own; they stand where what they belong to does.
+    """
+    waiting: list[tuple[ast.AST, ast.AST, int]] = [(root, root, 1)]
     while waiting:
-        node, depth = waiting.pop()
-        yield node, depth
-        waiting += [(child, depth + 1) for child in ast.iter_child_nodes(node)]
+        node, parent, depth = waiting.pop()
+        place = node if hasattr(node, "col_offset") else parent
+        yield node, place, depth
+        waiting += [(child, place, depth + 1) for child in ast.iter_child_nodes(node)]
 
 
 def _check(root: ast.expr, text: str, places: _Places) -> list[ast.Name]:
     """Refuse what is not arithmetic; returns the names of streams."""
     functions: set[ast.AST] = set()
     streams: list[ast.Name] = []
-    before: ast.AST = root  # operators have no place of their own: the node that they belong to has
-    for node, depth in _nodes(root):
-        place = node if hasattr(node, "col_offset") else before
+    for node, place, depth in _nodes(root):
         if depth > MAX_DEPTH:
             raise ExpressionError(
                 text, places.column(place), f"nested too deeply; at most {MAX_DEPTH} levels are possible"
@@ -251,7 +254,6 @@ def _check(root: ast.expr, text: str, places: _Places) -> list[ast.Name]:
             if node.id.startswith("__"):
                 raise ExpressionError(text, places.column(node), f"'{node.id}' is not possible as a name")
             streams.append(node)
-        before = place
     return streams
 
 

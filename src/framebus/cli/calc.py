@@ -180,6 +180,8 @@ def _publish_each(calculation: Calculation, results: Iterator[Result]) -> None:
         pass
     finally:
         _line()
+    if calculation.target is not None:  # Ctrl-C may have come between a result and its counting
+        done = max(done, calculation.target.statistics().frames_written)
     show(f"{name}: {_summary(done, missed, spoilt)}")
 
 

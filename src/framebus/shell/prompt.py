@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 import IPython
+from IPython.core.alias import default_aliases
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.terminal.interactiveshell import TerminalInteractiveShell
 from IPython.terminal.ipapp import TerminalIPythonApp
@@ -145,14 +146,20 @@ def configure(shell: Any, session: Session) -> None:
 
 
 def _config() -> Config:
+    from framebus.cli.root import root
+
     config = Config()
     config.TerminalInteractiveShell.banner1 = _BANNER.format(version=framebus.__version__)
     config.TerminalInteractiveShell.banner2 = ""
     config.TerminalInteractiveShell.confirm_exit = False
-    config.HistoryManager.hist_file = str(state_folder() / "shell-history.sqlite")
+    remembered = state_folder() / "shell-history.sqlite"
+    remembered.touch(0o600)
+    config.HistoryManager.hist_file = str(remembered)
     # The session knows its objects; Jedi would have to guess.
     config.Completer.use_jedi = False
-    if os.environ.get("NO_COLOR"):
+    commands = set(root.list_commands(None))  # type: ignore[arg-type]
+    config.AliasManager.default_aliases = [alias for alias in default_aliases() if alias[0] not in commands]
+    if os.environ.get("NO_COLOR") or not sys.stdout.isatty():
         config.InteractiveShell.colors = "nocolor" if IPython.version_info[0] >= 9 else "NoColor"
     return config
 
