@@ -67,6 +67,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "up": Entry("framebus.cli.up:up", "Start a pipeline and keep it running."),
         "down": Entry("framebus.cli.down:down", "End a pipeline."),
         "ps": Entry("framebus.cli.ps:ps", "List running units with their state."),
+        "top": Entry("framebus.cli.top:top", "Watch and steer all of it in a dashboard."),
         "restart": Entry("framebus.cli.steer:restart", "Start a unit's process anew."),
         "replace": Entry("framebus.cli.steer:replace", "Put another unit in a running one's place."),
         "pause": Entry("framebus.cli.steer:pause", "Let units wait before their next frame."),
