@@ -34,11 +34,6 @@ async def main():
 """
 
 
-@pytest.fixture(autouse=True)
-def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))  # the logs
-
-
 @pytest.fixture
 def write(tmp_path: Path) -> Any:
     def write_file(body: str, name: str = "work") -> str:
