@@ -77,7 +77,7 @@ class Condition:
         return not self.operator
 
     def __str__(self) -> str:
-        quoted = self.value != self.value.strip() or not self.value or self.value[0] == '"'
+        quoted = self.value != self.value.strip() or not self.value or self.value[0] in '"='
         value = f'"{self.value}"' if self.operator and quoted else self.value
         return f"{self.kind}:{self.name}{self.operator}{value}"
 
