@@ -58,26 +58,26 @@ def test_a_prompt(im: fb.Stream, home: Path) -> None:
     with terminal() as shell:
         shell.expect("makes a stream")
         shell.expect("In [1]:")
-        shell.type("im1 = np.sqrt(im + offset)\r")
+        shell.press("im1 = np.sqrt(im + offset)\r")
         shell.expect("In [2]:")
-        shell.type("im1\r")
+        shell.press("im1\r")
         shell.expect("Out[2]: <stream 'im1': 3x4 float32, frame 1, live>")
         shell.expect("In [3]:")
-        shell.type("%info im1\r")
+        shell.press("%info im1\r")
         shell.expect("live  3x4 float32")
         shell.expect("In [4]:")
-        shell.type("fb.open('gone')\r")
+        shell.press("fb.open('gone')\r")
         shell.expect("StreamNotFound: no stream 'gone'")
         shell.expect("In [5]:")
-        shell.type("%when sqrt\r")
+        shell.press("%when sqrt\r")
         shell.expect("[   1]  im1 = np.sqrt(im + offset)")
         shell.expect("In [6]:")
-        shell.type("%publish off\r")
+        shell.press("%publish off\r")
         shell.expect("stay variables")
         shell.expect("In [7]:")
-        shell.type("s.im1.keyw\t")  # what follows may be drawn without what was there
+        shell.press("s.im1.keyw\t")  # what follows may be drawn without what was there
         shell.expect("ords")
-        shell.type("\x15\x04")
+        shell.press("\x15\x04")
         assert shell.wait() == 0
     with fb.open("im1") as made, fb.open("warm") as warm:
         np.testing.assert_allclose(made.read(), np.sqrt(im.read() + 2))
@@ -89,14 +89,14 @@ def test_lines_of_a_pipe_beside_what_is_typed(im: fb.Stream, tmp_path: Path) -> 
     with terminal("--fifo", str(pipe)) as shell:
         shell.expect("In [1]:")
         assert stat.filemode(pipe.stat().st_mode) == "prw-------"
-        shell.type("half =")
+        shell.press("half =")
         shell.expect("half =")
         pipe.write_text("im2 = im * 2\n")
         until(lambda: Path(os.environ["MILK_SHM_DIR"], "im2.im.shm").exists())
         shell.expect("[pipe] im2 = im * 2")
-        shell.type(" 0.5\r")
+        shell.press(" 0.5\r")
         shell.expect("In [3]:")
-        shell.type("half + float(im2.max())\r")
+        shell.press("half + float(im2.max())\r")
         shell.expect("22.5")
         shell.expect("In [4]:")
         pipe.write_text("exit\n")
@@ -112,7 +112,7 @@ def test_a_startup_file_that_fails(home: Path) -> None:
         with terminal() as shell:
             shell.expect("ZeroDivisionError")
             shell.expect("In [1]:")
-            shell.type("\x04")
+            shell.press("\x04")
             assert shell.wait() == 0
     finally:
         del os.environ["FRAMEBUS_STARTUP"]

@@ -63,7 +63,7 @@ class Terminal:
         self._read = found + len(wanted)
         return passed
 
-    def type(self, keys: str) -> None:
+    def press(self, keys: str) -> None:
         """Press keys; ``"\\r"`` is Enter, ``"\\t"`` Tab, ``"\\x04"`` Ctrl-D."""
         os.write(self._leader, keys.encode())
 
