@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -114,7 +114,7 @@ class Calculation:
 
     def follow(
         self, n: int | None = None, *, timeout_s: float | None = None, newest: bool = False
-    ) -> Iterator[Result]:
+    ) -> Generator[Result, None, None]:
         """Compute it for each new frame of the trigger, ``n`` times or for ever; others are read as they stand.
 
         Args:
