@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from framebus.cli.ao.common import answer, check_output, image_of, measuring, partial_of, results, resumable
+from framebus.cli.ao.common import answer, check_output, image_of, partial_of, results, resumable
 from framebus.cli.complete import fits_or_stream_names, stream_names
+from framebus.cli.progress import measuring
 from framebus.errors import DataError
 
 if TYPE_CHECKING:

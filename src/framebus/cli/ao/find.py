@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from framebus.cli.ao.common import answer, check_output, image_of, measuring, results
+from framebus.cli.ao.common import answer, check_output, image_of, results
 from framebus.cli.complete import fits_or_stream_names
+from framebus.cli.progress import measuring
 from framebus.errors import DataError, UsageError
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import Any, Literal
 import click
 import numpy as np
 
-from framebus.cli.ao.common import answer, check_output, image_of, measuring, partial_of, results, resumable
+from framebus.cli.ao.common import answer, check_output, image_of, partial_of, results, resumable
 from framebus.cli.complete import fits_or_stream_names, stream_names
+from framebus.cli.progress import measuring
 
 FLAT = click.option(
     "--flat",
