@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from framebus.cli.histograms import duration_us, scale, strip
-from framebus.cli.measuring import progress_line
 from framebus.cli.output import make_console, show, show_json
+from framebus.cli.progress import progress_line
 from framebus.cli.text import safe
 from framebus.process.effects import Effects, measure_effects, with_effects
 from framebus.process.findings import Finding, examine

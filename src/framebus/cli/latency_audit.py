@@ -11,8 +11,8 @@ from rich.text import Text
 
 from framebus.cli import text
 from framebus.cli.histograms import bars, duration_us
-from framebus.cli.measuring import progress_line
 from framebus.cli.output import columns, make_console, show, show_json
+from framebus.cli.progress import progress_line
 from framebus.latency import Audit, UnitAudit, audit, targets
 from framebus.process.histogram import Histogram
 

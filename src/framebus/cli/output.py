@@ -25,11 +25,15 @@ _UNBOUNDED = 10_000
 """Columns of an output that is no terminal: nothing is wrapped there."""
 
 
-def make_console() -> Console:
-    """Standard output: as wide as the terminal, without limit elsewhere; ``NO_COLOR`` means no escapes."""
+def make_console(*, stderr: bool = False) -> Console:
+    """Standard output, or standard error: as wide as the terminal, without limit elsewhere.
+
+    ``NO_COLOR`` in the environment means no colours and no emphasis either.
+    """
     return Console(
+        stderr=stderr,
         color_system=None if os.environ.get("NO_COLOR") else "auto",
-        width=None if sys.stdout.isatty() else _UNBOUNDED,
+        width=None if (sys.stderr if stderr else sys.stdout).isatty() else _UNBOUNDED,
         markup=False,
         highlight=False,
         emoji=False,

@@ -1,45 +1,33 @@
-"""How far a command is that takes its time."""
+"""How far a command is that takes its time: a bar on standard error, where that is a terminal, and gone at the end."""
 
 from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+__all__ = ["TERMINATED", "measuring", "progress_line"]
 
 TERMINATED = 143
 """As a shell reports a program that SIGTERM ended."""
 
+SHOWN_AFTER_S = 1.0
+"""What takes less needs no bar."""
+
 
 @contextmanager
 def measuring(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error, once it has taken a second and if that is a terminal; SIGTERM ends as Ctrl-C does.
+    """A bar once it has taken a second; SIGTERM ends as Ctrl-C does.
 
     Gives the function to call with what is done and the total.
     """
-    import time
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    task = bar.add_task(title, total=None)
-    began, shown = time.monotonic(), False
-
-    def report(done: int, total: int) -> None:
-        nonlocal shown
-        if not shown and sys.stderr.isatty() and time.monotonic() - began > 1.0:
-            bar.start()
-            shown = True
-        bar.update(task, completed=done, total=total)
 
     def end(number: int, where: FrameType | None) -> None:
         del number, where
@@ -47,8 +35,68 @@ def measuring(title: str) -> Iterator[Callable[[int, int], None]]:
 
     before = signal.signal(signal.SIGTERM, end)
     try:
-        yield report
+        with _bar(counted=True) as show:
+            yield lambda done, total: show(title, done, total)
     finally:
-        if shown:
-            bar.stop()
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def progress_line() -> Iterator[Callable[[str, float], None]]:
+    """A bar once it has taken a second, for what has stages.
+
+    Gives the function to call with what is being done, and which share of all is done by now.
+    """
+    with _bar(counted=False) as show:
+        yield lambda what, share: show(what, share, 1.0)
+
+
+@contextmanager
+def _bar(*, counted: bool) -> Iterator[Callable[[str, float, float], None]]:
+    """Gives a function of title, what is done, and the total."""
+    if not sys.stderr.isatty():
+        yield _tell_nobody
+        return
+    began = time.monotonic()
+    bar: Progress | None = None
+    task = None
+
+    def show(title: str, done: float, total: float) -> None:
+        nonlocal bar, task
+        if bar is None and time.monotonic() - began > SHOWN_AFTER_S:
+            bar = _make_bar(counted=counted)
+            task = bar.add_task(title, total=total)
+            bar.start()
+        if bar is not None and task is not None:
+            bar.update(task, description=title, completed=done, total=total)
+
+    try:
+        yield show
+    finally:
+        if bar is not None:
+            bar.stop()
+
+
+def _make_bar(*, counted: bool) -> Progress:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from framebus.cli.output import make_console
+
+    console = make_console(stderr=True)
+    title = TextColumn("{task.description}", markup=False)
+    if counted:
+        return Progress(
+            title, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True
+        )
+    return Progress(title, BarColumn(), TaskProgressColumn(), console=console, transient=True)
+
+
+def _tell_nobody(title: str, done: float, total: float) -> None:
+    del title, done, total

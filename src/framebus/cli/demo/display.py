@@ -19,6 +19,7 @@ from rich.text import Text
 from framebus.cli.demo.monitor import Percentiles, percentiles
 from framebus.cli.demo.rig import PREFIX, Rig
 from framebus.cli.demo.run import REQUIRED_RATIO, Demonstration, Result, View
+from framebus.cli.output import make_console
 from framebus.ops.graphics import chart
 
 
@@ -142,7 +143,7 @@ class PlainView:
 @contextmanager
 def make_view(rig: Rig, placement: str, *, to_stderr: bool) -> Iterator[View]:
     """The live view in a terminal, plain lines elsewhere."""
-    console = Console(stderr=to_stderr)
+    console = make_console(stderr=to_stderr)
     if not console.is_terminal:
         console.print(f"framebus demo: {rig.title}, {placement}", soft_wrap=True)
         yield PlainView(console)
@@ -154,7 +155,7 @@ def make_view(rig: Rig, placement: str, *, to_stderr: bool) -> Iterator[View]:
 
 def summary(result: Result, picture: Path, *, to_stderr: bool) -> None:
     """What was found, at the end."""
-    console = Console(stderr=to_stderr)
+    console = make_console(stderr=to_stderr)
     console.print(
         Text(f"{result.rig}, {result.placement}, {result.rate_hz:g} Hz", style="bold"), soft_wrap=True
     )
