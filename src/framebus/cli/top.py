@@ -12,7 +12,9 @@ _TABS = ("streams", "units", "parameters", "graph", "sequences", "messages")
 
 
 @click.command()
-@click.option("--tab", type=click.Choice(_TABS), default="streams", show_default=True, help="What to show first.")
+@click.option(
+    "--tab", type=click.Choice(_TABS), default="streams", show_default=True, help="What to show first."
+)
 @click.option(
     "--rate",
     "rate_hz",
@@ -30,7 +32,9 @@ def top(tab: str, rate_hz: float) -> None:
     Example: framebus top --tab units
     """
     if not (sys.stdout.isatty() and sys.stdin.isatty()):
-        raise UsageError("the dashboard needs a terminal; 'framebus ls' and 'framebus ps' print what there is")
+        raise UsageError(
+            "the dashboard needs a terminal; 'framebus ls' and 'framebus ps' print what there is"
+        )
     from framebus.tui.app import Dashboard
 
     Dashboard(rate_hz=rate_hz, tab=tab).run()

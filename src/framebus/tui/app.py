@@ -66,7 +66,10 @@ class Dashboard(App[None]):
         Binding("space", "freeze", show=False),
         Binding("t", "on_streams('trace')", show=False),
         Binding("c", "on_streams('colours')", show=False),
-        *(Binding(key, f"unit('{act}')", show=False) for key, act in (("r", "run"), ("p", "pause"), ("n", "step"))),
+        *(
+            Binding(key, f"unit('{act}')", show=False)
+            for key, act in (("r", "run"), ("p", "pause"), ("n", "step"))
+        ),
         Binding("x", "ask_unit('stop')", show=False),
         Binding("R", "ask_unit('restart')", show=False),
         Binding("u", "replace", show=False),
@@ -175,7 +178,12 @@ class Dashboard(App[None]):
 
     def tell(self, text: str, severity: Literal["information", "warning", "error"] = "information") -> None:
         """Show a notice for some seconds."""
-        self.notify(safe(" ".join(text.split())), severity=severity, markup=False, timeout=8 if severity == "error" else 4)
+        self.notify(
+            safe(" ".join(text.split())),
+            severity=severity,
+            markup=False,
+            timeout=8 if severity == "error" else 4,
+        )
 
     def guarded(self, act: Callable[[], str | None]) -> None:
         """Do what a key asks for; what goes wrong, or what was done, becomes a notice."""
@@ -316,7 +324,9 @@ class Dashboard(App[None]):
         if (unit := self._chosen()) is None:
             return
         if act == "stop":
-            self.prompt.confirm(f"stop unit {safe(unit.key)}?", lambda: self.guarded(lambda: unit_acts.stop(unit)))
+            self.prompt.confirm(
+                f"stop unit {safe(unit.key)}?", lambda: self.guarded(lambda: unit_acts.stop(unit))
+            )
         else:
             others = [
                 each.unit
@@ -372,7 +382,7 @@ class Dashboard(App[None]):
         def run() -> None:
             try:
                 said = act()
-            except (FramebusError, OSError, ValueError) as error:
+            except (FramebusError, OSError, ValueError):
                 self._from_background(lambda: self.tell(str(error), "error"))
             else:
                 self._from_background(lambda: self.tell(said))

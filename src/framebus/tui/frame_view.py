@@ -127,4 +127,6 @@ def _filled(values: Sequence[Any], width: int) -> list[str]:
     texts = [f"{abs(v) if isinstance(v, complex) else v:.4g}" for v in values]
     wide = max(map(len, texts)) + 1
     per_line = max(1, width // wide)
-    return ["".join(text.rjust(wide) for text in texts[i : i + per_line]) for i in range(0, len(texts), per_line)]
+    return [
+        "".join(text.rjust(wide) for text in texts[i : i + per_line]) for i in range(0, len(texts), per_line)
+    ]

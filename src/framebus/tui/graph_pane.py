@@ -119,7 +119,10 @@ class GraphPane(Pane):
             (f"{row.branch}{safe(row.name)}", "bad" if alarm else "name"),
             (fit(sign, 10), name),
             (rate(look.rate_hz) if look.rate_hz else "-", "bad" if alarm else "" if look.rate_hz else "dim"),
-            (micro(latency_us) if latency_us > 0 and look.rate_hz else "-", "good" if latency_us > 0 else "dim"),
+            (
+                micro(latency_us) if latency_us > 0 and look.rate_hz else "-",
+                "good" if latency_us > 0 else "dim",
+            ),
             ("", ""),
             (str(look.missed) if look.missed else "", "warn"),
         )

@@ -51,7 +51,7 @@ class LineEditor:
 
     def insert(self, text: str) -> None:
         """Put a text in at the caret; of several lines the first."""
-        text = "".join(c for c in text.split("\n")[0] if c.isprintable())
+        text = "".join(c for c in text.split("\n", maxsplit=1)[0] if c.isprintable())
         self.text = self.text[: self.caret] + text + self.text[self.caret :]
         self.caret += len(text)
 

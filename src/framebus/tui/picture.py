@@ -167,7 +167,9 @@ def _colours(palette: Palette) -> tuple[str, ...]:
         channels = np.repeat(np.round(steps[:, None] * 255), 3, axis=1)
     else:
         at = np.linspace(0.0, 1.0, len(_VIRIDIS))
-        channels = np.stack([np.interp(steps, at, channel) for channel in zip(*_VIRIDIS, strict=True)], axis=1)
+        channels = np.stack(
+            [np.interp(steps, at, channel) for channel in zip(*_VIRIDIS, strict=True)], axis=1
+        )
     shades = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in np.round(channels).astype(int)]
     return (*shades, _NOT_FINITE)
 

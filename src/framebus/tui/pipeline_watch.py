@@ -50,9 +50,7 @@ class _Watched:
         logs = [Path(process["log"]).parent for process in self.state["processes"].values()]
         log = str(logs[0] / "supervisor.log") if logs else ""
         phase = str(self.state.get("phase", ""))
-        return PipelineLook(
-            self.run_dir.name, phase, self.held, self.suspended_pid, log, self.wiring
-        )
+        return PipelineLook(self.run_dir.name, phase, self.held, self.suspended_pid, log, self.wiring)
 
     def _ask(self) -> None:
         self.held, self.suspended_pid = self.run_dir.held, 0

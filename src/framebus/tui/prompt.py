@@ -66,7 +66,9 @@ class Prompt(Painted, can_focus=True):
     def _draw(self) -> None:
         question = f" {self._question} "
         if self._yes_no:
-            self.paint([((question, "warned"), (" y", "key"), (" yes ", "bar"), (" n", "key"), (" no ", "bar"))])
+            self.paint(
+                [((question, "warned"), (" y", "key"), (" yes ", "bar"), (" n", "key"), (" no ", "bar"))]
+            )
             return
         width = max(8, self.app.size.width - width_of(question))
         self.paint([((question, "tab on"), *self._editor.spans(width))])

@@ -181,5 +181,3 @@ def _beside(facts: list[Line], picture: list[list[Span]], room: int, lines: int)
             left += [(" " * (room - used + 2), ""), *picture[y]]
         found.append(tuple(left))
     return found
-
-

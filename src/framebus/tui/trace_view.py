@@ -54,6 +54,8 @@ def trace_lines(look: StreamLook, watcher: Watcher, width: int) -> list[Line]:
 
 
 def _columns(texts: tuple[str, str, str, str], name: str, width: int) -> Line:
-    cells = [fit(text, wide, right=i == 2) for i, (text, wide) in enumerate(zip(texts[:3], _WIDTHS, strict=True))]
+    cells = [
+        fit(text, wide, right=i == 2) for i, (text, wide) in enumerate(zip(texts[:3], _WIDTHS, strict=True))
+    ]
     rest = max(0, width - sum(map(len, cells)) - 3)
     return ((" ".join(cells) + "  " + fit(texts[3], rest - 1), name),)

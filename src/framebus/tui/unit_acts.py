@@ -80,7 +80,9 @@ def replace(unit: UnitLook, typed: str) -> str:
 
 def _of_pipeline(unit: UnitLook) -> Controller:
     if not unit.pipeline:
-        raise UsageError(f"unit '{unit.unit}' belongs to no pipeline; end it and start it where it was started")
+        raise UsageError(
+            f"unit '{unit.unit}' belongs to no pipeline; end it and start it where it was started"
+        )
     return Controller(unit.pipeline)
 
 

@@ -159,7 +159,11 @@ class UnitWatch:
         self._bad: dict[str, int] = {}
 
     def look(
-        self, files: Mapping[str, int], pipelines: PipelineWatch, names: Iterator[str] | list[str], now_ns: int
+        self,
+        files: Mapping[str, int],
+        pipelines: PipelineWatch,
+        names: Iterator[str] | list[str],
+        now_ns: int,
     ) -> dict[str, UnitLook]:
         """How every unit stands: those of pipelines in the order in which they start, then all others by name.
 
@@ -193,7 +197,9 @@ class UnitWatch:
             del self._open[name]
         for name, inode in files.items():
             if name not in self._open and self._bad.get(name) != inode:
-                with contextlib.suppress(FramebusError, OSError):  # removed since it was listed, or not readable
+                with contextlib.suppress(
+                    FramebusError, OSError
+                ):  # removed since it was listed, or not readable
                     self._try(name, inode)
         for held in self._open.values():
             held.look(now_ns)

@@ -140,7 +140,9 @@ class UnitsPane(Pane):
         ]
         if look.message:
             bad = look.state in _TROUBLE
-            told += wrapped(safe_lines(look.message), width, "bad" if bad else "info", max(1, lines - len(told)))
+            told += wrapped(
+                safe_lines(look.message), width, "bad" if bad else "info", max(1, lines - len(told))
+            )
         if look.traceback:
             trace = [line for line in safe_lines(look.traceback).splitlines() if line.strip()]
             room = lines - len(told)

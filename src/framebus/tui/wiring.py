@@ -56,9 +56,7 @@ def wires_of(snapshot: Snapshot, inodes: Mapping[str, int], trace_of: TraceOf) -
     names = {inode: name for name, inode in inodes.items()}
     traces = {name: _trace(trace_of, name) for name in snapshot.streams}
     declared = _declared(snapshot)
-    triggers = {
-        key: unit.trigger for key, unit in snapshot.units.items() if unit.trigger in snapshot.streams
-    }
+    triggers = {key: unit.trigger for key, unit in snapshot.units.items() if unit.trigger in snapshot.streams}
     outputs: dict[str, list[str]] = {key: [] for key in snapshot.units}
     by_pid: dict[int, list[UnitLook]] = {}
     for unit in snapshot.units.values():
@@ -73,7 +71,9 @@ def wires_of(snapshot: Snapshot, inodes: Mapping[str, int], trace_of: TraceOf) -
         key: [name for name in given if name != triggers.get(key) and name not in outputs[key]]
         for key, given in declared.items()
     }
-    return Wires(triggers, outputs, reads, {name: _since_us(trace) for name, trace in traces.items() if trace})
+    return Wires(
+        triggers, outputs, reads, {name: _since_us(trace) for name, trace in traces.items() if trace}
+    )
 
 
 def _trace(trace_of: TraceOf, name: str) -> Sequence[TraceEntry]:
