@@ -11,6 +11,7 @@ from framebus.errors import FramebusError
 from framebus.tui.columns import Column
 from framebus.tui.entry import as_typed, limits_text, parse_entry
 from framebus.tui.looks import Snapshot
+from framebus.tui.notices import noticed
 from framebus.tui.painted import Line
 from framebus.tui.pane import Pane, rule, wrapped
 from framebus.tui.param_watch import ParamLook, ParamWatch, SetLook
@@ -173,7 +174,7 @@ class ParamsPane(Pane):
         look = self._sets[node.set]
         if look.error:
             return ((f"✖ {safe(node.set)}", "alarm"), ("BAD", "alarm"), ("", ""), ("", ""), (safe(look.error), "bad"))
-        used = f"used by process {look.user_pid}" if look.user_pid else "no unit runs with it"
+        used = f"process {look.user_pid}" if look.user_pid else "no unit runs with it"
         return ((f"{sign} {safe(node.set)}", "info"), ("", ""), ("", ""), ("", ""), (used, "faint"))
 
     def details(self, key: str) -> Sequence[Line]:
@@ -204,6 +205,7 @@ class ParamsPane(Pane):
 
     # ---- keys ------------------------------------------------------------------------------------------------------
 
+    @noticed
     def on_sheet_opened(self) -> None:
         """Enter edits a value, and folds a set or a group."""
         key = self.sheet.cursor_key
@@ -224,6 +226,7 @@ class ParamsPane(Pane):
         else:
             self.sheet.edit("value", as_typed(look.spec.type, look.value))
 
+    @noticed
     def on_sheet_typed(self, event: Sheet.Typed) -> None:
         """Write what was typed; what is wrong with it is told on its line, where editing goes on."""
         self._write(event.key, event.text)
@@ -254,6 +257,7 @@ class ParamsPane(Pane):
             self._errors.pop(key, None)
             self.sheet.edit("value", as_typed(spec.type, spec.default))
 
+    @noticed
     def on_sheet_picked(self) -> None:
         """What was wrong with a value is forgotten when its editing ends."""
         editing = self.sheet.editing
