@@ -64,7 +64,10 @@ def drain(terminal: int, until_s: float) -> int:
     read = 0
     while (left := until_s - time.monotonic()) > 0:
         if select.select([terminal], [], [], left)[0]:
-            read += len(os.read(terminal, 65536))
+            try:
+                read += len(os.read(terminal, 65536))
+            except OSError:  # it ended, and with it the other side of the terminal
+                break
     return read
 
 
