@@ -6,7 +6,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
@@ -151,13 +151,16 @@ class Dashboard(App[None]):
                 self.snapshot = self._newest
             self._show()
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one thing, the rest must stay in sight
-            self._tell_once(error)
+            self.tell_once(error)
 
     def _show(self) -> None:
         if len(self.screen_stack) > 1:
             return  # the help or a log is laid over it
         if not self.frozen or self._tab == "messages":
             self.pane.show(self.snapshot)
+        self._show_bars()
+
+    def _show_bars(self) -> None:
         self.title_bar.tell(self.snapshot, str(self.watcher.folder.path), self.frozen)
         self.tab_bar.tell(self._tab, self._wrong())
 
@@ -169,7 +172,7 @@ class Dashboard(App[None]):
             "messages": self.messages.unseen if self._tab != "messages" else 0,
         }
 
-    def _tell_once(self, error: Exception) -> None:
+    def tell_once(self, error: Exception) -> None:
         """A notice, the first time that this goes wrong."""
         said = f"{type(error).__name__}: {error}"
         if said not in self._told:
@@ -195,6 +198,14 @@ class Dashboard(App[None]):
         if said:
             self.tell(said)
 
+    async def run_action(self, *args: Any, **kwargs: Any) -> bool:
+        """Textual's: what a key does. An error that nobody expected becomes a notice, too."""
+        try:
+            return await super().run_action(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - the dashboard stays on the screen
+            self.tell_once(error)
+            return True
+
     # ---- tabs ------------------------------------------------------------------------------------------------------
 
     def action_open(self, tab: str) -> None:
@@ -208,11 +219,21 @@ class Dashboard(App[None]):
         self.call_after_refresh(self._show_opened)
 
     def _show_opened(self) -> None:
-        self.pane.show(self.snapshot)
-        self._show()
+        try:
+            self.pane.show(self.snapshot)
+        except Exception as error:  # noqa: BLE001 - as in ``tick``
+            self.tell_once(error)
+        self._show_bars()
+
+    def on_sheet_editing(self) -> None:
+        """While a value is edited, other keys count."""
+        self._tell_keys()
 
     def _tell_keys(self) -> None:
         pane = self.pane
+        if pane.sheet.editing is not None:
+            self.key_bar.tell((("Enter", "write it"), ("Esc", "leave it"), ("Ctrl-U", "clear")))
+            return
         first = [("Esc", "show all")] if pane.filter or pane.trouble else []
         rest = [key for key in _KEYS if (key[0] != "s" or pane.SORTABLE) and (key[0] != "f" or pane.TROUBLE)]
         self.key_bar.tell([*first, *pane.KEYS, *rest])

@@ -22,13 +22,14 @@ class TitleBar(Painted):
 
     def tell(self, snapshot: Snapshot, folder: str, frozen: bool) -> None:
         """Show how a snapshot stands as a whole."""
-        spans: list[Span] = [(" framebus top ", "bar strong"), (f" {safe(folder)} ", "bar dim")]
+        spans: list[Span] = [(" framebus top ", "bar strong")]
         spans += _counted(len(snapshot.streams), "stream", _wrong_streams(snapshot), "dead or bad")
         spans += _counted(len(snapshot.units), "unit", _wrong_units(snapshot), "failed")
         for pipeline in snapshot.pipelines.values():
             lost = not pipeline.supervised or pipeline.suspended_pid
             text = "NO SUPERVISOR" if not pipeline.supervised else "SUSPENDED" if lost else pipeline.phase
             spans += [(f" {safe(pipeline.name)} {text} ", "alarm" if lost else "bar"), (" ", "bar")]
+        spans.append((f" {safe(folder)} ", "bar dim"))
         clock = time.strftime("%H:%M:%S", time.localtime(snapshot.time_ns * 1e-9)) if snapshot.time_ns else ""
         right: list[Span] = [(" FROZEN ", "frozen")] if frozen else []
         right.append((f" {clock} ", "bar strong"))
@@ -109,16 +110,16 @@ class KeyBar(Painted):
     """The keys that do something here; those that do not fit are in the help."""
 
     DEFAULT_CSS = "KeyBar { height: 1; }"
-    ALWAYS = (("?", "help"), ("q", "quit"))
 
-    def __init__(self) -> None:
+    def __init__(self, always: Sequence[tuple[str, str]] = (("?", "help"), ("q", "quit"))) -> None:
         super().__init__()
         self._keys: Sequence[tuple[str, str]] = ()
+        self._always = always
 
     def tell(self, keys: Sequence[tuple[str, str]]) -> None:
         """Show these keys and what they do."""
         self._keys = keys
-        always = _key_spans(self.ALWAYS)
+        always = _key_spans(self._always)
         room = self.size.width - _width(always)
         spans: list[Span] = []
         for key in keys:

@@ -8,6 +8,7 @@ __all__ = ["Flow"]
 
 _WINDOW_NS = 1_000_000_000
 _MOST_LOOKS = 64
+_QUIET_S = 0.5
 _STOPPED_S = 1.0
 _STOPPED_PERIODS = 5.0
 
@@ -53,17 +54,17 @@ class Flow:
         (first, first_ns), (last, last_ns) = self._looks[0], self._looks[-1]
         return (last - first) * 1e9 / (last_ns - first_ns)
 
-    def stopped(self, now_ns: int) -> bool:
-        """Whether it did move and has not for a second and for five periods."""
+    def now(self, now_ns: int) -> tuple[float, bool]:
+        """Counts per second, and whether it did move and has not for a second and for five periods.
+
+        The rate is 0.0 then; on the way there it falls with the time since the last count.
+        """
         rate = self._steady_hz()
         if not rate:
-            return False
-        return (now_ns - self._looks[-1][1]) * 1e-9 > max(_STOPPED_S, _STOPPED_PERIODS / rate)
-
-    def rate_hz(self, now_ns: int) -> float:
-        """Counts per second; 0.0 if it has stopped. Between the two it falls with the time since the last."""
-        rate = self._steady_hz()
-        if not rate or self.stopped(now_ns):
-            return 0.0
+            return 0.0, False
         age_s = (now_ns - self._looks[-1][1]) * 1e-9
-        return min(rate, 1.0 / age_s) if age_s * rate > 2.0 and age_s > 0.5 else rate
+        if age_s <= _QUIET_S:
+            return rate, False
+        if age_s > max(_STOPPED_S, _STOPPED_PERIODS / rate):
+            return 0.0, True
+        return (min(rate, 1.0 / age_s) if age_s * rate > 2.0 else rate), False

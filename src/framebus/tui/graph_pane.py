@@ -33,7 +33,7 @@ _LEGEND: Line = (
 )
 _LATENCY: Line = (
     ("  LATENCY  ", "dim"),
-    ("of a unit: from its trigger to its output; of a stream: since the first frame of its trace", "dim"),
+    ("unit: from trigger to output; stream: since its first ancestor's frame", "dim"),
 )
 
 

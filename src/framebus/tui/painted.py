@@ -26,7 +26,7 @@ def width_of(text: str) -> int:
 
 def fit(text: str, width: int, right: bool = False) -> str:
     """The text in exactly ``width`` columns; what is cut off is told by ``…``."""
-    length = width_of(text)
+    length = len(text) if text.isascii() else cell_len(text)
     if length > width:
         return set_cell_size(text, width - 1) + "…" if width > 0 else ""
     blank = " " * (width - length)
@@ -53,12 +53,15 @@ class Painted(Widget):
     def paint(self, lines: Sequence[Line]) -> None:
         """Show these lines instead."""
         old, self._lines = self._lines, list(lines)
+        regions = []
         for y in range(max(len(old), len(lines))):
             before, after = (old[y] if y < len(old) else ()), (lines[y] if y < len(lines) else ())
             if before != after:
                 x = _first_difference(before, after)
                 if y < self.size.height and x < self.size.width:
-                    self.refresh(Region(x, y, self.size.width - x, 1))
+                    regions.append(Region(x, y, self.size.width - x, 1))
+        if regions:
+            self.refresh(*regions)
 
     def render_line(self, y: int) -> Strip:
         """Textual's: a line of the screen."""

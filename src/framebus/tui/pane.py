@@ -11,6 +11,7 @@ from textual.containers import Vertical
 
 from framebus.tui.columns import Column
 from framebus.tui.looks import Snapshot
+from framebus.tui.notices import noticed
 from framebus.tui.painted import Line, Painted, fit
 from framebus.tui.sheet import Row, Sheet
 
@@ -36,6 +37,8 @@ class Pane(Vertical):
     DESCENDING: ClassVar[frozenset[str]] = frozenset()
     """Columns that are sorted from the largest down at first."""
     EMPTY: ClassVar[str] = ""
+    GROWS: ClassVar[bool] = False
+    """Whether details take the room that the rows leave."""
     TROUBLE: ClassVar[bool] = True
     """Whether rows can be in trouble."""
 
@@ -89,7 +92,17 @@ class Pane(Vertical):
     def rearrange(self) -> None:
         """Sort and filter anew, and redraw what changed."""
         self.sheet.show(self._arranged(), self.row)
+        self._share_room()
         self.show_details()
+
+    def _share_room(self) -> None:
+        """Details have the room that the rows leave, within bounds."""
+        there = self.size.height
+        if there and self.GROWS:
+            left = there - len(self._items) - 2
+            height = max(8, there * 38 // 100, min(left, there * 68 // 100))
+            if self.detail.styles.height is None or self.detail.styles.height.value != height:
+                self.detail.styles.height = height
 
     def _arranged(self) -> list[str]:
         keys = [key for key in self._items if self._passes(key)]
@@ -118,6 +131,7 @@ class Pane(Vertical):
         key = self.sheet.cursor_key
         self.detail.paint(self.details(key) if key is not None and key in self._items else [])
 
+    @noticed
     def on_sheet_picked(self) -> None:
         """Another row, other details."""
         self.show_details()
@@ -138,6 +152,7 @@ class Pane(Vertical):
         self.sheet.descending = not self.sheet.descending
         self._redraw()
 
+    @noticed
     def on_sheet_head_clicked(self, event: Sheet.HeadClicked) -> None:
         """Sort by the column that was clicked; the other way round if it is sorted by that already."""
         if event.column in self.SORTABLE:
@@ -152,13 +167,12 @@ class Pane(Vertical):
 
     def _redraw(self) -> None:
         self.rearrange()
-        self.sheet.refresh()
 
 
 def rule(title: str, note: str, width: int) -> Line:
     """The line above details: a name, and what it is."""
     head = f"── {title} "
-    rest = f"{note} " if note else ""
+    rest = f" {note} " if note else ""
     text = fit(rest, max(0, min(len(rest), width - len(head) - 2)))
     return ((head, "strong"), (text, "dim"), ("─" * max(0, width - len(head) - len(text)), "rule"))
 

@@ -11,6 +11,7 @@ from framebus.errors import FramebusError
 from framebus.tui.columns import Column
 from framebus.tui.entry import as_typed, limits_text, parse_entry
 from framebus.tui.looks import Snapshot
+from framebus.tui.notices import noticed
 from framebus.tui.painted import Line
 from framebus.tui.pane import Pane, rule, wrapped
 from framebus.tui.param_watch import ParamLook, ParamWatch, SetLook
@@ -172,14 +173,8 @@ class ParamsPane(Pane):
             return ((f"{indent}{sign} {node.group[:-1]}", "info"), *[("", "")] * 4)
         look = self._sets[node.set]
         if look.error:
-            return (
-                (f"✖ {safe(node.set)}", "alarm"),
-                ("BAD", "alarm"),
-                ("", ""),
-                ("", ""),
-                (safe(look.error), "bad"),
-            )
-        used = f"used by process {look.user_pid}" if look.user_pid else "no unit runs with it"
+            return ((f"✖ {safe(node.set)}", "alarm"), ("BAD", "alarm"), ("", ""), ("", ""), (safe(look.error), "bad"))
+        used = f"process {look.user_pid}" if look.user_pid else "no unit runs with it"
         return ((f"{sign} {safe(node.set)}", "info"), ("", ""), ("", ""), ("", ""), (used, "faint"))
 
     def details(self, key: str) -> Sequence[Line]:
@@ -202,19 +197,15 @@ class ParamsPane(Pane):
         default = as_typed(spec.type, spec.default)
         limits = f", {limits_text(spec)}" if limits_text(spec) else ""
         found.append((("type ", "dim"), (f"{spec.type}{limits} {safe(spec.unit)}".rstrip(), "")))
-        found.append(
-            (("default ", "dim"), (default, ""), ("  written ", "dim"), (f"{look.changes} times", ""))
-        )
+        found.append((("default ", "dim"), (default, ""), ("  written ", "dim"), (f"{look.changes} times", "")))
         if flags:
             found.append((("; ".join(flags), "info"),))
         found += wrapped(safe(spec.help), width, "dim", max(0, lines - len(found)))
-        return [
-            rule(f"{safe(node.set)} {node.entry}", as_typed(spec.type, look.value), width),
-            *found[:lines],
-        ]
+        return [rule(f"{safe(node.set)} {node.entry}", as_typed(spec.type, look.value), width), *found[:lines]]
 
     # ---- keys ------------------------------------------------------------------------------------------------------
 
+    @noticed
     def on_sheet_opened(self) -> None:
         """Enter edits a value, and folds a set or a group."""
         key = self.sheet.cursor_key
@@ -235,6 +226,7 @@ class ParamsPane(Pane):
         else:
             self.sheet.edit("value", as_typed(look.spec.type, look.value))
 
+    @noticed
     def on_sheet_typed(self, event: Sheet.Typed) -> None:
         """Write what was typed; what is wrong with it is told on its line, where editing goes on."""
         self._write(event.key, event.text)
@@ -265,6 +257,7 @@ class ParamsPane(Pane):
             self._errors.pop(key, None)
             self.sheet.edit("value", as_typed(spec.type, spec.default))
 
+    @noticed
     def on_sheet_picked(self) -> None:
         """What was wrong with a value is forgotten when its editing ends."""
         editing = self.sheet.editing

@@ -11,8 +11,8 @@ from framebus.stream.names import SUFFIX
 
 __all__ = ["Readers"]
 
-_BUDGET_S = 0.001
-"""What a look may take beyond its one process, s."""
+_BUDGET_S = 0.0003
+"""What a look may take on average, s; one process may take more, and the next looks then do nothing."""
 _SWEEP_S = 0.02
 """The same before all processes were looked at once."""
 
@@ -30,22 +30,26 @@ class Readers:
         self._due: list[int] = []
         self._urgent: list[int] = []
         self._swept = False
+        self._left_s = 0.0
 
     def look(self, known: Iterable[int] = ()) -> None:
         """Look into some processes: those of ``known`` that are new first."""
-        budget_s = _BUDGET_S if self._swept else _SWEEP_S
-        start_s = time.perf_counter()
+        self._left_s = min(0.0, self._left_s) + (_BUDGET_S if self._swept else _SWEEP_S)
         self._urgent += [pid for pid in known if pid not in self._maps and pid not in self._urgent]
-        while True:
+        before_s = time.perf_counter()
+        while self._left_s > 0:
             if self._urgent:
                 self._take(self._urgent.pop())
-            else:
-                if not self._due and not self._list():
-                    return
+            elif self._due or self._list():
                 self._take(self._due.pop())
                 self._swept = self._swept or not self._due
-            if time.perf_counter() - start_s > budget_s or not (self._due or self._urgent):
+            else:
                 return
+            now_s = time.perf_counter()
+            self._left_s -= now_s - before_s
+            before_s = now_s
+            if self._swept and not self._due:
+                return  # the next round begins with the next look
 
     def _list(self) -> bool:
         """A new round over all processes; those that are gone are forgotten."""

@@ -41,9 +41,9 @@ class LogScreen(Screen[None]):
         self._lines: dict[str, str] = {}
         self._stamp = (0, 0)
         self._head = f" {title}  {safe(path)}"
-        self.sheet = Sheet([Column("text", "log", 10, weight=1)], "the log is empty")
+        self.sheet = Sheet([Column("text", "LOG", 10, weight=1)], "the log is empty")
         self.sheet.tails = True
-        self._bar, self._keys = Painted(), KeyBar()
+        self._bar, self._keys = Painted(), KeyBar([("Esc", "back")])
         self._bar.styles.height = 1
 
     def compose(self) -> ComposeResult:
@@ -54,7 +54,7 @@ class LogScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Read the file, and look again now and then."""
-        self._keys.tell((("↑↓", "scroll"), ("End", "follow"), ("Esc", "back")))
+        self._keys.tell((("↑↓", "scroll"), ("End", "follow")))
         self.set_interval(_LOOK_S, self._look)
         self.call_after_refresh(self._look)
         self.sheet.focus()
@@ -63,7 +63,7 @@ class LogScreen(Screen[None]):
         """Lines are wrapped anew."""
         self._stamp = (0, 0)
         self._bar.paint([((self._head.ljust(self.size.width), "bar strong"),)])
-        self._keys.tell((("↑↓", "scroll"), ("End", "follow"), ("Esc", "back")))
+        self._keys.tell((("↑↓", "scroll"), ("End", "follow")))
 
     def _look(self) -> None:
         try:
@@ -99,8 +99,8 @@ class HelpScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sheet = Sheet([Column("text", "framebus top: help", 10, weight=1)])
-        self._keys = KeyBar()
+        self.sheet = Sheet([Column("text", "HELP", 10, weight=1)])
+        self._keys = KeyBar([("Esc", "back")])
 
     def compose(self) -> ComposeResult:
         """Textual's: what it consists of."""
@@ -112,8 +112,8 @@ class HelpScreen(Screen[None]):
         lines: dict[str, Line] = {str(i): line for i, line in enumerate(HELP)}
         self.sheet.show(list(lines), lambda key: lines[key])
         self.sheet.focus()
-        self._keys.tell((("↑↓", "scroll"), ("Esc", "back")))
+        self._keys.tell((("↑↓", "scroll"),))
 
     def on_resize(self) -> None:
         """The keys have the width of the screen."""
-        self._keys.tell((("↑↓", "scroll"), ("Esc", "back")))
+        self._keys.tell((("↑↓", "scroll"),))

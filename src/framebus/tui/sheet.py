@@ -17,6 +17,7 @@ from textual.widget import Widget
 from framebus.tui.columns import GAP, Column, laid_out
 from framebus.tui.line_editor import LineEditor
 from framebus.tui.painted import Line, Span, fit, segments, width_of
+from framebus.tui.notices import report
 from framebus.tui.styles import CURSOR, CURSOR_AWAY, style
 
 __all__ = ["Row", "Sheet"]
@@ -64,6 +65,9 @@ class Sheet(Widget, can_focus=True):
             super().__init__()
             self.column = column
 
+    class Editing(Message):
+        """A cell's editing began or ended."""
+
     class Typed(Message):
         """A cell's editing was ended with Enter."""
 
@@ -81,14 +85,16 @@ class Sheet(Widget, can_focus=True):
         self._cursor, self._top = 0, 0
         self._edit: _Edit | None = None
         self._drawn: dict[int, Line] = {}
-        self._layout: tuple[int, list[tuple[int, int]]] | None = None
+        self._wanted: dict[int, Line] = {}
+        self._width, self._height = 0, 0  # textual works them out anew whenever it is asked
+        self._arranged: tuple[int, list[tuple[int, int]]] | None = None
 
     # ---- what it shows ---------------------------------------------------------------------------------------------
 
     def show(self, keys: Sequence[str], row_of: Callable[[str], Row]) -> None:
         """Show these rows; the cursor stays on its row, wherever that is now."""
         at = self.cursor_key
-        last = self._cursor == len(self._keys) - 1
+        last = not self._keys or self._cursor == len(self._keys) - 1
         self._keys, self._row_of = list(keys), row_of
         if self.tails and last:
             self._cursor = len(self._keys) - 1
@@ -103,13 +109,16 @@ class Sheet(Widget, can_focus=True):
 
     def update(self) -> None:
         """Redraw the cells whose content is another than what was drawn."""
-        if not self.size.width:
+        if not self._width:
             return
-        for y in range(self.size.height):
-            line = self._line(y)
+        regions: list[Region] = []
+        for y in range(self._height):
+            line = self._wanted[y] = self._line(y)
             old = self._drawn.get(y)
             if old is not None and old != line:
-                self.refresh(_changed(old, line, y, self.size.width))
+                _add(regions, _changed(old, line, y, self._width))
+        if regions:
+            self.refresh(*regions)
 
     @property
     def keys(self) -> Sequence[str]:
@@ -135,10 +144,10 @@ class Sheet(Widget, can_focus=True):
     # ---- drawing ---------------------------------------------------------------------------------------------------
 
     def _widths(self) -> list[tuple[int, int]]:
-        width = self.size.width - 1  # the right edge shows where in the table we are
-        if self._layout is None or self._layout[0] != width:
-            self._layout = (width, laid_out(self.columns, width))
-        return self._layout[1]
+        width = self._width - 1  # the right edge shows where in the table we are
+        if self._arranged is None or self._arranged[0] != width:
+            self._arranged = (width, laid_out(self.columns, width))
+        return self._arranged[1]
 
     def _line(self, y: int) -> Line:
         """What is to be on a line of the screen, as spans; the last span marks the cursor."""
@@ -148,7 +157,7 @@ class Sheet(Widget, can_focus=True):
         edge = self._edge(y)
         if index >= len(self._keys):
             said = self.empty if not self._keys and y == 2 else ""
-            return ((fit(f"  {said}", self.size.width - 1), "dim"), edge, ("", ""))
+            return ((fit(f"  {said}", self._width - 1), "dim"), edge, ("", ""))
         key = self._keys[index]
         spans: list[Span] = []
         row = self._row_of(key)
@@ -160,8 +169,7 @@ class Sheet(Widget, can_focus=True):
             else:
                 text, name = row[i]
                 spans.append((fit(text, width, self.columns[i].right), name))
-        used = sum(width_of(text) for text, _ in spans)
-        spans += [(" " * (self.size.width - 1 - used), ""), edge]
+        spans += [(" " * (self._width - 1 - self._used()), ""), edge]
         mark = ("cursor" if self.has_focus else "away") if index == self._cursor else ""
         return (*spans, ("", mark))
 
@@ -173,13 +181,17 @@ class Sheet(Widget, can_focus=True):
             title = column.title + (("▼" if self.descending else "▲") if chosen else "")
             spans += [(" " * GAP, "head")] if n else []
             spans.append((fit(title, width, column.right), "sorted" if chosen else "head"))
-        used = sum(width_of(text) for text, _ in spans)
-        return (*spans, (" " * (self.size.width - used), "head"), ("", ""))
+        return (*spans, (" " * (self._width - self._used()), "head"), ("", ""))
+
+    def _used(self) -> int:
+        """What the columns take of the width."""
+        widths = self._widths()
+        return sum(width for _, width in widths) + GAP * (len(widths) - 1)
 
     def _edge(self, y: int) -> Span:
         """A piece of the bar at the right edge, where the rows do not fit."""
-        rows, there = self.size.height - 1, len(self._keys)
-        if there <= rows:
+        rows, there = self._height - 1, len(self._keys)
+        if there <= max(0, rows):
             return (" ", "")
         size = max(1, rows * rows // there)
         first = round((rows - size) * self._top / max(1, there - rows))
@@ -187,13 +199,21 @@ class Sheet(Widget, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Textual's: a line of the screen."""
-        line = self._line(y)
+        if y == 0 and (self._width, self._height) != self.size:
+            self._sized()  # the event comes after the first drawing
+        line = self._wanted.get(y)
+        if line is None:
+            try:
+                line = self._wanted[y] = self._line(y)
+            except Exception as error:  # noqa: BLE001 - one line that cannot be drawn must not end the program
+                report(self, error)
+                line = ((" " * self._width, ""), ("", ""))
         self._drawn[y] = line
         found = segments(line)
         over: Style | None = {"cursor": CURSOR, "away": CURSOR_AWAY}.get(line[-1][1])
         if over is not None:
             found = [Segment(text, _over(own, over)) for text, own, _ in found]
-        return Strip(found).adjust_cell_length(self.size.width)
+        return Strip(found, self._width)
 
     # ---- keys and mouse --------------------------------------------------------------------------------------------
 
@@ -203,7 +223,7 @@ class Sheet(Widget, can_focus=True):
 
     def action_page(self, pages: int) -> None:
         """Move the cursor by what fits on the screen."""
-        self._to(self._cursor + pages * max(1, self.size.height - 2))
+        self._to(self._cursor + pages * max(1, self._height - 2))
 
     def on_key(self, event: events.Key) -> None:
         """While a cell is edited, all keys are its own."""
@@ -253,16 +273,15 @@ class Sheet(Widget, can_focus=True):
 
     def on_focus(self) -> None:
         """The cursor's row is brighter while the keys come here."""
-        self.refresh()
+        self.update()
 
     def on_blur(self) -> None:
         """The cursor's row is brighter while the keys come here."""
-        self.refresh()
+        self.update()
 
     def on_resize(self) -> None:
         """All is drawn anew."""
-        self._drawn.clear()
-        self._clamp()
+        self._sized()
         self.refresh()
 
     # ---- editing ---------------------------------------------------------------------------------------------------
@@ -279,11 +298,13 @@ class Sheet(Widget, can_focus=True):
             index = next(i for i, each in enumerate(self.columns) if each.key == column)
             self._edit = _Edit(key, index, LineEditor(text))
             self.update()
+            self.post_message(self.Editing())
 
     def end_edit(self) -> None:
         """No cell is edited any more."""
         self._edit = None
         self.update()
+        self.post_message(self.Editing())
         self.post_message(self.Picked())
 
     # ---- inside ----------------------------------------------------------------------------------------------------
@@ -291,14 +312,22 @@ class Sheet(Widget, can_focus=True):
     def _to(self, index: int) -> None:
         before = self.cursor_key
         self._cursor = index
-        self._edit = None
+        if self._edit is not None:
+            self._edit = None
+            self.post_message(self.Editing())
         self._clamp()
         self.update()
         if self.cursor_key != before:
             self.post_message(self.Picked())
 
+    def _sized(self) -> None:
+        self._width, self._height = self.size
+        self._drawn.clear()
+        self._wanted.clear()
+        self._clamp()
+
     def _clamp(self) -> None:
-        rows = max(1, self.size.height - 1)
+        rows = max(1, self._height - 1)
         self._cursor = max(0, min(self._cursor, len(self._keys) - 1))
         self._top = max(min(self._top, self._cursor, len(self._keys) - rows), self._cursor - rows + 1, 0)
 
@@ -315,8 +344,21 @@ def _changed(before: Line, after: Line, y: int, width: int) -> Region:
         return Region(0, y, width, 1)
     first, last, x = width, 0, 0
     for old, new in zip(before, after, strict=True):
-        step = max(width_of(old[0]), width_of(new[0]))
-        if old != new:
+        text = new[0]
+        step = len(text) if text.isascii() else width_of(text)
+        if old is not new and old != new:
             first, last = min(first, x), x + step
         x += step
     return Region(first, y, max(1, last - first), 1)
+
+
+def _add(regions: list[Region], region: Region) -> None:
+    """One more, or the one above made larger: the fewer there are, the quicker they are drawn."""
+    if regions:
+        above = regions[-1]
+        if above.bottom == region.y:
+            x, right = min(above.x, region.x), max(above.right, region.right)
+            if (right - x) <= max(above.width, region.width) * 2:
+                regions[-1] = Region(x, above.y, right - x, above.height + 1)
+                return
+    regions.append(region)

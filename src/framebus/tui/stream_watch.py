@@ -18,6 +18,8 @@ __all__ = ["StreamWatch"]
 
 _ALIVE_NS = 500_000_000
 """How long an answer of the kernel about a writer that does not write is good for."""
+_CLAIMS_NS = 1_000_000_000
+"""How old the number of claimed semaphores may be."""
 _BAD_AGAIN = 25
 """Looks between two tries to open a bad file: it may be one that is being made."""
 _RATE_OF_HISTORY_HZ = 1.0
@@ -31,16 +33,18 @@ class _Open:
         self.path, self.inode = str(path), inode
         self.handle = _core.StreamHandle.open(self.path)
         handle = self.handle
-        self.fixed = {
-            "name": name,
-            "path": self.path,
-            "inode": inode,
-            "shape": tuple(reversed(handle.size)),
-            "dtype": DTYPES[handle.datatype].name,
-            "semaphores": handle.semaphores,
-            "history": handle.history,
-            "size_bytes": os.stat(self.path).st_size,
-        }
+        self._fixed = StreamLook(
+            name,
+            self.path,
+            inode,
+            "empty",
+            tuple(reversed(handle.size)),
+            DTYPES[handle.datatype].name,
+            semaphores=handle.semaphores,
+            history=handle.history,
+            size_bytes=os.stat(self.path).st_size,
+        )
+        self._claimed, self._claims_ns = 0, 0
         self.identifies = DIALECTS[handle.dialect].writer_identity
         self.flow = Flow()
         self._asked_ns, self._alive = 0, True
@@ -60,21 +64,32 @@ class _Open:
         count = handle.count
         written_ns = handle.written_ns if count else 0
         moved = self.flow.add(count, written_ns or now_ns)
-        pid, state = self._state(count, moved, now_ns)
-        claims = handle.header().get("sem_read_pid", ())
-        return StreamLook(
-            **self.fixed,  # type: ignore[arg-type]
-            state=state,
-            count=count,
-            written_ns=written_ns,
-            rate_hz=0.0 if state == "dead" else self.flow.rate_hz(now_ns),
-            writer_pid=pid,
-            claimed=sum(1 for claim in claims if claim > 0),
-            readers=readers,
-            missed=missed,
+        rate_hz, stopped = self.flow.now(now_ns)
+        pid, state = self._state(count, moved, stopped, now_ns)
+        if now_ns - self._claims_ns > _CLAIMS_NS:
+            self._claims_ns = now_ns
+            self._claimed = sum(1 for claim in handle.header().get("sem_read_pid", ()) if claim > 0)
+        fixed = self._fixed
+        return StreamLook(  # in order, without names: this is made for every stream at every look
+            fixed.name,
+            fixed.path,
+            fixed.inode,
+            state,
+            fixed.shape,
+            fixed.dtype,
+            count,
+            written_ns,
+            0.0 if state == "dead" else rate_hz,
+            pid,
+            self._claimed,
+            fixed.semaphores,
+            fixed.history,
+            readers,
+            missed,
+            fixed.size_bytes,
         )
 
-    def _state(self, count: int, moved: bool, now_ns: int) -> tuple[int, str]:
+    def _state(self, count: int, moved: bool, stopped: bool, now_ns: int) -> tuple[int, str]:
         """The writer, and the state. The kernel is asked only about those that write nothing just now."""
         pid = self.handle.last_writer
         maker = 0 if pid else self.handle.maker
@@ -91,7 +106,7 @@ class _Open:
             return pid or maker, "empty"
         if not self.flow.moved:
             return pid or maker, "still"
-        return pid or maker, "stale" if self.flow.stopped(now_ns) else "live"
+        return pid or maker, "stale" if stopped else "live"
 
 
 class StreamWatch:

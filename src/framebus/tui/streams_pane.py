@@ -35,6 +35,7 @@ class StreamsPane(Pane):
     """
 
     NAME = "streams"
+    GROWS = True
     COLUMNS = (
         Column("name", "STREAM", 14, weight=1, most=32),
         Column("state", "STATE", 9),
@@ -103,7 +104,7 @@ class StreamsPane(Pane):
             (safe(look.name), name),
             (fit(sign, 9), sign_style),
             (rate(look.rate_hz) if look.rate_hz else "-", plain if look.rate_hz else quiet),
-            ("-" if age_s is None else duration(age_s), quiet if age_s is None or age_s > 1 else plain),
+            (_age(age_s), quiet if age_s is None or age_s > 1 else plain),
             (str(look.count) if known else "-", plain),
             ("-" if look.readers < 0 else str(look.readers), plain if look.readers > 0 else "dim"),
             (f"{look.claimed}/{look.semaphores}" if known else "-", plain if look.claimed else "dim"),
@@ -165,6 +166,11 @@ class StreamsPane(Pane):
     def folder(self) -> str:
         """Where the streams lie."""
         return os.fspath(Path(self._watcher.folder.path))
+
+
+def _age(age_s: float | None) -> str:
+    """The age; below a tenth of a second it is another at every look, and says nothing."""
+    return "-" if age_s is None else "<0.1 s" if age_s < 0.1 else duration(age_s)
 
 
 def _beside(facts: list[Line], picture: list[list[Span]], room: int, lines: int) -> list[Line]:

@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,11 @@ class _Open:
         self.core, self.inode = record.core, inode
         core = self.core
         self.unit, self.pid = core.unit, core.pid
-        self.fixed = {"use": core.use, "trigger": core.trigger}
+        self._use, self._trigger = core.use, core.trigger
         self.flow = Flow()
-        self.past_compute: deque[float] = deque(maxlen=PAST)
-        self.past_period: deque[float] = deque(maxlen=PAST)
+        self.rate_hz = 0.0
+        self._past: tuple[deque[float], deque[float]] = (deque(maxlen=PAST), deque(maxlen=PAST))
+        self._pasts: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
         self._sampled_ns = _core.realtime_ns() - _SAMPLE_NS + order % 5 * _SAMPLE_NS // 5  # not all at once
         self._asked_ns, self.alive = 0, True
         self._loops = -1
@@ -69,16 +70,16 @@ class _Open:
         elif now_ns - self._asked_ns > _ALIVE_NS:
             self._asked_ns = now_ns
             self.alive = self.core.alive
+        self.rate_hz, stopped = self.flow.now(now_ns)
         if now_ns - self._sampled_ns >= _SAMPLE_NS:
             self._sampled_ns = now_ns
-            self._sample(now_ns, self.flow.moved and not self.flow.stopped(now_ns))
+            self._sample(now_ns, self.flow.moved and not stopped)
 
     def _sample(self, now_ns: int, going: bool) -> None:
         self._take_share(now_ns)
         kept = self.core.read_timings(self._ring) if going else 0
         if kept == 0:
-            self.past_compute.append(0.0)
-            self.past_period.append(0.0)
+            self._remember(0.0, 0.0)
             return
         timings = self._ring.view(TIMING_DTYPE)[:kept]
         start, end, triggered = timings["start_ns"], timings["end_ns"], timings["trigger_ns"]
@@ -86,8 +87,12 @@ class _Open:
         compute = _median_us(end - start)
         latency = _median_us((end - triggered)[triggered != 0])
         self.medians = (period, compute, latency)
-        self.past_compute.append(compute)
-        self.past_period.append(0.0 if math.isnan(period) else period)
+        self._remember(compute, 0.0 if math.isnan(period) else period)
+
+    def _remember(self, compute_us: float, period_us: float) -> None:
+        self._past[0].append(compute_us)
+        self._past[1].append(period_us)
+        self._pasts = (tuple(self._past[0]), tuple(self._past[1]))
 
     def _take_share(self, now_ns: int) -> None:
         """What the kernel has counted for the unit's thread: its share of a CPU since the last time, and where it ran."""
@@ -104,29 +109,37 @@ class _Open:
         self._spent = (spent_s, now_ns)
         self.on_cpu = int(fields[36])
 
-    def told(self, now_ns: int, bare: UnitLook, state: str) -> UnitLook:
+    def told(self, bare: UnitLook, state: str) -> UnitLook:
         """The unit's look; ``bare`` has what others than its record tell."""
         core = self.core
         message, traceback = core.texts()
         period, compute, latency = self.medians
-        return bare._replace(
-            **self.fixed,
-            state=state,
-            loops=self._loops,
-            rate_hz=self.flow.rate_hz(now_ns) if self.alive and state == "running" else 0.0,
-            missed=core.missed,
-            alarms=core.alarms,
-            message=bare.message or message or core.last_alarm()[1],
-            traceback=traceback,
-            period_us=period,
-            compute_us=compute,
-            latency_us=latency,
-            past_compute_us=tuple(self.past_compute),
-            past_period_us=tuple(self.past_period),
-            share=self.share,
-            on_cpu=self.on_cpu,
-            cpu=core.cpu,
-            priority=core.priority,
+        return UnitLook(  # in order, without names: this is made for every unit at every look
+            bare.key,
+            bare.unit,
+            bare.pipeline,
+            bare.process,
+            bare.pid,
+            state,
+            self._loops,
+            self.rate_hz if self.alive and state == "running" else 0.0,
+            core.missed,
+            core.alarms,
+            bare.restarts,
+            bare.message or message or core.last_alarm()[1],
+            self._use,
+            self._trigger,
+            period,
+            compute,
+            latency,
+            self._pasts[0],
+            self._pasts[1],
+            self.share,
+            self.on_cpu,
+            core.cpu,
+            core.priority,
+            traceback,
+            bare.log,
         )
 
     @property
@@ -159,11 +172,7 @@ class UnitWatch:
         self._bad: dict[str, int] = {}
 
     def look(
-        self,
-        files: Mapping[str, int],
-        pipelines: PipelineWatch,
-        names: Iterator[str] | list[str],
-        now_ns: int,
+        self, files: Mapping[str, int], pipelines: PipelineWatch, names: list[str], now_ns: int
     ) -> dict[str, UnitLook]:
         """How every unit stands: those of pipelines in the order in which they start, then all others by name.
 
@@ -184,12 +193,12 @@ class UnitWatch:
                 for unit in state["units"]:
                     units.add(unit)
                     shown.add(f"{unit}.{state['pid']}")
-                    look = self._of_pipeline(name, process, unit, state, now_ns)
+                    look = self._of_pipeline(name, process, unit, state)
                     found[look.key] = look
         for record, held in self._open.items():
             of_pipeline = held.unit in units and (not held.alive or held.pid in others)
             if record not in shown and not of_pipeline:
-                found[record] = held.told(now_ns, UnitLook(record, held.unit, pid=held.pid), held.state)
+                found[record] = held.told(UnitLook(record, held.unit, pid=held.pid), held.state)
         return found
 
     def _refresh(self, files: Mapping[str, int], now_ns: int) -> None:
@@ -197,9 +206,7 @@ class UnitWatch:
             del self._open[name]
         for name, inode in files.items():
             if name not in self._open and self._bad.get(name) != inode:
-                with contextlib.suppress(
-                    FramebusError, OSError
-                ):  # removed since it was listed, or not readable
+                with contextlib.suppress(FramebusError, OSError):  # removed since it was listed, or not readable
                     self._try(name, inode)
         for held in self._open.values():
             held.look(now_ns)
@@ -212,7 +219,7 @@ class UnitWatch:
             raise
 
     def _of_pipeline(
-        self, pipeline: str, process: str, unit: str, state: Mapping[str, Any], now_ns: int
+        self, pipeline: str, process: str, unit: str, state: Mapping[str, Any]
     ) -> UnitLook:
         phase, pid = state["state"], state["pid"]
         bare = UnitLook(
@@ -230,8 +237,8 @@ class UnitWatch:
         if held is None:
             return bare._replace(state="ended") if phase == "up" else bare
         if not held.alive:
-            return held.told(now_ns, bare, "dead")
-        return held.told(now_ns, bare, held.state if phase == "up" else phase)
+            return held.told(bare, "dead")
+        return held.told(bare, held.state if phase == "up" else phase)
 
     def close(self) -> None:
         """Give all records back."""

@@ -27,6 +27,7 @@ class UnitsPane(Pane):
     """Units: how each stands, and more about the selected one."""
 
     NAME = "units"
+    GROWS = True
     COLUMNS = (
         Column("unit", "UNIT", 13, weight=2, most=30),
         Column("state", "STATE", 10),
