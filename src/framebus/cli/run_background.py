@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from framebus.cli.output import show
+from framebus.cli.output import show, show_json
 from framebus.cli.text import safe
 from framebus.errors import UsageError
 from framebus.pipeline.background import detach
@@ -15,7 +15,9 @@ from framebus.pipeline.plan import PipelinePlan, SupervisionPlan, UnitPlan
 from framebus.unit import LoopOptions, Stage
 
 
-def run_in_background(stage: Stage, options: LoopOptions, launcher: Literal["subprocess", "tmux"]) -> int:
+def run_in_background(
+    stage: Stage, options: LoopOptions, launcher: Literal["subprocess", "tmux"], *, as_json: bool = False
+) -> int:
     """Start ``stage`` so that it outlives this process; returns the exit code when it is ready.
 
     Raises:
@@ -27,6 +29,15 @@ def run_in_background(stage: Stage, options: LoopOptions, launcher: Literal["sub
         raise UsageError("; ".join(problem.message for problem in problems))
     detach(plan)
     process = Controller(plan.name).status()["processes"][stage.label]
+    session = ""
+    if launcher == "tmux":
+        from framebus.pipeline.tmux import session_name
+
+        session = session_name(plan.name)
+    if as_json:
+        told = {"unit": stage.label, "pipeline": plan.name, "pid": process["pid"], "log": process["log"]}
+        show_json(told | {"tmux_session": session or None})
+        return 0
     lines = [
         f"{stage.label} runs in the background, process {process['pid']}"
         if process["pid"]
@@ -34,10 +45,8 @@ def run_in_background(stage: Stage, options: LoopOptions, launcher: Literal["sub
         f"log: {process['log']}",
         f"'framebus ps' shows it, 'framebus down {plan.name}' ends it",
     ]
-    if launcher == "tmux":
-        from framebus.pipeline.tmux import session_name
-
-        lines.insert(1, f"to see its window: tmux attach -t {session_name(plan.name)}")
+    if session:
+        lines.insert(1, f"to see its window: tmux attach -t {session}")
     show("\n".join(map(safe, lines)))
     return 0
 
