@@ -22,12 +22,19 @@ FIRST_FRAME = HERE / "start_unit.py"
 
 
 def timed(
-    command: list[str], check: Callable[[str], bool] = lambda _: True, **environment: str
+    command: list[str],
+    check: Callable[[str], bool] = lambda _: True,
+    prepare: Callable[[Path], object] = lambda _: None,
+    **environment: str,
 ) -> Callable[[int], Times]:
-    """Wall time of a command in a process of its own; ``check`` judges what it printed."""
+    """Wall time of a command in a process of its own; ``check`` judges what it printed.
+
+    ``prepare`` puts into the directory of shared memory what the command asks for.
+    """
 
     def run(trips: int) -> Times:
         with scratch_directory() as scratch:
+            prepare(scratch)
             times = [_once(command, check, scratch, environment) for _ in range(trips)]
         return np.array(times, np.int64)
 
@@ -51,7 +58,7 @@ def _once(
         env=os.environ | {"MILK_SHM_DIR": str(scratch)} | extra,
     )
     taken = time.perf_counter_ns() - start
-    if "No module named 'framebus" in done.stderr:
+    if "No module named 'framebus" in done.stderr or "no such command" in done.stderr:
         raise Skipped(done.stderr.strip().splitlines()[-1])
     if done.returncode != 0 or not check(done.stdout):
         said = (done.stderr or done.stdout).strip().splitlines()[-1:]
@@ -83,6 +90,19 @@ def first_frame(cached: bool) -> Callable[[int], Times]:
     return run
 
 
+def make_parameters(scratch: Path) -> None:
+    """A parameter set, as a loop has it."""
+    from framebus.params import Params
+
+    Params.create("loop", {"gain": 0.5, "leak": 0.99}, directory=scratch).close()
+
+
+def make_streams(scratch: Path) -> None:
+    """Names of a hundred streams, for the shell to complete."""
+    for i in range(100):
+        (scratch / f"camera_{i}.im.shm").touch()
+
+
 def contestants() -> list[Contestant]:
     python, command = sys.executable, [str(Path(sys.executable).with_name("framebus"))]
     names = (
@@ -94,6 +114,24 @@ def contestants() -> list[Contestant]:
         Contestant("framebus ls", timed([*command, "ls"]), NUMPY, "framebus"),
         Contestant(
             "framebus --help", timed([*command, "--help"], lambda out: "demo" in out), NUMPY, "framebus"
+        ),
+        Contestant(
+            "framebus get",
+            timed([*command, "get", "loop.gain"], lambda out: "0.5" in out, make_parameters),
+            NUMPY,
+            "framebus",
+        ),
+        Contestant(
+            "a name completed",
+            timed(
+                command,
+                lambda out: out.count("plain,") == 11,
+                make_streams,
+                _FRAMEBUS_COMPLETE="bash_complete",
+                FRAMEBUS_COMP_LINE="framebus info camera_1",
+            ),
+            NUMPY,
+            "framebus",
         ),
         Contestant("first frame, cached unit", first_frame(True), NUMPY, "framebus", 0.4),
         Contestant("first frame, uncached unit", first_frame(False), NUMPY, "framebus", 0.2),
@@ -110,6 +148,7 @@ def run(options: Any, machine: dict[str, Any]) -> list[Case]:
         Target("import framebus", NUMPY, 80_000, kind="excess"),
         Target("framebus ls", NUMPY, 200_000, kind="excess"),
         Target("framebus --help", NUMPY, 200_000, kind="excess"),
+        Target("framebus get", NUMPY, 200_000, kind="excess"),
         Target("first frame, cached unit", "", 1_000_000, kind="absolute"),
     ]
     rounds, trips = (

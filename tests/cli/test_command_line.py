@@ -79,14 +79,6 @@ def test_help_lists_every_command(arguments: list[str]) -> None:
         assert entry.help in printed
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_with_an_example_and_the_common_options(name: str) -> None:
-    printed = output(name, "--help")
-    assert f"Usage: framebus {name} " in printed
-    assert f"Example: framebus {name}" in printed
-    assert "--debug" in printed
-
-
 def test_version() -> None:
     assert output("--version") == f"framebus {fb.__version__}\n"
 

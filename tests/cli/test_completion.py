@@ -184,9 +184,10 @@ def test_commands_are_completed_from_the_tables_alone() -> None:
     assert not {"numpy", "framebus._core", "framebus.cli.steer", "rich.console"} & set(done.stderr.split())
 
 
-def test_names_are_completed_without_numpy(streams: None) -> None:
+@pytest.mark.parametrize("line", ["framebus copy w", "framebus info w", "framebus watch w"])
+def test_names_are_completed_without_numpy(line: str, streams: None) -> None:
     source = "import sys\nfrom framebus.cli import main\nmain()\nprint(*sys.modules, file=sys.stderr)"
-    env = os.environ | {"_FRAMEBUS_COMPLETE": "bash_complete", "FRAMEBUS_COMP_LINE": "framebus copy w"}
+    env = os.environ | {"_FRAMEBUS_COMPLETE": "bash_complete", "FRAMEBUS_COMP_LINE": line}
     done = subprocess.run(
         [sys.executable, "-c", source], capture_output=True, text=True, timeout=60, env=env, check=True
     )

@@ -17,7 +17,7 @@ import pytest
 from framebus.cli import systemd
 from framebus.errors import UsageError
 from framebus.pipeline.plan import PipelinePlan, SupervisionPlan, UnitPlan
-from support.commands import error, output
+from support.commands import answer, error, output
 
 PIPELINE = """
 name = "loop"
@@ -213,3 +213,9 @@ def test_help() -> None:
     assert output("export") == output("export", "--help")
     assert "systemd  Write a pipeline as a service of systemd." in output("export")
     assert "Example: framebus export systemd loop.toml --user" in output("export", "systemd", "--help")
+
+
+def test_json_tells_the_service_and_the_files(elsewhere: Path) -> None:
+    told = answer("export", "systemd", "loop.toml")
+    assert [Path(path).exists() for path in told["written"]] == [True] * len(told["written"])
+    assert told["service"] in {Path(path).name for path in told["written"]}

@@ -17,7 +17,7 @@ import pytest
 
 from framebus.cli import scaffold
 from framebus.errors import UsageError
-from support.commands import PROGRAM, error, output
+from support.commands import PROGRAM, answer, error, output
 
 
 @pytest.fixture(autouse=True)
@@ -209,3 +209,11 @@ def test_a_failure_half_way_leaves_nothing(elsewhere: Path, monkeypatch: pytest.
 def test_the_library_raises_what_the_command_tells(elsewhere: Path) -> None:
     with pytest.raises(UsageError, match="is a word of the Python language"):
         scaffold.write("unit", "class")
+
+
+def test_json_tells_the_files_and_what_to_try(elsewhere: Path) -> None:
+    told = answer("new", "unit", "denoise")
+    made = elsewhere / "denoise"
+    assert told["directory"] == "denoise"
+    assert sorted(told["files"]) == sorted(str(p.relative_to(made)) for p in made.rglob("*") if p.is_file())
+    assert told["try"][-1] == "framebus run denoise --help"

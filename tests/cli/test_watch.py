@@ -16,10 +16,10 @@ import pytest
 import framebus as fb
 from framebus import stream
 from framebus.cli.terminal import Size, TerminalKind, find_graphics, understand
-from framebus.cli.watch import _changes
+from framebus.cli.watch import _COLORMAPS, _changes
 from framebus.cli.watch_look import Watched
 from framebus.cli.watch_view import Graphic, Wanted, compose, histogram
-from framebus.ops.picture import Limits
+from framebus.ops.picture import COLORMAPS, Limits
 from support.commands import PROGRAM, answer, error, output
 from support.processes import Spawner
 from support.terminal import Terminal
@@ -400,3 +400,7 @@ def test_once_stays_on_the_screen(wfs: stream.Stream) -> None:
     assert "\x1b[?1049h" not in shown
     assert "\x1b_Ga=T" in shown
     wfs.close()
+
+
+def test_the_command_knows_all_colormaps() -> None:
+    assert _COLORMAPS == COLORMAPS

@@ -32,6 +32,7 @@ __all__ = [
     "pipeline_names",
     "stream_names",
     "unit_names",
+    "unit_or_pipeline_names",
 ]
 
 Completer = Callable[[click.Context, click.Parameter, str], list["CompletionItem[str]"]]
@@ -150,6 +151,11 @@ def _files(incomplete: str, *suffixes: str) -> Iterator[str]:
                 yield os.path.join(folder, entry.name)
 
 
+def _units_or_pipelines(incomplete: str) -> Iterator[str]:
+    yield from _stems(places.PIPELINE)
+    yield from _units(incomplete)
+
+
 def _pipeline_files(incomplete: str) -> Iterator[str]:
     from framebus.cli.shipped import SHIPPED
 
@@ -206,6 +212,8 @@ unit_names = _completer(_units)
 """Units, as every command that steers one takes them."""
 log_names = _completer(_logs)
 """Units, and PIPELINE/supervisor."""
+unit_or_pipeline_names = _completer(_units_or_pipelines)
+"""Units, and pipelines."""
 pipeline_names = _completer(_pipeline_files_or_names)
 """Pipelines that run or were not taken down, and pipeline files."""
 pipeline_files = _completer(_pipeline_files)

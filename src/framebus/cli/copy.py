@@ -28,6 +28,7 @@ from framebus.errors import StreamNotFound
     "--spin", default=0.0, metavar="US", help="Watch for a frame that many µs before sleeping, or inf."
 )
 @click.option("--detach", is_flag=True, help="Run in the background, kept alive by a supervisor.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, at the end.")
 def copy(
     source: str,
     target: str,
@@ -38,6 +39,7 @@ def copy(
     name: str,
     spin: float,
     detach: bool,
+    as_json: bool,
 ) -> int:
     """Hand the stream SOURCE on to TARGET, frame by frame: names, or paths of streams' files.
 
@@ -55,10 +57,12 @@ def copy(
         if once and opened.count == 0:
             raise StreamNotFound(f"{source} has no frame yet that could be copied")
         with make_target(opened, target, dialect=dialect, history=history) as made:
-            show(
+            said = (
                 f"{text.safe(opened.name)} ({opened.dialect}) -> {text.safe(str(made.path))} ({made.dialect}), "
                 f"{text.shape(made.shape)} {made.dtype.name}, history {made.history_length}"
             )
+    if not as_json:
+        show(said)
     stage = Stage(unit, {"source": source, "target": target}, {}, name)
     options = LoopOptions(
         trigger="once" if once else "stream", every_frame=not (newest or once), spin_us=spin
@@ -66,7 +70,7 @@ def copy(
     if detach:
         from framebus.cli.run_background import run_in_background
 
-        return run_in_background(stage, options, "subprocess")
+        return run_in_background(stage, options, "subprocess", as_json=as_json)
     from framebus.cli.run_here import run_here
 
-    return run_here(stage, options)
+    return run_here(stage, options, as_json=as_json)

@@ -10,7 +10,7 @@ import click
 
 from framebus.cli import systemd
 from framebus.cli.lazy import Entry, LazyGroup
-from framebus.cli.output import show
+from framebus.cli.output import show, show_json
 from framebus.cli.text import safe
 from framebus.errors import PipelineError, UsageError
 
@@ -39,7 +39,10 @@ def export(ctx: click.Context) -> None:
 )
 @click.option("--user", is_flag=True, help="Write where systemd looks for your units.")
 @click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable of the file.")
-def export_systemd(file: Path, output: Path | None, user: bool, variables: tuple[str, ...]) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def export_systemd(
+    file: Path, output: Path | None, user: bool, variables: tuple[str, ...], as_json: bool
+) -> None:
     """Write the pipeline in FILE as a service of your own systemd, which needs no root.
 
     The service runs 'framebus up FILE' and starts it again if it dies; the units run on meanwhile and are adopted.
@@ -59,6 +62,10 @@ def export_systemd(file: Path, output: Path | None, user: bool, variables: tuple
     directory = systemd.user_directory() if user else output or Path()
     arguments = [word for text in variables for word in ("--var", text)]
     paths = systemd.write(systemd.units_for(reading.plan, file, arguments), directory)
+    if as_json:
+        service = systemd.service_name(reading.plan.name)
+        show_json({"service": service, "written": [str(path.absolute()) for path in paths]})
+        return
     shown = [f"wrote {path}" for path in paths]
     steps = _steps(
         systemd.service_name(reading.plan.name), paths, user, systemd.needs_raised_limits(reading.plan)

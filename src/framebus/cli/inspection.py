@@ -67,7 +67,7 @@ def inspect(name: str) -> tuple[dict[str, Any], npt.NDArray[Any] | None]:
             "slice": None if parsed.slices is None else str(parsed.slices),
             "frame": None if frame is None else {"count": frame.count, **figures(frame.data)},
             "frame_error": missing,
-            "values": None if values is None else _listed(values),
+            "values": None if values is None else listed(values),
             "header": header,
         }
     return found, values
@@ -192,7 +192,7 @@ def _names_by_inode(folder: Path) -> dict[int, str]:
         }
 
 
-def _listed(values: npt.NDArray[Any]) -> Any:
+def listed(values: npt.NDArray[Any]) -> Any:
     """Nested lists; complex numbers as pairs of real and imaginary part, which JSON can hold."""
     if values.dtype.kind == "c":
         return np.stack([values.real, values.imag], axis=-1).tolist()

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from framebus.cli import text
+from framebus.cli.complete import unit_or_pipeline_names
 from framebus.cli.histograms import bars, duration_us
 from framebus.cli.output import columns, make_console, show, show_json
 from framebus.cli.progress import progress_line
@@ -21,7 +22,7 @@ _WIDEST = 100
 
 
 @click.command("latency-audit")
-@click.argument("names", nargs=-1, metavar="[PIPELINE|UNIT]...")
+@click.argument("names", nargs=-1, metavar="[PIPELINE|UNIT]...", shell_complete=unit_or_pipeline_names)
 @click.option(
     "--seconds", type=click.FloatRange(0.0, min_open=True), default=10.0, show_default=True, help="How long."
 )

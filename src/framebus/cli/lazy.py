@@ -45,6 +45,7 @@ class LazyGroup(click.Group):
     Args:
         table: the commands by name, in the order of the help.
         sections: instead of ``table``: tables by their headings.
+        examples: a command line for each heading, which stands beside it.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class LazyGroup(click.Group):
         *args: Any,
         table: Mapping[str, Entry] | None = None,
         sections: Mapping[str, Mapping[str, Entry]] | None = None,
+        examples: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._sections = {"Commands": table or {}} if sections is None else sections
+        self._examples = examples or {}
         self._table = {name: entry for part in self._sections.values() for name, entry in part.items()}
         self.params.append(_debug_option())
 
@@ -84,9 +87,11 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the lists of commands into the help, from the tables alone."""
         del ctx
+        width = max(map(len, self._table), default=0)  # so that all sections have their columns in one place
         for heading, part in self._sections.items():
-            with formatter.section(heading):
-                formatter.write_dl([(name, entry.help) for name, entry in part.items()])
+            example = f" ({self._examples[heading]})" if heading in self._examples else ""
+            with formatter.section(heading + example):
+                formatter.write_dl([(name.ljust(width), entry.help) for name, entry in part.items()])
 
     def main(  # type: ignore[override]
         self,

@@ -9,7 +9,7 @@ import click
 
 from framebus.cli import scaffold
 from framebus.cli.lazy import Entry, LazyGroup
-from framebus.cli.output import show
+from framebus.cli.output import show, show_json
 from framebus.cli.text import safe
 
 COMMANDS = {
@@ -32,7 +32,8 @@ def new(ctx: click.Context) -> None:
 @click.command("unit")
 @click.argument("name")
 @click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-def new_unit(name: str, directory: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def new_unit(name: str, directory: Path | None, as_json: bool) -> None:
     """Begin a package with the unit NAME, in DIR (default: ./NAME).
 
     It has the unit with its parameters, tests that call it, compile it and run it on streams, and registers it, so that
@@ -41,13 +42,18 @@ def new_unit(name: str, directory: Path | None) -> None:
     Example: framebus new unit denoise
     """
     made = scaffold.write("unit", name, directory)
-    _tell(made, [f"{_enter(made)} && pip install -e '.[test]' && pytest", f"framebus run {name} --help"])
+    _tell(
+        made,
+        [f"{_enter(made)} && pip install -e '.[test]' && pytest", f"framebus run {name} --help"],
+        as_json,
+    )
 
 
 @click.command("pipeline")
 @click.argument("name")
 @click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-def new_pipeline(name: str, directory: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def new_pipeline(name: str, directory: Path | None, as_json: bool) -> None:
     """Begin a package with the pipeline NAME and its units, in DIR (default: ./NAME).
 
     It has a pipeline file that runs at once, its units, and tests of both. DIR must not exist yet.
@@ -55,13 +61,17 @@ def new_pipeline(name: str, directory: Path | None) -> None:
     Example: framebus new pipeline loop
     """
     made = scaffold.write("pipeline", name, directory)
-    _tell(made, [f"{_enter(made)} && framebus up {name}.toml", "pip install -e '.[test]' && pytest"])
+    _tell(made, [f"{_enter(made)} && framebus up {name}.toml", "pip install -e '.[test]' && pytest"], as_json)
 
 
 def _enter(made: scaffold.Made) -> str:
     return f"cd {shlex.quote(str(made.directory))}"
 
 
-def _tell(made: scaffold.Made, steps: list[str]) -> None:
+def _tell(made: scaffold.Made, steps: list[str], as_json: bool) -> None:
+    if as_json:
+        files = [str(path) for path in made.files]
+        show_json({"directory": str(made.directory), "files": files, "try": steps})
+        return
     lines = [f"made {made.directory}", *(f"  {path}" for path in made.files), "try:"]
     show("\n".join(map(safe, [*lines, *(f"  {step}" for step in steps)])))

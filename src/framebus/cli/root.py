@@ -106,10 +106,23 @@ SECTIONS: dict[str, dict[str, Entry]] = {
 }
 """Every command, under what it is about, in the order of the help."""
 
+EXAMPLES = {
+    "Begin": "framebus new unit denoise",
+    "Streams": "framebus ls --rate 'wfs*'",
+    "Streams computed from streams": "framebus average wfs wfs_mean 100",
+    "Parameters and events": "framebus set loop.gain=0.5",
+    "Units and pipelines": "framebus up loop.toml --detach",
+    "Sequences": "framebus seq run calibrate.py",
+    "Adaptive optics": "framebus ao dark wfs --output dark.fits",
+    "This machine": "framebus doctor",
+}
+"""For each section a command line that stands beside its heading."""
+
 
 @click.group(
     cls=LazyGroup,
     sections=SECTIONS,
+    examples=EXAMPLES,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="'framebus COMMAND --help' tells more about a command.",

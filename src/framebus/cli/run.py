@@ -74,7 +74,8 @@ class _UnitCommand(click.Command):
 )
 @click.option("--detach", is_flag=True, help="Run in the background, kept alive by a supervisor.")
 @click.option("--tmux", is_flag=True, help="Run in a window of tmux.")
-def run(detach: bool, tmux: bool, **given: Any) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, at the end.")
+def run(detach: bool, tmux: bool, as_json: bool, **given: Any) -> int:
     """Run one unit on streams. UNIT is package.module:name, file.py:name, or the name of a plug-in ('framebus units').
 
     'framebus run UNIT --help' tells the unit's inputs, outputs and parameters. It runs until Ctrl-C or SIGTERM. NAME=
@@ -92,7 +93,7 @@ def run(detach: bool, tmux: bool, **given: Any) -> int:
     if detach or tmux:
         from framebus.cli.run_background import run_in_background
 
-        return run_in_background(stage, options, "tmux" if tmux else "subprocess")
+        return run_in_background(stage, options, "tmux" if tmux else "subprocess", as_json=as_json)
     from framebus.cli.run_here import run_here
 
-    return run_here(stage, options)
+    return run_here(stage, options, as_json=as_json)

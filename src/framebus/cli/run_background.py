@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from framebus.cli.output import show
+from framebus.cli.output import show, show_json
 from framebus.cli.text import safe
 from framebus.errors import UsageError
 from framebus.pipeline.background import detach
@@ -22,6 +22,8 @@ def run_in_background(
     options: LoopOptions,
     launcher: Literal["subprocess", "tmux"],
     streams: Mapping[str, StreamPlan] = MappingProxyType({}),
+    *,
+    as_json: bool = False,
 ) -> int:
     """Start ``stage`` so that it outlives this process; returns the exit code when it is ready.
 
@@ -40,6 +42,15 @@ def run_in_background(
         raise UsageError("; ".join(problem.message for problem in problems))
     detach(plan)
     process = Controller(plan.name).status()["processes"][stage.label]
+    session = ""
+    if launcher == "tmux":
+        from framebus.pipeline.tmux import session_name
+
+        session = session_name(plan.name)
+    if as_json:
+        told = {"unit": stage.label, "pipeline": plan.name, "pid": process["pid"], "log": process["log"]}
+        show_json(told | {"tmux_session": session or None})
+        return 0
     lines = [
         f"{stage.label} runs in the background, process {process['pid']}"
         if process["pid"]
@@ -47,10 +58,8 @@ def run_in_background(
         f"log: {process['log']}",
         f"'framebus ps' shows it, 'framebus down {plan.name}' ends it",
     ]
-    if launcher == "tmux":
-        from framebus.pipeline.tmux import session_name
-
-        lines.insert(1, f"to see its window: tmux attach -t {session_name(plan.name)}")
+    if session:
+        lines.insert(1, f"to see its window: tmux attach -t {session}")
     show("\n".join(map(safe, lines)))
     return 0
 

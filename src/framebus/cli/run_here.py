@@ -6,14 +6,15 @@ import shutil
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 import click
 import numpy as np
 
 from framebus import stream
 from framebus.cli import text
-from framebus.cli.inspection import figures
-from framebus.cli.output import show
+from framebus.cli.inspection import figures, listed
+from framebus.cli.output import show, show_json
 from framebus.cli.signals import signals_end_it
 from framebus.errors import FramebusError, WaitTimeout
 from framebus.process import ProcessRecord
@@ -28,10 +29,15 @@ _SMALL = 64
 """Frames of up to so many elements are shown whole."""
 
 
-def run_here(stage: Stage, options: LoopOptions) -> int:
+def run_here(stage: Stage, options: LoopOptions, *, as_json: bool = False) -> int:
     """Run ``stage`` until it ends or is told to; returns the exit code.
 
     Ctrl-C, SIGTERM and SIGHUP end it after its frame; a second one kills it.
+
+    Args:
+        stage: what is run.
+        options: of its loop.
+        as_json: print how it went as one JSON object at the end, and nothing before.
 
     Raises:
         BindingError, ParameterError, UsageError, UnitError: as ``framebus.unit.start``; and when the unit fails.
@@ -42,13 +48,15 @@ def run_here(stage: Stage, options: LoopOptions) -> int:
         record = opened.enter_context(ProcessRecord.open(loop.record.path))
         outputs = [opened.enter_context(output) for output in _outputs(stage)]
         try:
-            if options.trigger != "once":
+            if options.trigger != "once" and not as_json:
                 show(f"{_wiring(stage)}\nCtrl-C ends it")
                 sys.stdout.flush()
             _watch(loop, record)
         except KeyboardInterrupt:
             loop.stop()
-        if options.trigger == "once" and record.loop_count:
+        if as_json:
+            show_json(_as_plain(stage, record, outputs, once=options.trigger == "once"))
+        elif options.trigger == "once" and record.loop_count:
             show("\n\n".join(map(_published, outputs)))
         else:
             show(f"{stage.label}: {_figures(record)}")
@@ -100,6 +108,25 @@ def _outputs(stage: Stage) -> list[Stream]:
     """The output streams, which are there by now whatever their modifiers demanded before."""
     names = [parse(stage.streams[argument.name]) for argument in stage.declaration.outputs()]
     return [stream.open(str(replace(name, modifiers=name.modifiers.replace("N", "")))) for name in names]
+
+
+def _as_plain(stage: Stage, record: ProcessRecord, outputs: list[Stream], *, once: bool) -> dict[str, Any]:
+    """How it went, and of a single loop what it put out: the values where they are few, else their figures."""
+    told: dict[str, Any] = {
+        "unit": stage.label,
+        "loops": record.loop_count,
+        "missed": record.missed,
+        "message": record.message,
+    }
+    if once:
+        told["outputs"] = [_output(output) for output in outputs if output.count]
+    return told
+
+
+def _output(output: Stream) -> dict[str, Any]:
+    frame = output.read()
+    told = {"stream": output.name, "count": output.count, "dtype": output.dtype.name, **figures(frame)}
+    return told | ({"values": listed(frame)} if frame.size <= _SMALL else {})
 
 
 def _published(output: Stream) -> str:

@@ -8,6 +8,7 @@ import click
 
 from framebus.cli import text
 from framebus.cli.complete import unit_names
+from framebus.cli.output import show_json
 from framebus.errors import UnitError, WaitTimeout
 from framebus.pipeline.running import find_unit
 from framebus.process import Event, ProcessRecord, State, transition
@@ -27,7 +28,8 @@ EVENTS = [event.value for event in Event if event is not Event.FAIL]
     show_default=True,
     help="How long to wait, s.",
 )
-def send(unit: str, event: str, timeout_s: float) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def send(unit: str, event: str, timeout_s: float, as_json: bool) -> None:
     """Send EVENT to UNIT, and wait until it has done it.
 
     \b
@@ -48,7 +50,10 @@ def send(unit: str, event: str, timeout_s: float) -> None:
         state = _wait(record, before, wanted, timeout_s)
         if state is State.ERROR:
             raise UnitError(f"unit '{record.unit}' failed on '{event}': {record.message}")
-        click.echo(f"{text.safe(record.unit)}: {before.name.lower()} -> {state.name.lower()}")
+        if as_json:
+            show_json({"unit": record.unit, "before": before.name.lower(), "after": state.name.lower()})
+        else:
+            click.echo(f"{text.safe(record.unit)}: {before.name.lower()} -> {state.name.lower()}")
 
 
 def _wait(record: ProcessRecord, before: State, wanted: State, timeout_s: float) -> State:

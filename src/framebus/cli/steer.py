@@ -13,6 +13,7 @@ import click
 
 from framebus.cli import text
 from framebus.cli.complete import installed_unit_names, log_names, unit_names
+from framebus.cli.output import show_json
 from framebus.errors import NotFoundError, UsageError
 from framebus.pipeline.control import Controller
 from framebus.pipeline.logs import follow, tail
@@ -97,7 +98,8 @@ def resume(units: tuple[str, ...]) -> None:
     "-f", "--follow", "go_on", is_flag=True, help="Go on with what it prints, until the pipeline is down."
 )
 @click.option("-n", "lines", type=click.IntRange(0), default=20, show_default=True, help="How many lines.")
-def logs(unit: str, go_on: bool, lines: int) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def logs(unit: str, go_on: bool, lines: int, as_json: bool) -> None:
     """Show what the process of UNIT printed last: the unit, and those that share its process.
 
     After the pipeline went down, PIPELINE/UNIT finds logs that lie in the usual folder. PIPELINE/supervisor shows what
@@ -105,10 +107,16 @@ def logs(unit: str, go_on: bool, lines: int) -> None:
 
     Example: framebus logs slopes --follow
     """
+    if as_json and go_on:
+        raise UsageError("--json and --follow exclude each other: an object has an end")
     path, going = _log_of(unit)
     if not path.exists():
         raise NotFoundError(f"there is no log {path}; units have one when a pipeline runs them")
-    click.echo(tail(path, lines), nl=False)
+    said = tail(path, lines)
+    if as_json:
+        show_json({"log": str(path), "lines": said.splitlines()})
+        return
+    click.echo(said, nl=False)
     if go_on:
         for piece in follow(path, going):
             click.echo(piece, nl=False)

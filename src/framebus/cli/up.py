@@ -19,9 +19,9 @@ from rich.text import Text
 from framebus.cli import text
 from framebus.cli.complete import pipeline_files
 from framebus.cli.failures import INTERRUPTED
-from framebus.cli.output import make_console
+from framebus.cli.output import make_console, show_json
 from framebus.cli.shipped import pipeline_file
-from framebus.cli.unit_table import messages, unit_table
+from framebus.cli.unit_table import as_plain, messages, unit_table
 from framebus.errors import FramebusError, NotFoundError, PipelineError, UsageError
 from framebus.pipeline.control import Controller
 from framebus.pipeline.plan import PipelinePlan
@@ -45,7 +45,10 @@ _EVENTS = 5
     type=click.Choice(["subprocess", "tmux"]),
     help="How processes are started, whatever the file says; tmux: 'tmux attach -t NAME' shows them.",
 )
-def up(file: str, detach: bool, variables: tuple[str, ...], launcher: str | None) -> None:
+@click.option(
+    "--json", "as_json", is_flag=True, help="With --detach: print the units that run as a JSON object."
+)
+def up(file: str, detach: bool, variables: tuple[str, ...], launcher: str | None, as_json: bool) -> None:
     """Start the pipeline in FILE and keep it running.
 
     Ctrl-C, SIGTERM or 'framebus down' end it: units in reverse order, then everything that it made is removed. If its
@@ -56,6 +59,8 @@ def up(file: str, detach: bool, variables: tuple[str, ...], launcher: str | None
 
     Example: framebus up loop.toml --detach
     """
+    if as_json and not detach:
+        raise UsageError("--json goes with --detach; 'framebus ps --json' tells about pipelines at any time")
     plan = load(file, variables)
     if launcher is not None:
         plan.supervision.launcher = launcher  # type: ignore[assignment]
@@ -63,6 +68,9 @@ def up(file: str, detach: bool, variables: tuple[str, ...], launcher: str | None
         from framebus.pipeline.background import detach as start
 
         start(plan)
+        if as_json:
+            show_json(_as_plain(plan.name))
+            return
         several = len(plan.units) != 1
         said = f"pipeline '{text.safe(plan.name)}' is up: {len(plan.units)} unit{'s' * several}"
         if failed := _failed(plan.name):
@@ -103,6 +111,12 @@ def _running(name: str) -> PipelinePlan | None:
         if run_dir.exists:
             return run_dir.read_plan()
     return None
+
+
+def _as_plain(name: str) -> dict[str, Any]:
+    """A pipeline that is up, as JSON has it."""
+    status = Controller(name).status()
+    return {"pipeline": name, "units": [as_plain(unit) for unit in pipeline_units(status)]}
 
 
 def _failed(name: str) -> list[str]:

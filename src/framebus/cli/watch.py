@@ -14,11 +14,11 @@ from typing import Any
 import click
 
 from framebus.cli.complete import stream_names
-from framebus.cli.output import plain_values, show_json
 from framebus.errors import UsageError
-from framebus.ops.picture import COLORMAPS, Limits
 
 _KEYS = "i image  h histogram  v values  c colours  space freeze  q quit"
+_COLORMAPS = ("grey", "viridis", "inferno", "blue-red")
+"""Those of ``framebus.ops.picture``, told here too: a Tab key should not have to wait for NumPy."""
 _SETTLE_S = 0.5
 """Time between the two looks that --once measures the rate by; less if a shorter interval is asked for."""
 
@@ -39,7 +39,7 @@ _SETTLE_S = 0.5
 )  # fmt: skip
 @click.option(
     "--colormap",
-    type=click.Choice(COLORMAPS),
+    type=click.Choice(_COLORMAPS),
     default="viridis",
     show_default=True,
     help="Colours from low to high.",
@@ -77,6 +77,7 @@ def watch(
     from framebus.cli.terminal import find_graphics
     from framebus.cli.watch_look import Watched
     from framebus.cli.watch_view import Wanted, plain
+    from framebus.ops.picture import Limits
 
     chosen = tuple(
         view for view, given in (("image", image), ("histogram", histogram), ("values", values)) if given
@@ -96,6 +97,8 @@ def watch(
 
 
 def _print_json(watched: Any, wanted: Any, plain: Any, interval_s: float, once: bool) -> None:
+    from framebus.cli.output import plain_values, show_json
+
     look = _first(watched, interval_s)
     if once:
         show_json(plain(look, wanted))
@@ -173,7 +176,7 @@ class _Screen:
         if key in views:
             self._toggle(views[key])
         elif key == "c":
-            following = COLORMAPS[(COLORMAPS.index(self._wanted.colormap) + 1) % len(COLORMAPS)]
+            following = _COLORMAPS[(_COLORMAPS.index(self._wanted.colormap) + 1) % len(_COLORMAPS)]
             self._wanted = dataclasses.replace(self._wanted, colormap=following)
         elif key == " ":
             self._frozen = not self._frozen

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from framebus.cli import text
+from framebus.cli.inspection import listed
 from framebus.cli.terminal import Size, TerminalKind
 from framebus.cli.watch_look import Look
 from framebus.ops import graphics, picture
@@ -334,7 +335,5 @@ def plain(look: Look, wanted: Wanted) -> dict[str, Any]:
             "above": above,
         }
     if "values" in wanted.views:
-        pairs = look.frame.dtype.kind == "c"
-        values = np.stack([look.frame.real, look.frame.imag], axis=-1) if pairs else look.frame
-        told["values"] = values.tolist()
+        told["values"] = listed(look.frame)
     return told

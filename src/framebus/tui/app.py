@@ -403,8 +403,9 @@ class Dashboard(App[None]):
         def run() -> None:
             try:
                 said = act()
-            except (FramebusError, OSError, ValueError):
-                self._from_background(lambda: self.tell(str(error), "error"))
+            except (FramebusError, OSError, ValueError) as error:
+                reason = str(error)
+                self._from_background(lambda: self.tell(reason, "error"))
             else:
                 self._from_background(lambda: self.tell(said))
 

@@ -173,7 +173,13 @@ class ParamsPane(Pane):
             return ((f"{indent}{sign} {node.group[:-1]}", "info"), *[("", "")] * 4)
         look = self._sets[node.set]
         if look.error:
-            return ((f"✖ {safe(node.set)}", "alarm"), ("BAD", "alarm"), ("", ""), ("", ""), (safe(look.error), "bad"))
+            return (
+                (f"✖ {safe(node.set)}", "alarm"),
+                ("BAD", "alarm"),
+                ("", ""),
+                ("", ""),
+                (safe(look.error), "bad"),
+            )
         used = f"process {look.user_pid}" if look.user_pid else "no unit runs with it"
         return ((f"{sign} {safe(node.set)}", "info"), ("", ""), ("", ""), ("", ""), (used, "faint"))
 
@@ -197,11 +203,16 @@ class ParamsPane(Pane):
         default = as_typed(spec.type, spec.default)
         limits = f", {limits_text(spec)}" if limits_text(spec) else ""
         found.append((("type ", "dim"), (f"{spec.type}{limits} {safe(spec.unit)}".rstrip(), "")))
-        found.append((("default ", "dim"), (default, ""), ("  written ", "dim"), (f"{look.changes} times", "")))
+        found.append(
+            (("default ", "dim"), (default, ""), ("  written ", "dim"), (f"{look.changes} times", ""))
+        )
         if flags:
             found.append((("; ".join(flags), "info"),))
         found += wrapped(safe(spec.help), width, "dim", max(0, lines - len(found)))
-        return [rule(f"{safe(node.set)} {node.entry}", as_typed(spec.type, look.value), width), *found[:lines]]
+        return [
+            rule(f"{safe(node.set)} {node.entry}", as_typed(spec.type, look.value), width),
+            *found[:lines],
+        ]
 
     # ---- keys ------------------------------------------------------------------------------------------------------
 

@@ -206,7 +206,9 @@ class UnitWatch:
             del self._open[name]
         for name, inode in files.items():
             if name not in self._open and self._bad.get(name) != inode:
-                with contextlib.suppress(FramebusError, OSError):  # removed since it was listed, or not readable
+                with contextlib.suppress(
+                    FramebusError, OSError
+                ):  # removed since it was listed, or not readable
                     self._try(name, inode)
         for held in self._open.values():
             held.look(now_ns)
@@ -218,9 +220,7 @@ class UnitWatch:
             self._bad[name] = inode
             raise
 
-    def _of_pipeline(
-        self, pipeline: str, process: str, unit: str, state: Mapping[str, Any]
-    ) -> UnitLook:
+    def _of_pipeline(self, pipeline: str, process: str, unit: str, state: Mapping[str, Any]) -> UnitLook:
         phase, pid = state["state"], state["pid"]
         bare = UnitLook(
             f"{pipeline}/{unit}",

@@ -29,7 +29,13 @@ AMPLITUDE = click.option(
 @click.argument("slopes", shell_complete=stream_names)
 @AMPLITUDE
 @click.option("--frames", default=500, show_default=True, metavar="N", help="Length of the sequence.")
-@click.option("--signal", type=click.Choice(["telegraph", "chirp"]), default="telegraph", show_default=True)
+@click.option(
+    "--signal",
+    type=click.Choice(["telegraph", "chirp"]),
+    default="telegraph",
+    show_default=True,
+    help="What is sent to the mirror.",
+)
 @click.option(
     "--max-delay", default=10, show_default=True, metavar="N", help="Longest delay looked for, frames."
 )

@@ -44,6 +44,7 @@ _OUTPUTS = ("wfs", "phase", "residual")
     show_default=True,
     help="Factor on the turbulence; 0 for calibration. It is a live parameter.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, at the end.")
 def sim(
     file: Path,
     rate_hz: float | None,
@@ -54,6 +55,7 @@ def sim(
     history: int,
     seed: int | None,
     turbulence: float,
+    as_json: bool,
 ) -> int:
     """Run the telescope that FILE describes, on streams.
 
@@ -88,7 +90,7 @@ def sim(
         device.frames = frames
         device.when_done = _stopper(stage.label)  # type: ignore[method-assign]
     with _commands(streams["dm"], simulator.dm_shape):
-        return run_here(stage, options)
+        return run_here(stage, options, as_json=as_json)
 
 
 def _stopper(label: str) -> Any:
