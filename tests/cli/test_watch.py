@@ -92,7 +92,7 @@ def test_json_has_the_look_and_the_views_that_were_asked_for(wfs: stream.Stream)
 
 def test_complex_values_and_slices() -> None:
     with fb.create("field", shape=(2, 2), dtype="complex64") as field:
-        field.write([[3 + 4j, 0], [0, 0]])
+        field.write(np.array([[3 + 4j, 0], [0, 0]]))
         told = answer("watch", "field", "--once", "--values")
         assert told["values"][0][0] == [3.0, 4.0]
         assert told["frame"]["max"] == 5.0
@@ -252,7 +252,7 @@ def test_nothing_is_wider_or_higher_than_the_room(
     with fb.create("any", shape=shape or (1,)) as made:
         made.write(np.random.default_rng(1).normal(size=shape or (1,)).astype(np.float32))
         for depth in (None, "true"):
-            lines = texts("any", Wanted(views, kind=TerminalKind("blocks", depth)), room)  # type: ignore[arg-type]
+            lines = texts("any", Wanted(views, kind=TerminalKind("blocks", depth)), room)
             bare = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in lines]
             assert max(map(len, bare)) <= room.columns
             assert len(bare) <= max(room.rows, 9)
@@ -261,7 +261,7 @@ def test_nothing_is_wider_or_higher_than_the_room(
 def test_graphics_have_their_room(wfs: stream.Stream) -> None:
     for kind in ("kitty", "sixel"):
         with Watched("wfs") as watched:
-            pieces = compose(watched.look(), Wanted(kind=TerminalKind(kind, "true", (20, 10))), ROOM)  # type: ignore[arg-type]
+            pieces = compose(watched.look(), Wanted(kind=TerminalKind(kind, "true", (20, 10))), ROOM)
         drawn = [piece for piece in pieces if isinstance(piece, Graphic)]
         assert len(drawn) == 1
         assert drawn[0].rows + len(pieces) - 1 <= ROOM.rows

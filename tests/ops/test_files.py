@@ -55,7 +55,7 @@ def test_what_fits_has_not_is_refused(dtype: str, tmp_path: Path) -> None:
 
 
 def test_keywords_come_back_and_those_about_the_file_do_not(tmp_path: Path) -> None:
-    given = {
+    given: dict[str, tuple[int | float | str, str]] = {
         "FRATE": (1000.5, "[Hz] frames per second"),
         "N": (-3, ""),
         "CAM": ("böse\n", "who"),

@@ -160,9 +160,13 @@ def test_average_once() -> None:
 
     with fb.create("a", shape=2, history=8) as a:
         a.write([0, 0])
-        thread = threading.Thread(
-            target=lambda: (until(lambda: asleep_at(a.path)), [a.write([k, 2 * k]) for k in (1, 2, 3)])
-        )
+
+        def three() -> None:
+            until(lambda: asleep_at(a.path))
+            for k in (1, 2, 3):
+                a.write([k, 2 * k])
+
+        thread = threading.Thread(target=three)
         thread.start()
         assert operators.average_once("a", "mean", 3, timeout_s=60.0) == 1
         thread.join()

@@ -20,7 +20,8 @@ def test_figures() -> None:
     found = _rate("a", seen((5, 1_000), (6, 2_000), (7, 5_000), (8, 6_000)), 1.0, "")
     assert (found.frames, found.missed) == (3, 0)
     assert found.rate_hz == pytest.approx(3 / 5e-6)
-    assert (found.p50_s, found.longest_s) == (pytest.approx(1e-6), pytest.approx(3e-6))
+    assert found.p50_s == pytest.approx(1e-6)
+    assert found.longest_s == pytest.approx(3e-6)
     assert found.jitter_s == pytest.approx(np.std([1e-6, 3e-6, 1e-6]))
 
 
@@ -34,7 +35,8 @@ def test_gaps_count_for_the_rate_and_are_no_intervals() -> None:
 
 def test_the_first_frame_of_all_has_no_interval_before_it() -> None:
     found = _rate("a", seen((0, 0), (1, 5_000), (2, 6_000)), 1.0, "")
-    assert (found.frames, found.missed, found.longest_s) == (2, 0, pytest.approx(1e-6))
+    assert (found.frames, found.missed) == (2, 0)
+    assert found.longest_s == pytest.approx(1e-6)
     one = _rate("a", seen((0, 0), (1, 5_000)), 1.0, "why")
     assert (one.frames, one.rate_hz, one.p50_s, one.reason) == (1, 0.0, None, "")
 
@@ -63,6 +65,10 @@ def test_of_a_stream_that_somebody_writes(dialect: str, history: int, dao_name: 
     writer.expect("made")
     [found, idle] = rates([name, name], 0.3)
     for one in (found, idle):
+        assert one.rate_hz is not None
+        assert one.p50_s is not None
+        assert one.p99_s is not None
+        assert one.longest_s is not None
         assert 0 < one.rate_hz < 500.0
         assert one.frames - one.missed >= 1
         assert 0.002 <= one.p50_s <= one.p99_s <= one.longest_s

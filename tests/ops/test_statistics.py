@@ -10,10 +10,10 @@ from hypothesis.extra.numpy import arrays
 
 import framebus as fb
 from framebus.errors import StreamNotFound, UsageError, WaitTimeout
-from framebus.ops import RunningStatistics, statistics
+from framebus.ops import FrameStatistics, RunningStatistics, statistics
 
 
-def of(frames: np.ndarray) -> object:
+def of(frames: np.ndarray) -> FrameStatistics:
     running = RunningStatistics()
     for frame in frames:
         running.add(frame)
@@ -24,11 +24,10 @@ def of(frames: np.ndarray) -> object:
 def test_figures_are_those_of_all_frames_together(frames: np.ndarray, offset: float) -> None:
     frames = frames + offset
     found = of(frames)
-    close = {"rel": 1e-9, "abs": 1e-3}
-    assert found.mean == pytest.approx(frames.mean(), **close)
-    assert found.std == pytest.approx(frames.std(), **close)
+    assert found.mean == pytest.approx(frames.mean(), rel=1e-9, abs=1e-3)
+    assert found.std == pytest.approx(frames.std(), rel=1e-9, abs=1e-3)
     assert (found.minimum, found.maximum) == (frames.min(), frames.max())
-    assert found.noise == pytest.approx(np.sqrt(frames.var(axis=0, ddof=1).mean()), **close)
+    assert found.noise == pytest.approx(np.sqrt(frames.var(axis=0, ddof=1).mean()), rel=1e-9, abs=1e-3)
     np.testing.assert_allclose(found.mean_frame, frames.mean(axis=0), rtol=1e-9, atol=1e-3)
     np.testing.assert_allclose(found.std_frame, frames.std(axis=0, ddof=1), rtol=1e-9, atol=1e-3)
 
@@ -72,7 +71,11 @@ def test_of_frames_to_come() -> None:
 
         from support.waiting import asleep_at, until
 
-        thread = threading.Thread(target=lambda: (until(lambda: asleep_at(a.path)), a.write([1, 1])))
+        def first() -> None:
+            until(lambda: asleep_at(a.path))
+            a.write([1, 1])
+
+        thread = threading.Thread(target=first)
         thread.start()
         found = statistics("a", 3, timeout_s=60.0, progress=more)
         thread.join()

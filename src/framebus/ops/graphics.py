@@ -162,14 +162,20 @@ def sixel(rgb: npt.NDArray[np.uint8]) -> str:
 
 def _palette(rgb: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """The colours, at most 256, and each pixel's number among them."""
-    for lost in range(8):
-        channels = (rgb >> lost << lost).astype(np.int64)
-        packed = channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]
-        colours, index = np.unique(packed, return_inverse=True)
-        if len(colours) <= 256:
-            break
+    lost, colours, index = 0, *_colours(rgb)
+    while len(colours) > 256:
+        lost += 1
+        colours, index = _colours(rgb >> lost << lost)
     split = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1)
     return split.astype(np.uint8), index.reshape(rgb.shape[:2])
+
+
+def _colours(rgb: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Different colours, packed into one number each, and each pixel's index among them."""
+    channels = rgb.astype(np.int64)
+    packed = channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]
+    colours, index = np.unique(packed, return_inverse=True)
+    return colours, index
 
 
 def _runs(codes: npt.NDArray[np.int64]) -> str:

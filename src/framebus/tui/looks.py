@@ -39,7 +39,7 @@ class StreamLook(NamedTuple):
     state: str
     shape: tuple[int, ...] = ()
     dtype: str = ""
-    count: int = 0
+    count: int = 0  # type: ignore[assignment] # hides tuple.count
     written_ns: int = 0
     rate_hz: float = 0.0
     writer_pid: int = 0

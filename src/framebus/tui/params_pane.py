@@ -137,6 +137,7 @@ class ParamsPane(Pane):
 
     def value(self, key: str, column: str) -> Any:
         """The tree keeps its order."""
+        del key, column
         return 0
 
     # ---- rows ------------------------------------------------------------------------------------------------------
@@ -188,8 +189,8 @@ class ParamsPane(Pane):
         node = self._tree_lines[key]
         width, lines = self.detail.size.width, self.detail.size.height - 1
         if not node.entry:
-            error = self._sets[node.set].error
-            said = wrapped(safe(error), width, "bad", lines) if error else []
+            bad = self._sets[node.set].error
+            said = wrapped(safe(bad), width, "bad", lines) if bad else []
             return [rule(safe(node.set) + (f" {node.group[:-1]}" if node.group else ""), "", width), *said]
         look = self._of(node)
         spec = look.spec

@@ -16,8 +16,8 @@ from textual.widget import Widget
 
 from framebus.tui.columns import GAP, Column, laid_out
 from framebus.tui.line_editor import LineEditor
-from framebus.tui.painted import Line, Span, fit, segments, width_of
 from framebus.tui.notices import report
+from framebus.tui.painted import Line, Span, fit, segments, width_of
 from framebus.tui.styles import CURSOR, CURSOR_AWAY, style
 
 __all__ = ["Row", "Sheet"]

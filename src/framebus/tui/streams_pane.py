@@ -173,7 +173,7 @@ def _age(age_s: float | None) -> str:
     return "-" if age_s is None else "<0.1 s" if age_s < 0.1 else duration(age_s)
 
 
-def _beside(facts: list[Line], picture: list[list[Span]], room: int, lines: int) -> list[Line]:
+def _beside(facts: list[Line], picture: Sequence[list[Span]], room: int, lines: int) -> list[Line]:
     """Facts at the left, the picture at the right."""
     found: list[Line] = []
     for y in range(lines):

@@ -103,7 +103,7 @@ def attach_command(unit: UnitLook) -> Sequence[str]:
     )
     if found.returncode != 0:
         raise UsageError(
-            f"pipeline '{unit.pipeline}' has no window of tmux for process '{unit.process}' ('framebus up --launcher tmux' "
-            "gives each one); 'l' shows the unit's log"
+            f"pipeline '{unit.pipeline}' has no window of tmux for process '{unit.process}' "
+            "('framebus up --launcher tmux' gives each one); 'l' shows the unit's log"
         )
     return ["tmux", "switch-client" if os.environ.get("TMUX") else "attach-session", "-t", target]

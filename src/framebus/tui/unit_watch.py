@@ -95,7 +95,7 @@ class _Open:
         self._pasts = (tuple(self._past[0]), tuple(self._past[1]))
 
     def _take_share(self, now_ns: int) -> None:
-        """What the kernel has counted for the unit's thread: its share of a CPU since the last time, and where it ran."""
+        """What the kernel counted for the unit's thread: its share of a CPU since the last time, and where it ran."""
         thread = self.core.thread_id or self.pid
         try:
             with open(f"/proc/{self.pid}/task/{thread}/stat", "rb", buffering=0) as file:

@@ -111,7 +111,7 @@ def _writer(
     """Which of a process' units writes a stream: one that has it among its own, and that the same frames trigger."""
     able = [unit for unit in units if unit.trigger != name and name in declared.get(unit.key, [name])]
     exact = [unit for unit in able if trigger and unit.trigger == trigger]
-    return (exact or able or [None])[0]
+    return next(iter(exact or able), None)
 
 
 def flow_rows(snapshot: Snapshot, wires: Wires) -> list[FlowRow]:
