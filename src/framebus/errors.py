@@ -116,3 +116,15 @@ class StreamFormatError(DataError):
 
 class UnitError(FramebusError):
     """A unit raised, or returned a non-zero code, while it ran."""
+
+
+class SequenceError(FramebusError):
+    """A sequence failed.
+
+    Attributes:
+        where: ``file:line`` of the sequence's file at which it failed; empty where no line can be told.
+    """
+
+    def __init__(self, message: str = "", where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.where = where

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from framebus.ao.measured_rejection import rejection_from_loop, rejection_from_pair
-from framebus.ao.modal_gains import integrator_rejection
-from framebus.ao.telemetry import pseudo_open_loop
+from framebus.ao.telemetry import open_loop_telemetry
+from framebus.ao.transfer import integrator, rejection
 from framebus.errors import DataError, UsageError
 
 Array = NDArray[Any]
@@ -29,13 +29,13 @@ def loop(gain: float, seed: int, n: int = 40000) -> tuple[Array, Array]:
 
 
 def predicted(frequency: Array) -> Array:
-    return integrator_rejection(frequency, RATE, 0.4, 2.0)
+    return rejection(frequency, RATE, 2.0, integrator(0.4))
 
 
 def test_an_integrator_rejects_what_theory_says_within_a_decibel() -> None:
     residual, command = loop(0.4, 1)
     found = rejection_from_loop(
-        residual[2:], pseudo_open_loop(residual, command, 2.0), RATE, predicted=predicted, segment=1000
+        residual[2:], open_loop_telemetry(residual, command, 2.0), RATE, predicted=predicted, segment=1000
     )
     assert found.predicted_db is not None
     assert np.abs(found.rejection_db - found.predicted_db)[2:].max() < 1.0

@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import signal
 
-from framebus.ao.modal_gains import integrator_rejection, largest_gain, optimise_gains
+from framebus.ao.modal_gains import largest_gain, optimise_gains
+from framebus.ao.transfer import integrator, max_gain, rejection
 from framebus.errors import DataError, UsageError
 
 Array = NDArray[Any]
@@ -39,6 +40,13 @@ def test_the_edge_of_stability_is_where_theory_has_it(delay: int) -> None:
     assert np.abs(closed_loop(impulse, 1.03 * edge, delay)[-100:]).max() > 1.0
 
 
+@pytest.mark.parametrize("delay", [1.0, 1.5, 2.0, 2.3, 3.0])
+def test_without_margins_it_is_the_gain_at_which_the_loop_gets_unstable(delay: float) -> None:
+    assert largest_gain(delay, gain_margin=1.0, phase_margin_deg=0.0) == pytest.approx(
+        max_gain(delay), rel=1e-3
+    )
+
+
 def test_margins_are_kept() -> None:
     limit = largest_gain(2.0, gain_margin=1.0, phase_margin_deg=45.0)
     omega = np.linspace(1e-3, np.pi, 200000)
@@ -55,7 +63,7 @@ def test_the_rejection_is_that_of_the_loop() -> None:
     impulse[0] = 1.0
     for gain, delay, leak in ((0.4, 2, 1.0), (0.2, 3, 0.98), (0.9, 1, 0.999)):
         found = np.fft.rfft(closed_loop(impulse, gain, delay, leak))[1:]
-        expected = integrator_rejection(np.fft.rfftfreq(4096, 1e-3)[1:], 1000.0, gain, delay, leak)
+        expected = rejection(np.fft.rfftfreq(4096, 1e-3)[1:], 1000.0, delay, integrator(gain, leak))
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -91,10 +99,9 @@ def test_the_residual_is_predicted_without_the_noise_of_the_measurement() -> Non
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: largest_gain(0.5), UsageError, "delay_frames is 0.5"),
+        (lambda: largest_gain(0.5), UsageError, "delay is 0.5 frames"),
         (lambda: largest_gain(2.0, 1.5), UsageError, "leak is 1.5"),
         (lambda: largest_gain(2.0, gain_margin=0.5), UsageError, "margins are 0.5"),
-        (lambda: integrator_rejection(1.0, -1.0, 0.3), UsageError, "rate_hz is -1.0"),
         (lambda: optimise_gains(np.zeros((9, 1)), 1.0), UsageError, "Record more"),
         (lambda: optimise_gains(np.full((99, 1), np.nan), 1.0), DataError, "99 of 99 frames"),
         (lambda: optimise_gains(np.ones((99, 1)), 1.0, gain_margin=1e4), UsageError, "margins leave"),

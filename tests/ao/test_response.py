@@ -30,6 +30,32 @@ def test_the_response_is_recovered_and_the_mirror_is_left_at_its_flat(method: An
     assert (found.signal_to_noise > 1e3).all()
 
 
+def test_actuators_by_patterns_of_ones_own() -> None:
+    mirror = LinearMirror()
+    active = np.array([1, 1, 0, 1, 1, 1], bool)
+    found = measured(mirror, method="patterns", patterns=np.tril(np.ones((5, 5))), active=active)
+    np.testing.assert_allclose(found.matrix, mirror.response * active[:, None], atol=1e-5)
+    assert not any(command[2] for command in mirror.sent)
+
+
+def test_push_and_pull_cancel_what_is_not_linear() -> None:
+    mirror = LinearMirror()
+
+    def bent() -> Any:
+        plain = mirror.measure() - 3.0
+        return 3.0 + plain + 0.5 * plain**2
+
+    found = measure_response(mirror.poke, bent, 0.1, n_actuators=6)
+    np.testing.assert_allclose(found.matrix, mirror.response, atol=1e-5)
+
+
+def test_frames_on_their_way_are_passed_over() -> None:
+    late = measured(LinearMirror(delay=3.0), settle_frames=2)
+    np.testing.assert_allclose(late.matrix, LinearMirror().response, atol=1e-5)
+    hasty = measured(LinearMirror(delay=3.0), settle_frames=0)
+    assert np.abs(hasty.matrix - LinearMirror().response).max() > 0.1
+
+
 def test_modes_of_any_basis() -> None:
     mirror = LinearMirror()
     modes = np.random.default_rng(5).normal(size=(4, 2, 3))
@@ -183,12 +209,16 @@ def test_no_response_is_told(noise: float) -> None:
         ({"averages": 0}, "averages is 0"),
         ({"settle_frames": -1}, "settle_frames is -1"),
         ({"tries": 0}, "tries is 0"),
-        ({"method": "walsh"}, "'walsh'; expected 'zonal', 'hadamard' or 'modal'"),
+        ({"method": "walsh"}, "'walsh'; expected 'zonal', 'hadamard', 'modal' or 'patterns'"),
         ({"method": "modal"}, "give the modes"),
         ({"method": "modal", "modes": np.eye(6), "active": np.ones(6)}, "exclude each other"),
         ({"modes": np.eye(6)}, "modes are for the method 'modal'"),
         ({"active": np.zeros(6)}, "6 elements, 0 of them true"),
         ({"active": np.ones(5)}, "5 elements"),
+        ({"patterns": np.eye(6)}, "patterns are for the method 'patterns'"),
+        ({"method": "patterns"}, r"shape is \(0,\), expected \(n_patterns, 6\)"),
+        ({"method": "patterns", "patterns": np.eye(5)}, r"\(5, 5\), expected \(n_patterns, 6\)"),
+        ({"method": "patterns", "patterns": np.ones((6, 6))}, "rank must be 6"),
         ({"n_actuators": None}, "give n_actuators"),
         ({"n_actuators": 0}, "n_actuators is 0"),
     ],

@@ -11,8 +11,8 @@ from framebus.ao.telemetry import (
     autocovariance,
     correlation_time,
     noise_variance,
+    open_loop_telemetry,
     power_spectrum,
-    pseudo_open_loop,
     spectra,
 )
 from framebus.errors import DataError, UsageError
@@ -85,7 +85,7 @@ def test_open_loop_is_found_from_a_loop(delay: float) -> None:
         residual[k] = truth[k] - (acted if k >= late else 0.0)
         if delay:
             command[k] = command[k - 1] + 0.3 * residual[k] if k else 0.3 * residual[k]
-    np.testing.assert_allclose(pseudo_open_loop(residual, command, delay), truth[late:], atol=1e-9)
+    np.testing.assert_allclose(open_loop_telemetry(residual, command, delay), truth[late:], atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_open_loop_is_found_from_a_loop(delay: float) -> None:
         (lambda: spectra(np.zeros(50), np.zeros(60), 1.0), UsageError, "expected the same"),
         (lambda: autocovariance(np.zeros(5), 6), UsageError, "expected 1 to 5"),
         (lambda: noise_variance(np.zeros(5)), UsageError, "needs 8 or more"),
-        (lambda: pseudo_open_loop(np.zeros(5), np.zeros(6)), UsageError, "expected the same"),
-        (lambda: pseudo_open_loop(np.zeros(5), np.zeros(5), 5), UsageError, "less than the 5 frames"),
+        (lambda: open_loop_telemetry(np.zeros(5), np.zeros(6)), UsageError, "expected the same"),
+        (lambda: open_loop_telemetry(np.zeros(5), np.zeros(5), 5), UsageError, "less than the 5 frames"),
     ],
 )
 def test_errors_say_what_to_do(call: Any, error: type[Exception], message: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from framebus.ao.modal_gains import integrator_rejection
+from framebus.ao.transfer import integrator, rejection
 from framebus.ao.turbulence_statistics import zernike_covariance
 from framebus.cli.ao.group import COMMANDS
 from support.commands import answer, error, output
@@ -167,7 +167,7 @@ def test_rejection_is_measured_both_ways_and_compared() -> None:
     assert max(told["rms_difference_db"]) < 1.0
     assert is_picture("r.png")
     with fits.open("r.fits") as hdus:
-        theory = np.abs(integrator_rejection(hdus["FREQ"].data, 500.0, 0.4, 2.0))
+        theory = np.abs(rejection(hdus["FREQ"].data, 500.0, 2.0, integrator(0.4)))
         np.testing.assert_allclose(hdus["PREDICT"].data[:, 0], 20 * np.log10(theory))
         assert np.abs(hdus[0].data[3:, 0] - 20 * np.log10(theory)[3:]).max() < 1.0
     pair = answer(

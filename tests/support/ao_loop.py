@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from framebus.unit import ArraySpec, FunctionUnit
+from support import machine_code
 
 Floats = NDArray[np.float64]
 LONGEST = 10
@@ -35,7 +36,7 @@ class Controlling:
 
     def __call__(self, error: NDArray[Any]) -> NDArray[np.float32]:
         self.arrays[self.first][...] = error
-        self.unit.jit(*self.arrays.values(), **self.params)
+        machine_code.run(self.unit, list(self.arrays.values()), self.params)
         name = self.unit.outputs()[0].name
         return np.asarray(self.arrays[name])
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from framebus.sim.compiled import Compiled
 from framebus.unit import ArraySpec, FunctionUnit
+from support import machine_code
 
 
 class Frames:
@@ -23,7 +23,7 @@ class Frames:
         }
         self.params = {parameter.name: parameter.default for parameter in unit.parameters}
         self.unit = unit
-        self.machine_code = Compiled(unit, self.arrays) if compiled else None
+        self.compiled = compiled
         self.set(**params)
 
     def set(self, **params: Any) -> None:
@@ -36,9 +36,10 @@ class Frames:
     def step(self, count: int = 1, **params: Any) -> Frames:
         self.set(**params)
         for _ in range(count):
-            if self.machine_code is None:
-                assert self.unit(*self.arrays.values(), **self.params) is None
+            arrays = list(self.arrays.values())
+            if self.compiled:
+                code = machine_code.run(self.unit, arrays, self.params)
             else:
-                self.machine_code.set(**self.params)
-                self.machine_code()
+                code = self.unit(*arrays, **self.params)
+            assert code is None
         return self

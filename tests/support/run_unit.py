@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from framebus.unit import ArraySpec, FunctionUnit
 from framebus.unit.arrays import Role
+from support import machine_code
 
 Arrays = dict[str, NDArray[Any]]
 GUARD = 77
@@ -57,9 +58,11 @@ class Bench:
         self.inputs = {**self.inputs, **inputs}
         before = {name: array.copy() for name, array in self.inputs.items()}
         arrays = [(self.inputs | self.made)[argument.name] for argument in self.unit.arguments]
-        run = self.unit.jit if self.compiled else self.unit
-        with np.errstate(all="ignore"):  # bad pixels, in the interpreter
-            code = run(*arrays, **self.parameters)
+        if self.compiled:
+            code = machine_code.run(self.unit, arrays, self.parameters)
+        else:
+            with np.errstate(all="ignore"):  # bad pixels
+                code = self.unit(*arrays, **self.parameters)
         for buffer in self._guarded:
             assert (buffer[:CELLS] == GUARD).all()
             assert (buffer[-CELLS:] == GUARD).all()

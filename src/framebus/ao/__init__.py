@@ -7,12 +7,7 @@ Units, in the order of a loop: ``calibrate``, ``centroids`` (or another centroid
 
 from framebus.ao.aberration import Aberration, measure_aberration
 from framebus.ao.averages import Average, average_frames, check_light
-from framebus.ao.calibration import (
-    ControlMatrix,
-    control_matrix,
-    measure_interaction_matrix,
-    measure_reference,
-)
+from framebus.ao.calibration import ControlMatrix, control_matrix
 from framebus.ao.calibration_files import (
     CalibrationFile,
     load_calibration,
@@ -54,7 +49,7 @@ from framebus.ao.measured_delay import Delay, measure_delay
 from framebus.ao.measured_rejection import MeasuredRejection, rejection_from_loop, rejection_from_pair
 from framebus.ao.mirror_modes import grid_modes, mode_projector
 from framebus.ao.modal_basis import ModalBasis, influence_basis, load_basis, placed_basis, save_basis
-from framebus.ao.modal_gains import ModalGains, integrator_rejection, largest_gain, optimise_gains
+from framebus.ao.modal_gains import ModalGains, largest_gain, optimise_gains
 from framebus.ao.modulation import Modulated, measure_modulated
 from framebus.ao.offload import offload
 from framebus.ao.parallel import join_parts, reconstruct_part, split_rows
@@ -168,7 +163,6 @@ __all__ = [
     "iir_filter",
     "image_quality",
     "influence_basis",
-    "integrator_rejection",
     "intensities",
     "join_parts",
     "largest_gain",
@@ -187,9 +181,7 @@ __all__ = [
     "measure_centroids",
     "measure_delay",
     "measure_image",
-    "measure_interaction_matrix",
     "measure_modulated",
-    "measure_reference",
     "measure_response",
     "mmse_inverse",
     "modal_integrator",

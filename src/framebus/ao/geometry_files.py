@@ -48,8 +48,8 @@ def save_boxes(
         DataError: as ``check_boxes``.
         UsageError, OSError: as ``save_calibration``.
     """
-    found = boxes if isinstance(boxes, Subapertures) else None
-    arrays: dict[str, Any] = {"boxes": check_boxes(boxes if found is None else found.boxes, frame_shape)}
+    found, places = (boxes, boxes.boxes) if isinstance(boxes, Subapertures) else (None, boxes)
+    arrays: dict[str, Any] = {"boxes": check_boxes(places, frame_shape)}
     told = _frame_cards(frame_shape)
     if found is not None:
         # FITS has no empty images.
@@ -109,8 +109,8 @@ def save_pupils(
         DataError: as ``check_pupils``.
         UsageError, OSError: as ``save_calibration``.
     """
-    found = pupils if isinstance(pupils, Pupils) else None
-    indices = check_pupils(pupils if found is None else found.mask, frame_shape)
+    found, places = (pupils, pupils.mask) if isinstance(pupils, Pupils) else (None, pupils)
+    indices = check_pupils(places, frame_shape)
     mask = np.zeros((4, frame_shape[0] * frame_shape[1]), bool)
     np.put_along_axis(mask, indices, True, axis=1)
     arrays: dict[str, Any] = {

@@ -62,7 +62,7 @@ def rejection_from_loop(
 
     Args:
         residual: (n_frames, n_channels), measured in the loop.
-        open_loop: the same frames, by ``pseudo_open_loop`` (leave the first residuals out, as it does).
+        open_loop: the same frames, by ``open_loop_telemetry`` (leave the first residuals out, as it does).
         rate_hz: frames per second.
         predicted: rejection as a function of the frequencies in Hz, or its values at them; complex or magnitude,
             (n_frequencies,) or (n_frequencies, n_channels).

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from framebus.ao.telemetry import as_series, check_rate, noise_variance, power_spectrum
+from framebus.ao.telemetry import as_series, noise_variance, power_spectrum
+from framebus.ao.transfer import integrator, open_loop_response, rejection
 from framebus.errors import UsageError
 
 FloatArray = NDArray[np.float64]
@@ -38,30 +39,6 @@ class ModalGains:
     noise_variance: FloatArray
 
 
-def integrator_rejection(
-    frequency_hz: ArrayLike, rate_hz: float, gain: ArrayLike, delay_frames: float = 2.0, leak: float = 1.0
-) -> NDArray[np.complex128]:
-    """What an integrator leaves of a disturbance: 1 / (1 + g e^(-iωd) / (1 - leak e^(-iω))), ω in radians per frame.
-
-    The loop is command[k] = leak × command[k-1] + g × residual[k], residual[k] = open_loop[k] - command[k-d].
-
-    Args:
-        frequency_hz: any shape that goes with that of ``gain``.
-        rate_hz: frames per second.
-        gain: g.
-        delay_frames: d, 1 or more: 1 when the next frame shows the command that this one led to.
-        leak: 1 for none.
-
-    Raises:
-        UsageError: a rate, delay or leak out of range.
-    """
-    check_rate(rate_hz)
-    _check_loop(delay_frames, leak)
-    omega = 2 * np.pi * np.asarray(frequency_hz, dtype=np.float64) / rate_hz
-    open_loop = np.exp(-1j * omega * delay_frames) / (1 - leak * np.exp(-1j * omega))
-    return np.asarray(1 / (1 + np.asarray(gain, dtype=np.float64) * open_loop))
-
-
 def largest_gain(
     delay_frames: float = 2.0,
     leak: float = 1.0,
@@ -69,11 +46,11 @@ def largest_gain(
     gain_margin: float = 2.0,
     phase_margin_deg: float = 45.0,
 ) -> float:
-    """The largest gain of an integrator that keeps both margins.
+    """The largest gain of an integrator that keeps both margins; ``transfer`` has the model of the loop.
 
-    The gain at which the open loop crosses -1 is 2 sin(π / (4d - 2)) without leak: 2 for a delay of one frame, 1 for
-    two; it is divided by ``gain_margin``. The gain with ``phase_margin_deg`` left where the open loop crosses 1 comes
-    from its phase, which does not depend on the gain.
+    The gain at which the open loop crosses -1 is 2 sin(π / (4d - 2)) for a delay of d whole frames without leak; it is
+    divided by ``gain_margin``. The gain with ``phase_margin_deg`` left where the open loop crosses 1 comes from its
+    phase, which does not depend on the gain.
 
     Args:
         delay_frames: 1 or more.
@@ -84,20 +61,22 @@ def largest_gain(
     Raises:
         UsageError: an argument out of range.
     """
-    _check_loop(delay_frames, leak)
+    _check_leak(leak)
     if not (gain_margin >= 1.0 and 0.0 <= phase_margin_deg < 90.0):
         raise UsageError(
             f"margins are {gain_margin} and {phase_margin_deg} degrees; expected 1 or more, and 0 to less than 90"
         )
-    omega = np.linspace(0.0, np.pi, 200_001)[1:]
-    step = 1 - leak * np.exp(-1j * omega)
-    phase = -omega * delay_frames - np.angle(step)
+    frequency = np.linspace(0.0, 0.5, 200_001)[1:]
+    loop = open_loop_response(frequency, 1.0, delay_frames, integrator(1.0, leak))
+    phase = np.unwrap(np.angle(loop))
+    # Where a delay of whole frames has turned by half a circle right at the end, rounding decides.
+    falls = phase - 1e-9
 
     def crossing(target: float) -> float:
         """Gain with which the open loop's magnitude is 1 where its phase first falls to the target."""
-        return float(np.abs(step[np.argmax(phase <= target)]))
+        return float(1.0 / np.abs(loop[np.argmax(falls <= target)]))
 
-    return min(crossing(-math.pi + 1e-12) / gain_margin, crossing(math.radians(phase_margin_deg) - math.pi))
+    return min(crossing(-math.pi) / gain_margin, crossing(math.radians(phase_margin_deg) - math.pi))
 
 
 def optimise_gains(
@@ -113,14 +92,14 @@ def optimise_gains(
     """Gain of each mode that leaves least of it, from (pseudo-)open-loop telemetry.
 
     Minimises ∫ E²(f, g) S(f) df over g up to ``largest_gain``, S being the mode's measured spectrum, noise
-    included, and E the magnitude of ``integrator_rejection``. That is the residual plus the noise's variance, which
-    does not depend on g: a command only knows older noise. Source: E. Gendron and P. Lena, "Astronomical adaptive
+    included, and E the magnitude of the integrator's ``rejection``. That is the residual plus the noise's variance,
+    which does not depend on g: a command only knows older noise. Source: E. Gendron and P. Lena, "Astronomical adaptive
     optics. I. Modal control optimization", Astron. Astrophys. 291 (1994) 337.
 
     Args:
-        open_loop: (n_frames, n_modes), what the sensor measures without the loop: see ``pseudo_open_loop``.
+        open_loop: (n_frames, n_modes), what the sensor measures without the loop: see ``open_loop_telemetry``.
         rate_hz: frames per second.
-        delay_frames: as for ``integrator_rejection``.
+        delay_frames: as for ``rejection``.
         leak: of the integrator.
         gain_margin: as for ``largest_gain``.
         phase_margin_deg: as for ``largest_gain``.
@@ -138,8 +117,8 @@ def optimise_gains(
     step = frequency[1] - frequency[0]
 
     def left(gains: FloatArray, mode: slice) -> FloatArray:
-        rejection = integrator_rejection(frequency, rate_hz, gains[:, None], delay_frames, leak)
-        return np.asarray(np.square(np.abs(rejection)) @ density[:, mode] * step)
+        each = [rejection(frequency, rate_hz, delay_frames, integrator(gain, leak)) for gain in gains]
+        return np.asarray(np.square(np.abs(each)) @ density[:, mode] * step)
 
     grid = np.geomspace(LEAST_GAIN, limit, 60)
     best = np.argmin(left(grid, slice(None)), axis=0)
@@ -166,10 +145,6 @@ def optimise_gains(
     )
 
 
-def _check_loop(delay_frames: float, leak: float) -> None:
-    if not (delay_frames >= 1.0 and math.isfinite(delay_frames)):
-        raise UsageError(
-            f"delay_frames is {delay_frames}; expected 1 or more: a command cannot act on its own frame"
-        )
+def _check_leak(leak: float) -> None:
     if not 0.0 < leak <= 1.0:
         raise UsageError(f"leak is {leak}; expected above 0, at most 1")

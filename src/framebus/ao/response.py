@@ -28,7 +28,7 @@ from framebus.ao.sampling import (
 )
 from framebus.errors import DataError, UsageError
 
-Method = Literal["zonal", "hadamard", "modal"]
+Method = Literal["zonal", "hadamard", "modal", "patterns"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ def measure_response(
     *,
     method: Method = "zonal",
     modes: ArrayLike | None = None,
+    patterns: ArrayLike | None = None,
     active: ArrayLike | None = None,
     rest: ArrayLike | None = None,
     n_actuators: int | None = None,
@@ -97,8 +98,10 @@ def measure_response(
         poke: the mirror's stream, or a function that sends a float32 command (n_actuators,).
         measure: the stream of measurements, or a function that returns one made after the command was sent.
         amplitude: of a poke, in the mirror's units; of modes, the factor on each.
-        method: ``"zonal"``, one actuator at a time; ``"hadamard"``, all at once; ``"modal"``, one mode at a time.
+        method: ``"zonal"``, one actuator at a time; ``"hadamard"``, all at once; ``"modal"``, one mode at a time;
+            ``"patterns"``, actuators by pokes of your own.
         modes: the basis of ``"modal"``: (n_modes, ...), each with as many elements as actuators.
+        patterns: those pokes, (n_patterns, number of active actuators), of full column rank.
         active: actuators to poke, bool in the command's size; all when ``None``. Not for ``"modal"``.
         rest: the mirror's flat; what its stream holds now when ``None``.
         n_actuators: size of a command; needed for a function.
@@ -116,7 +119,7 @@ def measure_response(
     """
     size = command_size(poke, n_actuators)
     nonzero("amplitude", amplitude)
-    patterns, commands, chosen = _commands(method, modes, active, size)
+    pokes, commands, chosen = _commands(method, modes, patterns, active, size)
     settings = {
         "method": method,
         "amplitude": amplitude,
@@ -141,7 +144,7 @@ def measure_response(
         rest = earlier["rest"]
     run.rest = resting(poke, rest, size)
     run.measure_all(keep)
-    found = _solved(run, patterns)
+    found = _solved(run, pokes)
     matrix = np.zeros((len(commands) if method == "modal" else size, run.pushed.shape[1]), np.float32)
     snr = np.zeros(len(matrix))
     matrix[chosen], snr[chosen] = found[0], found[1]
@@ -181,9 +184,11 @@ def basis(modes: ArrayLike | None, n_actuators: int) -> FloatArray:
 
 
 def _commands(
-    method: str, modes: ArrayLike | None, active: ArrayLike | None, size: int
+    method: str, modes: ArrayLike | None, own: ArrayLike | None, active: ArrayLike | None, size: int
 ) -> tuple[FloatArray, FloatArray, NDArray[np.intp]]:
     """Patterns over what is to be found, the commands that they are, and the rows that they fill."""
+    if own is not None and method != "patterns":
+        raise UsageError(f"patterns are for the method 'patterns'; this one is {method!r}")
     if method == "modal":
         if active is not None:
             raise UsageError(
@@ -194,8 +199,8 @@ def _commands(
     if modes is not None:
         raise UsageError(f"modes are for the method 'modal'; this one is {method!r}")
     makers: dict[str, Callable[[int], FloatArray]] = {"zonal": zonal_patterns, "hadamard": hadamard_patterns}
-    if method not in makers:
-        raise UsageError(f"method is {method!r}; expected 'zonal', 'hadamard' or 'modal'")
+    if method not in (*makers, "patterns"):
+        raise UsageError(f"method is {method!r}; expected 'zonal', 'hadamard', 'modal' or 'patterns'")
     mask = np.ones(size, bool) if active is None else np.asarray(active).astype(bool).ravel()
     if mask.size != size or not mask.any():
         raise UsageError(
@@ -203,10 +208,21 @@ def _commands(
             f"and at least one true"
         )
     chosen = np.flatnonzero(mask)
-    patterns = makers[method](chosen.size)
+    patterns = _own(own, chosen.size) if method == "patterns" else makers[method](chosen.size)
     commands = np.zeros((len(patterns), size))
     commands[:, chosen] = patterns
     return patterns, commands, chosen
+
+
+def _own(patterns: ArrayLike | None, n: int) -> FloatArray:
+    matrix = np.asarray([] if patterns is None else patterns, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[1] != n:
+        raise UsageError(
+            f"the patterns' shape is {matrix.shape}, expected (n_patterns, {n}), one column per active actuator"
+        )
+    if not np.isfinite(matrix).all() or np.linalg.matrix_rank(matrix) < n:
+        raise UsageError(f"the patterns cannot tell {n} actuators apart: their rank must be {n}")
+    return matrix
 
 
 class _Run:

@@ -163,7 +163,7 @@ def noise_variance(series: ArrayLike) -> FloatArray:
     return np.asarray(np.maximum(c0 - (4 * c1 - c2) / 3, 0.0))
 
 
-def pseudo_open_loop(residuals: ArrayLike, commands: ArrayLike, delay_frames: float = 2.0) -> FloatArray:
+def open_loop_telemetry(residuals: ArrayLike, commands: ArrayLike, delay_frames: float = 2.0) -> FloatArray:
     """What the sensor would have measured without the loop: residual + the command that acted at that time.
 
     open_loop[k] = residual[k] + command[k - delay], linearly between commands. The frames before the first command's

@@ -121,6 +121,20 @@ def rejection(frequency: ArrayLike, rate: float, delay: float, controller: Contr
     return np.asarray(open_part / (open_part + loop), dtype=np.complex128)
 
 
+def open_loop_response(
+    frequency: ArrayLike, rate: float, delay: float, controller: Controller
+) -> ComplexArray:
+    """C D: what comes back once around the loop, with its sign turned. The loop rejects 1 / (1 + C D).
+
+    An integrator's is infinite at frequency 0.
+
+    Raises:
+        UsageError: as ``rejection``.
+    """
+    phase = _phase(frequency, rate)
+    return np.asarray(controller.response(phase) * _value(_delay_taps(delay), np.exp(-1j * phase)))
+
+
 def noise_response(frequency: ArrayLike, rate: float, delay: float, controller: Controller) -> ComplexArray:
     """What the mirror makes of measurement noise: -C D / (1 + C D), as ``rejection`` minus 1.
 

@@ -52,9 +52,9 @@ def show(*parts: RenderableType, console: Console | None = None) -> None:
     sys.stdout.write(text)
 
 
-def show_json(value: Any) -> None:
-    """Print as JSON, which has no NaN and no infinity: those become null."""
-    click.echo(json.dumps(plain_values(value), indent=2, allow_nan=False))
+def show_json(value: Any, *, indent: int | None = 2) -> None:
+    """Print as JSON, which has no NaN and no infinity: those become null. Without ``indent`` it is one line."""
+    click.echo(json.dumps(plain_values(value), indent=indent, allow_nan=False))
 
 
 def columns(*headers: str, right: tuple[str, ...] = (), wrapped: tuple[str, ...] = ()) -> Table:

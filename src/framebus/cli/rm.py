@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 import click
@@ -10,12 +10,11 @@ import click
 from framebus import stream
 from framebus.cli import text
 from framebus.cli.complete import stream_names
-from framebus.cli.ls import as_plain, matches
-from framebus.cli.output import show, show_json
+from framebus.cli.ls import matches
 from framebus.cli.processes import command_name
+from framebus.cli.streamtools.purge import mapping, purge_dead, tell_removed
 from framebus.errors import StreamNotFound, UsageError
 from framebus.stream import StreamInfo
-from framebus.stream.mappers import mapped_files
 from framebus.stream.names import SUFFIX, parse, require, shm_directory, stream_path
 
 
@@ -30,7 +29,7 @@ def rm(names: tuple[str, ...], dead: bool, force: bool, as_json: bool) -> None:
     """Remove the streams of these NAMEs: names, patterns (* ? [a-z], in quotes), or paths of streams' files.
 
     All or nothing: if one is not there, or is in use and --force was not given, none is removed. Whoever still
-    reads a removed stream waits for a new one of that name.
+    reads a removed stream waits for a new one of that name. Of a link the link alone goes.
 
     Example: framebus rm 'sim_*'
     """
@@ -38,30 +37,34 @@ def rm(names: tuple[str, ...], dead: bool, force: bool, as_json: bool) -> None:
         raise UsageError(
             "rm needs the names of streams, or --dead instead of them; 'framebus ls' lists what is there"
         )
-    removed = _purge(quiet=as_json) if dead else _remove(names, force)
-    if as_json:
-        show_json([as_plain(info) for info in removed])
-    elif removed:
-        show("\n".join(f"removed {text.safe(info.name)} ({_standing(info)})" for info in removed))
+    if dead:
+        tell_removed(purge_dead(quiet=as_json), as_json=as_json)
+        return
+    found = _find(names)
+    links = {info.path for info in found if info.path.is_symlink()}
+    _remove(found, links, force)
+    tell_removed(found, links, as_json=as_json)
 
 
-def _remove(names: Iterable[str], force: bool) -> list[StreamInfo]:
-    infos = _find(names)
+def _remove(infos: Sequence[StreamInfo], links: Set[Path], force: bool) -> None:
     if not force:
-        used = [f"{text.safe(info.name)}: {users}" for info in infos if (users := _users(info))]
+        used = [
+            f"{text.safe(info.name)}: {users}"
+            for info in infos
+            if info.path not in links and (users := _users(info))
+        ]
         if used:
             raise UsageError(
                 f"{'; '.join(used)}; nothing was removed; end the process first, or insist with --force"
             )
     for info in infos:
-        if info.state == "bad":
+        if info.state == "bad" or info.path in links:  # what a link leads to stays
             info.path.unlink(missing_ok=True)
         else:
             stream.open(info.path).remove()
-    return infos
 
 
-def _find(names: Iterable[str]) -> list[StreamInfo]:
+def _find(names: Sequence[str]) -> list[StreamInfo]:
     """The streams that names, patterns and paths stand for, each once. Raises StreamNotFound, with all missing."""
     found: dict[Path, StreamInfo] = {}
     missing = []
@@ -85,6 +88,8 @@ def _matching(name: str) -> Sequence[StreamInfo]:
     if not path.name.endswith(SUFFIX):  # any other file would pass for a bad stream
         raise UsageError(f"'{path}' is no stream's file: those end in '{SUFFIX}'; nothing was removed")
     info = stream.describe(path)
+    if info is None and path.is_symlink():
+        info = StreamInfo(parsed.name, path, "bad", error=f"a link to {path.readlink()}, which is not there")
     return [] if info is None else [info]
 
 
@@ -94,34 +99,6 @@ def _users(info: StreamInfo) -> str:
         does = "writes it" if info.state == "live" else "made it"
         return f"process {info.writer_pid} ({text.safe(command_name(info.writer_pid))}) {does} and is alive"
     if info.state == "bad":  # its header tells nothing: ask the kernel
-        pids = _mapping(info)
+        pids = mapping(info.path)
         return f"it is mapped by process {', '.join(map(str, pids))}" if pids else ""
     return ""
-
-
-def _mapping(info: StreamInfo) -> list[int]:
-    try:
-        status = info.path.stat()
-    except FileNotFoundError:
-        return []
-    return sorted(mapped_files()[0].get((status.st_dev, status.st_ino), ()))
-
-
-def _purge(*, quiet: bool) -> list[StreamInfo]:
-    removed = stream.purge()
-    if quiet:
-        return removed
-    for info in stream.streams():
-        if info.state == "dead":
-            pids = ", ".join(map(str, _mapping(info)))
-            why = f"process {pids} uses it" if pids else "another user's; try as root"
-            show(f"left {text.safe(info.name)}: {why}")
-    if not removed:
-        show(f"nothing to remove in {text.safe(str(shm_directory()))}")
-    return removed
-
-
-def _standing(info: StreamInfo) -> str:
-    if info.state == "bad":
-        return "bad"
-    return f"{info.state}, writer {info.writer_pid}" if info.writer_pid > 0 else info.state

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from framebus.cli.output import show, show_json
@@ -11,20 +13,32 @@ from framebus.pipeline.background import detach
 from framebus.pipeline.check import check_plan
 from framebus.pipeline.control import Controller
 from framebus.pipeline.convert import option_keys
-from framebus.pipeline.plan import PipelinePlan, SupervisionPlan, UnitPlan
+from framebus.pipeline.plan import PipelinePlan, StreamPlan, SupervisionPlan, UnitPlan
 from framebus.unit import LoopOptions, Stage
 
 
 def run_in_background(
-    stage: Stage, options: LoopOptions, launcher: Literal["subprocess", "tmux"], *, as_json: bool = False
+    stage: Stage,
+    options: LoopOptions,
+    launcher: Literal["subprocess", "tmux"],
+    streams: Mapping[str, StreamPlan] = MappingProxyType({}),
+    *,
+    as_json: bool = False,
 ) -> int:
     """Start ``stage`` so that it outlives this process; returns the exit code when it is ready.
+
+    Args:
+        stage: what is run.
+        options: of its loop.
+        launcher: how its process is started.
+        streams: those that are to be there before it.
+        as_json: print what runs as a JSON object.
 
     Raises:
         UsageError: tells all that does not fit; or a pipeline of that name runs already.
         UnitError: it could not be started. FramebusError: tmux is not there.
     """
-    plan = plan_of(stage, options, launcher)
+    plan = plan_of(stage, options, launcher, streams)
     if problems := check_plan(plan):
         raise UsageError("; ".join(problem.message for problem in problems))
     detach(plan)
@@ -51,7 +65,12 @@ def run_in_background(
     return 0
 
 
-def plan_of(stage: Stage, options: LoopOptions, launcher: Literal["subprocess", "tmux"]) -> PipelinePlan:
+def plan_of(
+    stage: Stage,
+    options: LoopOptions,
+    launcher: Literal["subprocess", "tmux"],
+    streams: Mapping[str, StreamPlan] = MappingProxyType({}),
+) -> PipelinePlan:
     """The pipeline, which has the unit's name."""
     unit = UnitPlan(
         use=stage.declaration.use,
@@ -61,5 +80,8 @@ def plan_of(stage: Stage, options: LoopOptions, launcher: Literal["subprocess", 
         **option_keys(options),
     )
     return PipelinePlan(
-        name=stage.label, units={stage.label: unit}, supervision=SupervisionPlan(launcher=launcher)
+        name=stage.label,
+        streams=dict(streams),
+        units={stage.label: unit},
+        supervision=SupervisionPlan(launcher=launcher),
     )

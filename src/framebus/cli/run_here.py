@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import signal
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from types import FrameType
 from typing import Any
 
 import click
@@ -19,6 +15,7 @@ from framebus import stream
 from framebus.cli import text
 from framebus.cli.inspection import figures, listed
 from framebus.cli.output import show, show_json
+from framebus.cli.signals import signals_end_it
 from framebus.errors import FramebusError, WaitTimeout
 from framebus.process import ProcessRecord
 from framebus.stream import Stream
@@ -45,7 +42,7 @@ def run_here(stage: Stage, options: LoopOptions, *, as_json: bool = False) -> in
     Raises:
         BindingError, ParameterError, UsageError, UnitError: as ``framebus.unit.start``; and when the unit fails.
     """
-    with _signals_end_it(), ExitStack() as opened:
+    with signals_end_it(), ExitStack() as opened:
         loop = opened.enter_context(start(stage, options))
         # Handles of our own: they can be read when the loop has given up its own.
         record = opened.enter_context(ProcessRecord.open(loop.record.path))
@@ -144,21 +141,3 @@ def _published(output: Stream) -> str:
     found = figures(frame)
     values = "  ".join(f"{key} {text.figure(found[key])}" for key in ("min", "mean", "max", "std"))
     return f"{head}\n{values}"
-
-
-@contextlib.contextmanager
-def _signals_end_it() -> Iterator[None]:
-    """The signals that end a program raise KeyboardInterrupt, once; a second one does what it does by nature."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -224,6 +224,14 @@ class Handle(Mapping[str, Value]):
         read = self._values()
         return ParamInfo(spec, read.values[name], read.changes[name], read.findings.get(name, ""))
 
+    def describe_all(self) -> dict[str, ParamInfo]:
+        """What ``describe`` tells, of every entry by its name, all of one moment."""
+        read = self._values()
+        return {
+            name: ParamInfo(spec, read.values[name], read.changes[name], read.findings.get(name, ""))
+            for name, spec in self._specs.items()
+        }
+
     @property
     def changes(self) -> dict[str, int]:
         """How often each entry was written since the set was made."""

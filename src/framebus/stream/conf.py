@@ -18,14 +18,14 @@ from framebus.stream.names import check_name
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["Keywords", "find_conf", "load_conf"]
+__all__ = ["Keywords", "find_conf", "is_structural", "load_conf"]
 
 Keywords: TypeAlias = dict[str, tuple[int | float | str, str]]
 """Keyword name to (value, comment)."""
 
 _DTYPES = "uint8 int8 uint16 int16 uint32 int32 uint64 int64 float32 float64".split()
 _MAX_AXES = 3
-# What describes the file rather than the image; NAXIS1 and its like are matched by _is_structural().
+# What describes the file rather than the image; NAXIS1 and its like are matched by is_structural().
 _STRUCTURAL = frozenset(
     "SIMPLE XTENSION BITPIX NAXIS EXTEND PCOUNT GCOUNT GROUPS BSCALE BZERO BLANK CHECKSUM DATASUM INHERIT EXTNAME"
     " EXTVER EXTLEVEL LONGSTRN CONTINUE COMMENT HISTORY END".split()
@@ -42,11 +42,15 @@ def find_conf(name: str, directory: Path = Path("conf")) -> Path | None:
     return path if path.is_file() else None
 
 
-def load_conf(path: Path) -> tuple[npt.NDArray[Any], Keywords]:
+def load_conf(path: Path, *, most_axes: int = _MAX_AXES) -> tuple[npt.NDArray[Any], Keywords]:
     """Read the first image of a FITS file (the primary one, or an extension, compressed or not).
 
+    Args:
+        path: the file.
+        most_axes: how many axes the image may have; a stream's frame has at most 3.
+
     Returns:
-        The image, 1 to 3 axes in NumPy's order, native byte order, C-contiguous, of the file's own dtype (after
+        The image, its axes in NumPy's order, native byte order, C-contiguous, of the file's own dtype (after
         BZERO and BSCALE); and the header's keywords with a value, apart from those that describe the file itself.
         Logical values become 0 or 1. Names, texts and comments are as long as FITS allows, which may be longer
         than a stream's keyword.
@@ -68,7 +72,7 @@ def load_conf(path: Path) -> tuple[npt.NDArray[Any], Keywords]:
                 for hdu in hdus:
                     header = hdu.header.copy()  # before .data, which rewrites BITPIX and BZERO
                     if hdu.is_image and header.get("NAXIS", 0) > 0:
-                        return _check_image(hdu.data, path), _keywords(header)
+                        return _check_image(hdu.data, path, most_axes), _keywords(header)
     except DataError:
         raise
     # astropy lets through whatever its parsers and decompressors meet in a damaged file.
@@ -90,10 +94,10 @@ def _astropy_fits(path: Path) -> ModuleType:
     return module
 
 
-def _check_image(data: npt.NDArray[Any] | None, path: Path) -> npt.NDArray[Any]:
+def _check_image(data: npt.NDArray[Any] | None, path: Path, most_axes: int) -> npt.NDArray[Any]:
     if data is None or data.size == 0:
-        raise DataError(f"{path}: the image is empty; expected 1 to {_MAX_AXES} axes of 1 or more pixels")
-    if data.ndim > _MAX_AXES:
+        raise DataError(f"{path}: the image is empty; expected 1 to {most_axes} axes of 1 or more pixels")
+    if data.ndim > most_axes:
         raise DataError(f"{path}: the image has shape {data.shape}; a stream has at most {_MAX_AXES} axes")
     native = data.dtype.newbyteorder("=")
     if native.name not in _DTYPES:
@@ -106,7 +110,7 @@ def _keywords(header: Any) -> Keywords:
     for card in header.cards:
         name = str(card.keyword)
         value = card.value
-        if not name or _is_structural(name):
+        if not name or is_structural(name):
             continue
         if isinstance(value, (bool, np.bool_)):
             value = int(value)
@@ -117,5 +121,6 @@ def _keywords(header: Any) -> Keywords:
     return found
 
 
-def _is_structural(name: str) -> bool:
+def is_structural(name: str) -> bool:
+    """Whether a FITS keyword describes the file rather than the image."""
     return name in _STRUCTURAL or (name.startswith("NAXIS") and name[5:].isdigit())

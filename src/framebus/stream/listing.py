@@ -63,9 +63,18 @@ def streams(directory: str | os.PathLike[str] | None = None) -> list[StreamInfo]
 def purge(directory: str | os.PathLike[str] | None = None) -> list[StreamInfo]:
     """Remove streams whose writer is dead and that no process maps; returns those removed.
 
-    Streams of other users are left alone: only their owner and root are told whether anybody uses them.
+    Streams of other users are left alone: only their owner and root are told whether anybody uses them. A link to a
+    stream that is removed goes with it.
     """
-    return [info for info in streams(directory) if info.state == "dead" and _unlink(info)]
+    there = streams(directory)
+    ends = {info.path: os.path.realpath(info.path) for info in there if info.path.is_symlink()}
+    removed = [info for info in there if info.path not in ends and info.state == "dead" and _unlink(info)]
+    gone = {os.path.realpath(info.path) for info in removed}
+    for info in there:
+        if ends.get(info.path) in gone:
+            info.path.unlink(missing_ok=True)
+            removed.append(info)
+    return removed
 
 
 def _unlink(info: StreamInfo) -> bool:

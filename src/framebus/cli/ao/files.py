@@ -58,11 +58,13 @@ def loop_options(command: Command) -> Command:
 def open_loop_of(telemetry: Path, commands: Path | None, delay_frames: float) -> NDArray[np.float64]:
     """The telemetry, or pseudo-open-loop telemetry where there are commands."""
     from framebus.ao.fits_files import read_image
-    from framebus.ao.telemetry import pseudo_open_loop
+    from framebus.ao.telemetry import open_loop_telemetry
 
     series = read_image(telemetry, ndim=2)
     return (
-        series if commands is None else pseudo_open_loop(series, read_image(commands, ndim=2), delay_frames)
+        series
+        if commands is None
+        else open_loop_telemetry(series, read_image(commands, ndim=2), delay_frames)
     )
 
 

@@ -44,20 +44,21 @@ def rejection(
 
     Example: framebus ao rejection closed.fits --commands commands.fits --rate 1000 --gain 0.4 --picture rejection.png
     """
+    from framebus.ao import transfer
     from framebus.ao.fits_files import read_image, write_fits
     from framebus.ao.measured_rejection import rejection_from_loop, rejection_from_pair
-    from framebus.ao.modal_gains import integrator_rejection
-    from framebus.ao.telemetry import pseudo_open_loop
+    from framebus.ao.telemetry import open_loop_telemetry
 
     if (commands is None) == (open_path is None):
         raise UsageError("give either --commands (of the same frames) or --open (another recording)")
     residual = read_image(closed, ndim=2)
     expected = None
     if gain is not None:
-        expected = lambda frequency: integrator_rejection(frequency, rate_hz, gain, delay_frames, leak)  # noqa: E731
+        controller = transfer.integrator(gain, leak)
+        expected = lambda frequency: transfer.rejection(frequency, rate_hz, delay_frames, controller)  # noqa: E731
     options: dict[str, Any] = {"predicted": expected, "segment": segment}
     if commands is not None:
-        there = pseudo_open_loop(residual, read_image(commands, ndim=2), delay_frames)
+        there = open_loop_telemetry(residual, read_image(commands, ndim=2), delay_frames)
         found = rejection_from_loop(residual[math.ceil(delay_frames) :], there, rate_hz, **options)
     else:
         assert open_path is not None

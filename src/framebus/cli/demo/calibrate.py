@@ -39,13 +39,13 @@ def calibrate(rig: Rig, streams: Mapping[str, Stream], view: Progress) -> tuple[
     from framebus import ao
 
     view.phase("measuring the reference")
-    streams["reference"].write(ao.measure_reference(streams["slopes"], 50))
+    mean = ao.average_frames(streams["slopes"], 50, allow_missed=True).mean
+    streams["reference"].write(mean.astype(streams["reference"].dtype))
     view.phase("measuring the interaction matrix: push and pull every actuator")
     before = time.monotonic()
-    interaction = ao.measure_interaction_matrix(
+    response = ao.measure_response(
         streams["mirror_flat"],
         streams["slopes"],
-        rig.active.size,
         rig.amplitude,
         averages=2,
         settle_frames=3,  # the poke goes out with the next command, and the camera's next frame may have begun before
@@ -54,6 +54,6 @@ def calibrate(rig: Rig, streams: Mapping[str, Stream], view: Progress) -> tuple[
     )
     seconds = time.monotonic() - before
     view.phase("inverting it")
-    inverse = ao.control_matrix(interaction, condition=rig.condition)
+    inverse = ao.control_matrix(response.matrix, condition=rig.condition)
     streams["control_matrix"].write(inverse.matrix)
     return inverse, seconds

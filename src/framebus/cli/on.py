@@ -1,0 +1,133 @@
+"""``framebus on``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from framebus.cli import text
+from framebus.cli.failures import FAILED
+from framebus.cli.seconds import seconds
+from framebus.cli.wait import TIMED_OUT, waiting
+from framebus.errors import WaitTimeout
+
+if TYPE_CHECKING:
+    from framebus.events import Occurrence
+
+_PATIENCE_S = 5.0
+"""How long a command may take to end after Ctrl-C, in s, before it is killed."""
+
+
+@click.command()
+@click.argument("condition")
+@click.argument("command", metavar="-- COMMAND [ARGS]...", nargs=-1, type=click.UNPROCESSED, required=True)
+@click.option(
+    "--every", "every_s", type=seconds, default="0", help="Run it at most every so often: 100ms, 2s ..."
+)
+@click.option("--count", type=click.IntRange(1), help="End after so many runs. [default: go on]")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=seconds,
+    help="End when nothing happens for so long. [default: wait for ever]",
+)
+def on(
+    condition: str, command: tuple[str, ...], every_s: float, count: int | None, timeout_s: float | None
+) -> int:
+    """Run COMMAND whenever CONDITION comes true ('framebus wait --help' lists conditions); Ctrl-C ends it.
+
+    Never two at once: what happens while COMMAND runs, or sooner than --every, leads to one more run afterwards, for
+    the newest event; how many were skipped is said at the end. COMMAND learns from its environment what happened:
+    FRAMEBUS_EVENT (the condition), FRAMEBUS_TIME_NS, FRAMEBUS_SKIPPED (since its last run), and FRAMEBUS_STREAM and
+    FRAMEBUS_COUNT; or FRAMEBUS_PARAM, FRAMEBUS_VALUE and FRAMEBUS_BEFORE; or FRAMEBUS_UNIT (FRAMEBUS_PIPELINE),
+    FRAMEBUS_STATE, FRAMEBUS_BEFORE and FRAMEBUS_PID.
+
+    Exit code: 0, 1 if a run of COMMAND failed, 124 after --timeout, 130 after Ctrl-C.
+
+    Example: framebus on stream:wfs --every 100ms -- sh -c 'echo $FRAMEBUS_COUNT'
+    """
+    from framebus.events import Occurrences
+
+    runs, failed, code = 0, 0, 0
+    with _terminable(), Occurrences(condition, every_s=every_s) as occurrences:
+        if occurrences.absent:
+            waiting(occurrences.absent)
+        try:
+            while count is None or runs < count:
+                occurrence = occurrences.next(timeout_s)
+                status = _run(command, occurrence)
+                runs += 1
+                if status:
+                    failed += 1
+                    click.echo(f"framebus: {_ending(command[0], status)}", err=True)
+        except WaitTimeout as error:
+            click.echo(f"framebus: {text.safe(str(error))}", err=True)
+            code = TIMED_OUT
+        finally:
+            _summary(condition, runs, failed, occurrences.skipped)
+    return code or (FAILED if failed else 0)
+
+
+def environment(occurrence: Occurrence) -> dict[str, str]:
+    """What a command is told of the event that it runs for, as environment variables."""
+    from framebus.params.text import to_text
+
+    values = occurrence.values
+    told: dict[str, Any] = {
+        "EVENT": str(occurrence.condition),
+        "TIME_NS": occurrence.time_ns,
+        "SKIPPED": occurrence.skipped,
+    }
+    if "parameter" not in values:
+        told[occurrence.condition.kind.upper()] = occurrence.condition.name
+    for key, value in values.items():
+        told["PARAM" if key == "parameter" else key.upper()] = "" if value is None else value
+    return {f"FRAMEBUS_{key}": to_text(value) for key, value in told.items()}
+
+
+def _run(command: tuple[str, ...], occurrence: Occurrence) -> int:
+    """Run it to its end; returns its exit status, negative for a signal. Whatever ends us ends it before."""
+    with subprocess.Popen(command, env={**os.environ, **environment(occurrence)}) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            process.terminate()  # Ctrl-C in a terminal reached it already, a signal to us alone did not
+            try:
+                process.wait(_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
+
+
+def _ending(program: str, status: int) -> str:
+    said = f"was ended by signal {-status}" if status < 0 else f"failed with exit code {status}"
+    return f"{text.safe(program)} {said}"
+
+
+def _summary(condition: str, runs: int, failed: int, skipped: int) -> None:
+    parts = [f"{runs} run{'' if runs == 1 else 's'}"]
+    parts += [f"{failed} failed"] if failed else []
+    parts += [f"{skipped} event{'' if skipped == 1 else 's'} skipped"] if skipped else []
+    if failed or skipped:
+        click.echo(f"framebus: {text.safe(condition)}: {', '.join(parts)}", err=True)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends us as Ctrl-C does, so that no command is left running."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

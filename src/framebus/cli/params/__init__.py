@@ -1,0 +1,1 @@
+"""``framebus params ...``: whole parameter sets in the terminal and in files."""

@@ -1,0 +1,1 @@
+"""Commands that load, save, measure, change and compute with streams."""

@@ -1,0 +1,87 @@
+"""``framebus create``."""
+
+from __future__ import annotations
+
+import click
+
+from framebus.cli import text
+from framebus.cli.output import show, show_json
+from framebus.cli.streamtools.arguments import as_json_option, parse_keywords, parse_number, parse_shape
+from framebus.errors import StreamExists, StreamFormatError, StreamNotFound
+
+
+@click.command()
+@click.argument("name")
+@click.option("--shape", required=True, metavar="YxX", help="Sizes in NumPy's order, as in 120x160.")
+@click.option("--dtype", default="float32", show_default=True, help="One of the 13 types of streams.")
+@click.option(
+    "--history",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Frames that it keeps (default: the newest).",
+)
+@click.option(
+    "--dialect", type=click.Choice(["isio", "dao"]), default="isio", show_default=True, help="File format."
+)
+@click.option("--keyword", "keywords", multiple=True, metavar="KEY=VALUE", help="May be given several times.")
+@click.option("--fill", metavar="VALUE", help="Publish a first frame, of that value throughout.")
+@click.option("--overwrite", is_flag=True, help="Replace a stream of that name.")
+@as_json_option
+def create(
+    name: str,
+    shape: str,
+    dtype: str,
+    history: int,
+    dialect: str,
+    keywords: tuple[str, ...],
+    fill: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Make the stream NAME: a name, or the path of its file. It has no frame yet, unless --fill says what is in it.
+
+    Example: framebus create dm --shape 12x12 --history 16 --keyword ACTS=97 --fill 0
+    """
+    import numpy as np
+
+    from framebus import stream
+    from framebus.ops.targets import open_existing
+    from framebus.stream.slices import check_storable
+
+    sizes, value = parse_shape(shape), None if fill is None else parse_number(fill)
+    if value is not None:
+        check_storable(np.asarray(value), np.dtype(dtype))
+    if not overwrite:
+        try:
+            with open_existing(name) as there:
+                found = f"{text.shape(there.shape)} {there.dtype}"
+        except StreamNotFound:
+            pass
+        except StreamFormatError as error:
+            raise StreamExists(f"{error}; add --overwrite to replace it") from error
+        else:
+            raise StreamExists(f"stream '{name}' is there, {found}; add --overwrite to replace it")
+    with stream.create(
+        name, shape=sizes, dtype=dtype, history=history, dialect=dialect, keywords=parse_keywords(keywords)
+    ) as made:
+        if value is not None:
+            made.write(np.full(made.shape, value, made.dtype))
+        if as_json:
+            show_json(
+                {
+                    "name": made.name,
+                    "path": str(made.path),
+                    "shape": list(made.shape),
+                    "dtype": made.dtype.name,
+                    "history": made.history_length,
+                    "dialect": made.dialect.name,
+                    "keywords": dict(made.keywords),
+                    "count": made.count,
+                }
+            )
+            return
+        show(
+            f"{text.safe(made.name)} ({made.dialect}): {text.shape(made.shape)} {made.dtype.name}, "
+            f"history {made.history_length}, {text.safe(str(made.path))}"
+        )

@@ -1,0 +1,98 @@
+"""The stream that an operation writes to: one that is there and fits, or a new one. None is replaced unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from framebus.errors import StreamFormatError, StreamNotFound, UsageError
+from framebus.stream import Frame, Stream, create
+from framebus.stream import open as open_stream
+from framebus.stream.names import parse, require, stream_path
+from framebus.stream.opening import fits
+
+__all__ = ["newest_frame", "open_existing", "path_of", "target_stream"]
+
+
+def open_existing(name: str) -> Stream:
+    """Open a stream that is in shared memory; nothing is loaded from ``./conf``.
+
+    Raises:
+        StreamNotFound, StreamFormatError, NameFormatError: as ``framebus.open``.
+    """
+    return open_stream(name if name.startswith("@") else f"@E:{name}")
+
+
+def path_of(name: str, context: str) -> Path:
+    """Where the stream of that name lies, or would. Raises NameFormatError for a name that no file has."""
+    return stream_path(require(parse(name), allowed=["S", "E", "path"], context=context))
+
+
+def target_stream(
+    name: str,
+    *,
+    shape: tuple[int, ...],
+    dtype: npt.DTypeLike,
+    history: int | None = None,
+    dialect: str | None = None,
+    overwrite: bool = False,
+    any_dtype: bool = False,
+    keywords: Mapping[str, tuple[int | float | str, str]] | None = None,
+) -> Stream:
+    """A stream of that shape and dtype: the one that is there, if it fits, else a new one.
+
+    Args:
+        name: of the stream, or its path.
+        shape: that it must have.
+        dtype: likewise.
+        history: frames that it must keep at least; None: any number, and none if it is new.
+        dialect: its file format; None: any, and ``isio`` if it is new.
+        overwrite: make a new one in place of one that does not fit.
+        any_dtype: one that is there may have another dtype: what is written to it is converted.
+        keywords: of a new one.
+
+    Raises:
+        UsageError: one is there and does not fit, or no such stream can be made.
+        NameFormatError: the name is wrong.
+        OSError: the kernel refuses.
+    """
+    require(parse(name), allowed=["S", "L", "path"], context="the stream that is written to")
+    wanted = np.dtype(dtype)
+    try:
+        there = open_existing(name) if not name.startswith("@") else open_stream(name)
+    except StreamNotFound:
+        pass
+    except StreamFormatError as error:
+        if not overwrite:
+            raise UsageError(
+                f"{error}; choose another name, or add --overwrite (in Python: overwrite=True)"
+            ) from error
+    else:
+        fitting = fits(there, shape, there.dtype if any_dtype else wanted, history or 0)
+        if fitting and dialect in (None, there.dialect.name):
+            return there
+        found = f"{there.dtype} {there.shape}, history {there.history_length}, {there.dialect}"
+        there.close()
+        if not overwrite:
+            asked = "" if history is None else f", history {history}"
+            raise UsageError(
+                f"stream '{name}' is there and is {found}; expected {wanted} {shape}{asked}"
+                f"{'' if dialect is None else f', {dialect}'}: choose another name, or add --overwrite "
+                "(in Python: overwrite=True)"
+            )
+    return create(
+        name, shape=shape, dtype=wanted, history=history or 0, dialect=dialect or "isio", keywords=keywords
+    )
+
+
+def newest_frame(stream: Stream, timeout_s: float | None) -> Frame:
+    """The newest whole frame, whether or not it was read before, with its count and times; waits for a first one.
+
+    Raises:
+        WaitTimeout: there is none; the message says why.
+    """
+    stream.handle.cursor = 0
+    return stream.read_next(newest=True, timeout_s=timeout_s)._replace(missed=0)

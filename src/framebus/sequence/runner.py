@@ -1,0 +1,169 @@
+"""Running a sequence's file, from its start to its state at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from framebus import _core
+from framebus.errors import NameFormatError, NotFoundError, SequenceError
+from framebus.sequence.arguments import bind_arguments
+from framebus.sequence.inbox import Inbox
+from framebus.sequence.load import Sequence, load, run_loaded
+from framebus.sequence.places import place_of, told
+from framebus.sequence.session import Session
+from framebus.sequence.status import SequenceStatus
+
+__all__ = ["Runner", "run_file"]
+
+
+class Runner:
+    """One run of a sequence's file.
+
+    Args:
+        file: the file.
+        arguments: for its function; texts become what its annotations say.
+        name: of the sequence; default: the file's name without ``.py``.
+        on_change: called with the status when it has changed, from any thread of the sequence.
+        on_line: called with each line that it logs, likewise.
+
+    Raises:
+        NotFoundError: there is no such file.
+        NameFormatError: the name is not possible.
+
+    Attributes:
+        result: what the sequence returned.
+    """
+
+    def __init__(
+        self,
+        file: str | os.PathLike[str],
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        name: str = "",
+        on_change: Callable[[SequenceStatus], object] | None = None,
+        on_line: Callable[[str], object] | None = None,
+    ) -> None:
+        self._path = os.path.realpath(file)
+        if not os.path.isfile(self._path):
+            raise NotFoundError(f"there is no sequence file {file}")
+        self._arguments = dict(arguments or {})
+        name = name or Path(file).stem
+        first = SequenceStatus(
+            name,
+            os.getpid(),
+            _core.process_start_ticks(os.getpid()),
+            self._path,
+            {key: str(value) for key, value in self._arguments.items()},
+            state="starting",
+            started_ns=_core.realtime_ns(),
+        )
+        try:
+            self._session = Session(first, on_change=on_change, on_line=on_line)
+        except NameFormatError as error:
+            raise NameFormatError(f"a sequence is named as a stream is: {error}; give it a name") from None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._stop_asked = False
+        self.result: Any = None
+
+    @property
+    def status(self) -> SequenceStatus:
+        """As it stands."""
+        return self._session.status
+
+    def run(self) -> SequenceStatus:
+        """Run it to its end; returns its last status: done or stopped.
+
+        Raises:
+            UsageError: a sequence of that name runs, or its arguments are wrong.
+            DataError: the file has no sequence, or is no Python.
+            SequenceError: it failed.
+        """
+        session = self._session
+        inbox = session.begin(lambda path: Inbox(path, session.deliver, self.stop))
+        try:
+            found = load(self._path)
+            bind_arguments(found.function, self._arguments, os.path.basename(self._path))
+            session.update(state="running")
+            state = self._run(found)
+        except BaseException as error:
+            self._end("failed", error=told(error), where=place_of(error))
+            raise
+        finally:
+            inbox.close()
+        self._end(state)
+        return self.status
+
+    def stop(self) -> None:
+        """Stop it: what it awaits is cancelled, its ``finally`` blocks run. From any thread or signal handler."""
+        self._stop_asked = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed: the sequence has ended
+                self._loop.call_soon_threadsafe(self._cancel)
+
+    def give_up(self) -> None:
+        """Say that the process ends before the cleanup is over; then it must do so."""
+        self._end("stopped", error="the process was ended before the cleanup was over")
+
+    def _run(self, found: Sequence[Any, Any]) -> str:
+        """The state at the end."""
+        try:
+            self.result = asyncio.run(self._main(found))
+        except asyncio.CancelledError:
+            return "stopped"
+        except Exception as error:
+            raise SequenceError(told(error), place_of(error)) from error
+        return "stopped" if self.status.state == "stopping" else "done"
+
+    async def _main(self, found: Sequence[Any, Any]) -> Any:
+        self._loop = asyncio.get_running_loop()
+        self._session.enter()
+        self._task = asyncio.create_task(self._guarded(found))
+        if self._stop_asked:
+            self._cancel()
+        return await self._task
+
+    async def _guarded(self, found: Sequence[Any, Any]) -> Any:
+        try:
+            return await run_loaded(found, self._path, self._arguments)
+        except SystemExit as leaving:  # it would tear the loop down before anything could be cleaned up
+            if leaving.code:
+                raise SequenceError(f"it called exit({leaving.code!r})", place_of(leaving)) from leaving
+            return None
+
+    def _cancel(self) -> None:
+        if self._task is None or self._task.done() or self.status.state == "stopping":
+            return
+        self._session.update(state="stopping")
+        self._session.write_log("told to stop")
+        self._task.cancel()
+
+    def _end(self, state: str, *, error: str = "", where: str = "") -> None:
+        self._session.end(state, error=error, where=where)
+
+
+def run_file(
+    file: str | os.PathLike[str], arguments: Mapping[str, Any] | None = None, *, name: str = ""
+) -> Any:
+    """Run a sequence's file in this process, until it ends; returns what the sequence returns, None if it was stopped.
+
+    Not within a running event loop; from there, ``await asyncio.to_thread(run_file, ...)``.
+
+    Args:
+        file: the file.
+        arguments: for its function; texts become what its annotations say.
+        name: of the sequence; default: the file's name without ``.py``.
+
+    Raises:
+        NotFoundError: there is no such file. DataError: it has no sequence.
+        UsageError: a sequence of that name runs, or the arguments are wrong.
+        SequenceError: it failed; the message begins with file and line.
+    """
+    runner = Runner(file, arguments, name=name)
+    runner.run()
+    return runner.result

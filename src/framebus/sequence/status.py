@@ -1,0 +1,265 @@
+"""The status of sequences, as any process on the machine sees it.
+
+Each has a directory ``<shared memory>/<name>.sequence.fb/`` with ``status.json``, which is replaced whole, the socket
+``inbox``, and ``claim``, which is locked by who takes the name or gives it free, for that moment alone. Whether a
+sequence lives is the kernel's answer, by pid and start time, and never the file's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from framebus import _core
+from framebus.errors import DataError, NotFoundError, UsageError
+from framebus.params.place import near
+from framebus.stream.names import check_name, shm_directory
+
+__all__ = ["ENDED", "SUFFIX", "Place", "SequenceStatus", "find", "purge", "running"]
+
+T = TypeVar("T")
+
+SUFFIX = ".sequence.fb"
+"""What the name of a sequence's directory ends with."""
+
+ENDED = ("done", "failed", "stopped", "dead")
+"""The states from which nothing comes any more."""
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceStatus:
+    """One sequence as it stands.
+
+    Attributes:
+        name: its name, unique on the machine.
+        pid: process id.
+        start_ticks: when that process started, clock ticks since boot: a later process of that pid is another.
+        file: its file, absolute.
+        arguments: what it was given, as texts.
+        state: ``starting`` (its file is read), ``running``, ``stopping`` (it was told to stop, and its ``finally``
+            blocks run), ``done``, ``failed``, ``stopped``, or ``dead``: its process ended without a word.
+        step: what it does now, or did last.
+        progress: share of that which is done, 0 to 1; None if it does not say.
+        message: the last line that it logged.
+        started_ns, ended_ns: ns since the epoch; 0: not yet.
+        error: why it failed; empty otherwise.
+        where: ``file:line`` at which it failed.
+        errors: how many errors it passed over, or tried again after.
+        programs: pid and start ticks of the programs that it runs.
+        log: its log file.
+    """
+
+    name: str
+    pid: int = 0
+    start_ticks: int = 0
+    file: str = ""
+    arguments: dict[str, str] = field(default_factory=dict)
+    state: str = "running"
+    step: str = ""
+    progress: float | None = None
+    message: str = ""
+    started_ns: int = 0
+    ended_ns: int = 0
+    error: str = ""
+    where: str = ""
+    errors: int = 0
+    programs: list[list[int]] = field(default_factory=list)
+    log: str = ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs: its state says so, and its process lives."""
+        return self.state not in ENDED and _core.process_alive(self.pid, self.start_ticks)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds from its start to its end, or to now. That of a dead one is not known: NaN."""
+        if self.state == "dead":
+            return float("nan")
+        return ((self.ended_ns or _core.realtime_ns()) - self.started_ns) / 1e9
+
+
+class Place:
+    """Where one sequence's status is kept.
+
+    Args:
+        name: the sequence's.
+        directory: where its directory lies; default: the directory of the streams.
+
+    Raises:
+        NameFormatError: the name is not possible.
+    """
+
+    def __init__(self, name: str, directory: str | os.PathLike[str] | None = None) -> None:
+        self.name = check_name(name)
+        self.path = (Path(directory) if directory is not None else shm_directory()) / f"{name}{SUFFIX}"
+        self.inbox = self.path / "inbox"
+        self._status = self.path / "status.json"
+
+    def __repr__(self) -> str:
+        return f"<Place {self.path}>"
+
+    def read(self) -> SequenceStatus:
+        """The status; its state is ``dead`` if its process is gone and did not say how it ended.
+
+        Raises:
+            NotFoundError: there is no such sequence.
+            DataError: the file cannot be read, or another version of framebus wrote it.
+        """
+        try:
+            table = json.loads(self._status.read_bytes())
+        except FileNotFoundError:
+            raise NotFoundError(f"there is no sequence '{self.name}' ({self._status} is not there)") from None
+        except ValueError as error:
+            raise DataError(f"{self._status} cannot be read: {error}; remove {self.path}") from error
+        try:
+            if table.pop("version") != _VERSION:
+                raise DataError(f"{self._status} is another framebus' ({_VERSION} is this one's version)")
+            status = SequenceStatus(**table)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise DataError(f"{self._status} is no sequence's status: {error}; remove {self.path}") from error
+        if status.state not in ENDED and not status.alive:
+            return dataclasses.replace(status, state="dead")
+        return status
+
+    def write(self, status: SequenceStatus) -> None:
+        """Replace the status."""
+        draft = self.path / f".status.{os.getpid()}"
+        table = {"version": _VERSION, **dataclasses.asdict(status)}
+        draft.write_text(json.dumps(table, indent=1, default=str))
+        os.replace(draft, self._status)
+
+    def claim(self, status: SequenceStatus, bind: Callable[[Path], T]) -> T:
+        """Take the name: what an ended or killed sequence of that name left is replaced.
+
+        Returns:
+            What ``bind`` makes of the path of the inbox: a sequence that can be seen can be told to stop.
+
+        Raises:
+            UsageError: a sequence of that name runs.
+        """
+        with self._locked(make=True):
+            with contextlib.suppress(NotFoundError, DataError):
+                other = self.read()
+                if other.alive:
+                    raise UsageError(
+                        f"sequence '{self.name}' runs already (process {other.pid}, {other.file}); stop it with "
+                        f"'framebus seq stop {self.name}', or give this one another name"
+                    )
+            self.inbox.unlink(missing_ok=True)
+            inbox = bind(self.inbox)
+            self.write(status)
+            return inbox
+
+    def remove(self) -> bool:
+        """Remove what an ended or killed sequence left; False if there is none, or it runs."""
+        try:
+            with self._locked(make=False):
+                with contextlib.suppress(NotFoundError, DataError):
+                    if self.read().alive:
+                        return False
+                shutil.rmtree(self.path, ignore_errors=True)
+                return True
+        except FileNotFoundError:
+            return False
+
+    @contextmanager
+    def _locked(self, *, make: bool) -> Iterator[None]:
+        """Nobody else claims or removes meanwhile. The lock ends with the descriptor, whatever ends the process."""
+        while True:
+            if make:
+                self.path.mkdir(mode=0o700, exist_ok=True)
+            try:
+                file = os.open(self.path / "claim", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except FileNotFoundError:
+                if make:
+                    continue  # removed in this moment
+                raise
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                with contextlib.suppress(FileNotFoundError):
+                    if os.path.samestat(os.stat(self.path / "claim"), os.fstat(file)):
+                        yield
+                        return
+            finally:
+                os.close(file)
+            # The lock of a directory that was removed while we waited for it.
+            if not make:
+                raise FileNotFoundError(self.path)
+
+
+def running(*, ended: bool = True, directory: str | os.PathLike[str] | None = None) -> list[SequenceStatus]:
+    """All sequences of this machine, by name: those that run, those that were killed (``dead``), those that ended.
+
+    One that cannot be read is left out with a ``RuntimeWarning`` that says why.
+
+    Args:
+        ended: also those that are done, failed or stopped, until they are purged or run again.
+        directory: default: that of the streams.
+    """
+    found = []
+    folder = Path(directory) if directory is not None else shm_directory()
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            status = Place(path.name.removesuffix(SUFFIX), folder).read()
+        except NotFoundError:
+            continue  # it starts, or is removed, in this moment
+        except (DataError, UsageError) as error:
+            warnings.warn(f"left out of the list of sequences: {error}", RuntimeWarning, stacklevel=2)
+            continue
+        if ended or status.state not in ("done", "failed", "stopped"):
+            found.append(status)
+    return found
+
+
+def find(name: str = "") -> SequenceStatus:
+    """The status of the sequence ``name``; without a name that of the only one there is.
+
+    Raises:
+        NotFoundError: there is none.
+        UsageError: there are several, and none is named.
+        DataError: its status cannot be read.
+    """
+    known = running()
+    names = [status.name for status in known]
+    if name:
+        try:
+            return Place(name).read()
+        except NotFoundError:
+            raise NotFoundError(f"there is no sequence '{name}'{near(name, names)}") from None
+    if not known:
+        raise NotFoundError(f"there is no sequence (none in {shm_directory()})")
+    if len(known) > 1:
+        raise UsageError(f"there are several sequences; name one of them: {', '.join(names)}")
+    return known[0]
+
+
+def purge(*names: str) -> list[str]:
+    """Forget sequences that ended or were killed: those of these names, or all; returns the names that are gone.
+
+    Raises:
+        NotFoundError: there is none of a name.
+        UsageError: one that is named runs.
+    """
+    for name in names:
+        if find(name).alive:
+            raise UsageError(f"sequence '{name}' runs; stop it first: 'framebus seq stop {name}'")
+    chosen = names or [status.name for status in running() if not status.alive]
+    return [name for name in chosen if Place(name).remove()]
+
+
+def as_plain(status: SequenceStatus) -> dict[str, Any]:
+    """The status as a dictionary for JSON."""
+    return {**dataclasses.asdict(status), "elapsed_s": status.elapsed_s}

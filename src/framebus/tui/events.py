@@ -1,0 +1,201 @@
+"""What happened since the watch began: state changes, errors, deaths, restarts, and what supervisors logged."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from framebus.pipeline.logs import tail
+from framebus.tui.looks import PipelineLook, Snapshot, StreamLook, UnitLook
+
+__all__ = ["Event", "EventLog", "Level"]
+
+Level = Literal["info", "good", "warn", "bad"]
+
+MOST = 2000
+"""Events that are kept; the oldest go first."""
+_LINES_BEFORE = 20
+"""Of a supervisor's log: lines from before the watch began."""
+_CHUNK = 65536
+
+_UNIT_LEVELS: dict[str, Level] = {
+    "running": "good",
+    "error": "bad",
+    "failed": "bad",
+    "dead": "bad",
+    "restarting": "warn",
+    "paused": "warn",
+}
+_STREAM_CHANGES: dict[str, tuple[Level, str]] = {
+    "dead": ("bad", "DEAD: its writer, process {pid}, is gone"),
+    "bad": ("bad", "cannot be opened: {error}"),
+    "stale": ("warn", "no frames come any more; its writer, process {pid}, lives"),
+    "live": ("good", "frames come"),
+}
+
+
+class Event(NamedTuple):
+    """Something that happened.
+
+    Attributes:
+        time_ns: when it was seen, or logged (CLOCK_REALTIME).
+        level: ``info``, ``good``, ``warn`` or ``bad``.
+        subject: what it is about: ``stream wfs``, ``unit loop/slopes``, ``pipeline loop``.
+        text: what happened.
+    """
+
+    time_ns: int
+    level: Level
+    subject: str
+    text: str
+
+
+class EventLog:
+    """Tells what changed from one snapshot to the next.
+
+    Attributes:
+        events: in the order in which they happened.
+        bad: how many of them were of the level ``bad`` since the watch began.
+    """
+
+    def __init__(self) -> None:
+        self.events: deque[Event] = deque(maxlen=MOST)
+        self.bad = 0
+        self._before: Snapshot | None = None
+        self._logs: dict[str, int] = {}
+
+    def add(self, snapshot: Snapshot) -> list[Event]:
+        """Take in the next snapshot; returns what is new. The first says only what is wrong already."""
+        before = self._before
+        self._before = snapshot
+        new: list[Event] = []
+        if before is not None:
+            new += _pipeline_events(before, snapshot)
+        new += self._supervisors(snapshot)
+        new += _stream_events(before, snapshot)
+        new += _unit_events(before, snapshot)
+        self.bad += sum(1 for event in new if event.level == "bad" and before is not None)
+        self.events.extend(new)
+        return new
+
+    def _supervisors(self, snapshot: Snapshot) -> Iterator[Event]:
+        for name, pipeline in snapshot.pipelines.items():
+            for line in self._new_lines(pipeline.log):
+                yield _logged(name, line, snapshot.time_ns)
+
+    def _new_lines(self, log: str) -> list[str]:
+        """Whole lines that were added to a log since this was asked last."""
+        try:
+            size = os.stat(log).st_size if log else -1
+        except OSError:
+            size = -1
+        if size < 0 or size == self._logs.get(log):
+            return []
+        if log not in self._logs:
+            text = tail_of(log)
+            self._logs[log] = size
+            return text
+        start = self._logs[log] if size > self._logs[log] else 0  # it was rotated
+        with open(log, "rb") as file:
+            file.seek(max(start, size - _CHUNK))
+            data = file.read(_CHUNK)
+        whole, _, rest = data.rpartition(b"\n")
+        self._logs[log] = size - len(rest)
+        return whole.decode(errors="replace").splitlines()
+
+
+def tail_of(log: str) -> list[str]:
+    """The last lines of a log as they were before the watch began."""
+    from pathlib import Path
+
+    return tail(Path(log), _LINES_BEFORE).splitlines()
+
+
+def _logged(pipeline: str, line: str, now_ns: int) -> Event:
+    stamp, _, text = line.partition(" ")
+    try:
+        time_ns = round(datetime.fromisoformat(stamp).timestamp() * 1e9)
+    except ValueError:
+        time_ns, text = now_ns, line
+    lowered = text.lower()
+    bad = any(word in lowered for word in ("killed", "failed", "given up", "error", "could not", "died"))
+    return Event(time_ns, "warn" if bad else "info", f"pipeline {pipeline}", f"supervisor: {text}")
+
+
+def _pipeline_events(before: Snapshot, now: Snapshot) -> Iterator[Event]:
+    for name in before.pipelines.keys() - now.pipelines.keys():
+        yield Event(now.time_ns, "info", f"pipeline {name}", "is down")
+    for name, pipeline in now.pipelines.items():
+        old = before.pipelines.get(name)
+        trouble, told = pipeline.trouble, old.trouble if old is not None else ""
+        if old is None:
+            yield Event(now.time_ns, "info", f"pipeline {name}", f"is {pipeline.phase}")
+        if trouble and trouble != told:
+            yield Event(now.time_ns, "bad", f"pipeline {name}", _about(pipeline, trouble))
+        elif told and not trouble:
+            yield Event(now.time_ns, "good", f"pipeline {name}", "its supervisor looks after it again")
+
+
+def _about(pipeline: PipelineLook, trouble: str) -> str:
+    return trouble.removeprefix(f"pipeline '{pipeline.name}'").lstrip(": ")
+
+
+def _stream_events(before: Snapshot | None, now: Snapshot) -> Iterator[Event]:
+    if before is not None:
+        for name in before.streams.keys() - now.streams.keys():
+            yield Event(now.time_ns, "info", f"stream {name}", "was removed")
+    for name in now.streams:
+        if name not in now.changed_streams:
+            continue
+        stream = now.streams[name]
+        old = None if before is None else before.streams.get(name)
+        if old is None and before is not None:
+            yield Event(now.time_ns, "info", f"stream {name}", f"is there, {_shape(stream)}")
+        if old is not None and old.inode != stream.inode:
+            yield Event(now.time_ns, "warn", f"stream {name}", f"was made anew, {_shape(stream)}")
+        if (old is None or old.state != stream.state) and stream.state in _STREAM_CHANGES:
+            level, text = _STREAM_CHANGES[stream.state]
+            if stream.state != "live" or (old is not None and old.state != "still"):
+                said = text.format(pid=stream.writer_pid, error=stream.error)
+                yield Event(now.time_ns, level, f"stream {name}", said)
+
+
+def _shape(stream: StreamLook) -> str:
+    return f"{'x'.join(map(str, stream.shape))} {stream.dtype}".strip() or "of no format that is known"
+
+
+def _unit_events(before: Snapshot | None, now: Snapshot) -> Iterator[Event]:
+    if before is not None:
+        for key in before.units.keys() - now.units.keys():
+            yield Event(now.time_ns, "info", f"unit {key}", "is gone")
+    for key in now.units:
+        if key in now.changed_units:
+            unit = now.units[key]
+            old = None if before is None else before.units.get(key)
+            yield from _of_unit(now.time_ns, unit, old, before is None)
+
+
+def _of_unit(time_ns: int, unit: UnitLook, old: UnitLook | None, first: bool) -> Iterator[Event]:
+    subject = f"unit {unit.key}"
+    level = _UNIT_LEVELS.get(unit.state, "info")
+    if old is None:
+        if level in ("bad", "warn") or not first:
+            yield Event(time_ns, level, subject, _with_message(f"is {unit.state}", unit.message))
+        return
+    if unit.restarts > old.restarts or (unit.pid and old.pid and unit.pid != old.pid):
+        yield Event(time_ns, "warn", subject, f"was started anew as process {unit.pid or '-'}")
+    if unit.state != old.state:
+        text = f"{old.state} → {unit.state}"
+        yield Event(time_ns, level, subject, _with_message(text, unit.message if level == "bad" else ""))
+    elif unit.message and unit.message != old.message:
+        yield Event(time_ns, "bad" if level == "bad" else "info", subject, unit.message)
+    if unit.alarms > old.alarms and unit.state == old.state:
+        n = unit.alarms - old.alarms
+        yield Event(time_ns, "warn", subject, f"{n} alarm{'s' if n > 1 else ''}: a limit was exceeded")
+
+
+def _with_message(text: str, message: str) -> str:
+    return f"{text}: {message}" if message else text

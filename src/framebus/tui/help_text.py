@@ -1,0 +1,68 @@
+"""The text of the help."""
+
+from __future__ import annotations
+
+from framebus.tui.painted import Line, fit
+
+__all__ = ["HELP"]
+
+_TEXT = """
+# Everywhere
+1 … 6, Tab     a tab: streams, units, parameters, graph, sequences, messages
+↑ ↓ j k        another row; PgUp, PgDn, Home, End; the mouse works, too
+/              show only rows that contain a text (or match * ? [a-z]); Esc: all
+f              show only what is in trouble; f again: all
+s  S           sort by the next column; the other way round; or click a title
+Space          freeze the screen; Space again: go on. Messages are still gathered
+?  q           this help; quit
+
+# Streams
+t              the trace: which processes made the frame, out of which frames
+c              the picture's colours: grey, viridis
+
+# States of streams
+● live         frames come
+◐ STALE        frames came and have stopped; the process that wrote them lives
+○ still        the writer lives, and nothing came since the watch began: a matrix
+◌ empty        no frame was ever written; the process that made it lives
+✖ DEAD         the process that wrote it is gone
+✖ BAD          the file is no stream that can be opened
+? unknown      the file does not tell who writes it
+
+# Columns of streams
+RATE           frames per second, over the last second
+RDRS           processes beside the writer that have it mapped
+SEMS           semaphores that readers hold, of those that there are
+MISSED         frames that the units which it triggers missed
+HIST           past frames that it keeps
+
+# Units
+r              run: end a pause; recover, enable or init where the state needs that
+p  n           pause; let it do one frame and pause
+x              stop it after its frame (asks)
+R              end its process and start it anew (asks)
+u              put other code in its place while it runs: CODE [NAME=VALUE ...]
+l  a           its log; its window of tmux
+CPU            where it is pinned; ~3: not pinned, ran last there
+LAST 8 s       compute time, a bar for each second; half height is the median
+
+# Parameters
+Enter          edit the value; Enter writes it, Esc leaves it as it was
+← →            fold and unfold
+d              edit, beginning with the default
+bold           another value than the default; green: it has just changed
+
+# Graph
+Enter          go to the stream or the unit
+"""
+
+
+def _line(text: str) -> Line:
+    if text.startswith("# "):
+        return ((text[2:], "info"),)
+    key, about = text[:15], text[15:]
+    return ((f"  {fit(key, 15)}{about}", ""),)
+
+
+HELP: list[Line] = [_line(text) for text in _TEXT.strip().splitlines()]
+"""A line each; every line is one cell of a table."""

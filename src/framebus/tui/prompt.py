@@ -1,0 +1,113 @@
+"""The line in which something is asked: what to filter by, what to replace a unit with, whether to stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual import events
+from textual.message import Message
+
+from framebus.tui.line_editor import LineEditor
+from framebus.tui.painted import Painted, width_of
+
+__all__ = ["Prompt"]
+
+
+class Prompt(Painted, can_focus=True):
+    """Asks for a line of text, or for yes or no; it is seen only while it asks."""
+
+    DEFAULT_CSS = "Prompt { height: 1; display: none; }"
+
+    class Done(Message):
+        """It asks no more: the keys go elsewhere again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._question, self._editor = "", LineEditor()
+        self._yes_no = False
+        self._answer: Callable[[str], None] = lambda _text: None
+        self._changed: Callable[[str], None] | None = None
+        self._cancelled: Callable[[], None] | None = None
+
+    def ask(
+        self,
+        question: str,
+        text: str,
+        answer: Callable[[str], None],
+        *,
+        changed: Callable[[str], None] | None = None,
+        cancelled: Callable[[], None] | None = None,
+    ) -> None:
+        """Ask for a line.
+
+        Args:
+            question: what stands before it.
+            text: what is there to begin with.
+            answer: called with what was typed, at Enter.
+            changed: called with the text whenever it changes.
+            cancelled: called at Escape.
+        """
+        self._question, self._editor, self._yes_no = question, LineEditor(text), False
+        self._answer, self._changed, self._cancelled = answer, changed, cancelled
+        self._begin()
+
+    def confirm(self, question: str, yes: Callable[[], None]) -> None:
+        """Ask for y or n; ``yes`` is called at y."""
+        self._question, self._editor, self._yes_no = question, LineEditor(), True
+        self._answer, self._changed, self._cancelled = lambda _text: yes(), None, None
+        self._begin()
+
+    def _begin(self) -> None:
+        self.display = True
+        self.focus()
+        self._draw()
+        self.refresh()
+
+    def _draw(self) -> None:
+        question = f" {self._question} "
+        if self._yes_no:
+            self.paint(
+                [((question, "warned"), (" y", "key"), (" yes ", "bar"), (" n", "key"), (" no ", "bar"))]
+            )
+            return
+        width = max(8, self.app.size.width - width_of(question))
+        self.paint([((question, "tab on"), *self._editor.spans(width))])
+
+    def on_key(self, event: events.Key) -> None:
+        """All keys are its own while it asks."""
+        event.stop()
+        event.prevent_default()
+        if self._yes_no:
+            self._end()
+            if event.key == "y":
+                self._answer("y")
+        elif event.key == "enter":
+            self._end()
+            self._answer(self._editor.text)
+        elif event.key == "escape":
+            self._end()
+            if self._cancelled is not None:
+                self._cancelled()
+        elif self._editor.key(event.key, event.character):
+            self._edited()
+
+    def on_paste(self, event: events.Paste) -> None:
+        """A text that is pasted goes into the line."""
+        event.stop()
+        if not self._yes_no:
+            self._editor.insert(event.text)
+            self._edited()
+
+    def _edited(self) -> None:
+        self._draw()
+        if self._changed is not None:
+            self._changed(self._editor.text)
+
+    def _end(self) -> None:
+        self.display = False
+        self.post_message(self.Done())
+
+    def on_resize(self) -> None:
+        """The line has the width of the screen."""
+        if self.display:
+            self._draw()

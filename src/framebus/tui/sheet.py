@@ -1,0 +1,322 @@
+"""``Sheet``: a table that asks only for the rows on the screen, and redraws only the cells that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, NamedTuple
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from framebus.tui.columns import GAP, Column, laid_out
+from framebus.tui.line_editor import LineEditor
+from framebus.tui.painted import Line, Span, fit, segments, width_of
+from framebus.tui.styles import CURSOR, CURSOR_AWAY, style
+
+__all__ = ["Row", "Sheet"]
+
+Row = Sequence[Span]
+"""A cell for each column: its text and its style."""
+
+
+class _Edit(NamedTuple):
+    """A cell that is being edited."""
+
+    key: str
+    column: int
+    editor: LineEditor
+
+
+class Sheet(Widget, can_focus=True):
+    """A table with a cursor on one row.
+
+    Args:
+        columns: of the table.
+        empty: what to show where there are no rows.
+    """
+
+    DEFAULT_CSS = "Sheet { height: 1fr; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", show=False),
+        Binding("down,j", "move(1)", show=False),
+        Binding("pageup", "page(-1)", show=False),
+        Binding("pagedown", "page(1)", show=False),
+        Binding("home", "move(-1000000)", show=False),
+        Binding("end", "move(1000000)", show=False),
+    ]
+
+    class Picked(Message):
+        """The cursor is on another row."""
+
+    class Opened(Message):
+        """Enter was pressed on the row, or it was clicked twice."""
+
+    class HeadClicked(Message):
+        """A column's title was clicked."""
+
+        def __init__(self, column: str) -> None:
+            super().__init__()
+            self.column = column
+
+    class Typed(Message):
+        """A cell's editing was ended with Enter."""
+
+        def __init__(self, key: str, text: str) -> None:
+            super().__init__()
+            self.key, self.text = key, text
+
+    def __init__(self, columns: Sequence[Column], empty: str = "", *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.columns, self.empty = columns, empty
+        self.sorted_by, self.descending = "", False
+        self.tails = False  # whether the cursor keeps to the last row
+        self._keys: list[str] = []
+        self._row_of: Callable[[str], Row] = lambda _key: ()
+        self._cursor, self._top = 0, 0
+        self._edit: _Edit | None = None
+        self._drawn: dict[int, Line] = {}
+        self._layout: tuple[int, list[tuple[int, int]]] | None = None
+
+    # ---- what it shows ---------------------------------------------------------------------------------------------
+
+    def show(self, keys: Sequence[str], row_of: Callable[[str], Row]) -> None:
+        """Show these rows; the cursor stays on its row, wherever that is now."""
+        at = self.cursor_key
+        last = self._cursor == len(self._keys) - 1
+        self._keys, self._row_of = list(keys), row_of
+        if self.tails and last:
+            self._cursor = len(self._keys) - 1
+        elif at is not None and not (self._cursor < len(self._keys) and self._keys[self._cursor] == at):
+            try:
+                self._cursor = self._keys.index(at)
+            except ValueError:
+                if self._edit is not None and self._edit.key == at:
+                    self._edit = None
+        self._clamp()
+        self.update()
+
+    def update(self) -> None:
+        """Redraw the cells whose content is another than what was drawn."""
+        if not self.size.width:
+            return
+        for y in range(self.size.height):
+            line = self._line(y)
+            old = self._drawn.get(y)
+            if old is not None and old != line:
+                self.refresh(_changed(old, line, y, self.size.width))
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """The rows from top to bottom."""
+        return self._keys
+
+    @property
+    def cursor_key(self) -> str | None:
+        """The row that the cursor is on."""
+        return self._keys[self._cursor] if 0 <= self._cursor < len(self._keys) else None
+
+    def pick(self, key: str) -> bool:
+        """Put the cursor on a row; False if there is no such row."""
+        if key not in self._keys:
+            return False
+        self._to(self._keys.index(key))
+        return True
+
+    def cells(self, key: str) -> Row:
+        """What a row shows."""
+        return self._row_of(key)
+
+    # ---- drawing ---------------------------------------------------------------------------------------------------
+
+    def _widths(self) -> list[tuple[int, int]]:
+        width = self.size.width - 1  # the right edge shows where in the table we are
+        if self._layout is None or self._layout[0] != width:
+            self._layout = (width, laid_out(self.columns, width))
+        return self._layout[1]
+
+    def _line(self, y: int) -> Line:
+        """What is to be on a line of the screen, as spans; the last span marks the cursor."""
+        if y == 0:
+            return self._head()
+        index = self._top + y - 1
+        edge = self._edge(y)
+        if index >= len(self._keys):
+            said = self.empty if not self._keys and y == 2 else ""
+            return ((fit(f"  {said}", self.size.width - 1), "dim"), edge, ("", ""))
+        key = self._keys[index]
+        spans: list[Span] = []
+        row = self._row_of(key)
+        for n, (i, width) in enumerate(self._widths()):
+            if n:
+                spans.append((" " * GAP, ""))
+            if self._edit is not None and self._edit.key == key and self._edit.column == i:
+                spans += self._edit.editor.spans(width)
+            else:
+                text, name = row[i]
+                spans.append((fit(text, width, self.columns[i].right), name))
+        used = sum(width_of(text) for text, _ in spans)
+        spans += [(" " * (self.size.width - 1 - used), ""), edge]
+        mark = ("cursor" if self.has_focus else "away") if index == self._cursor else ""
+        return (*spans, ("", mark))
+
+    def _head(self) -> Line:
+        spans: list[Span] = []
+        for n, (i, width) in enumerate(self._widths()):
+            column = self.columns[i]
+            chosen = column.key == self.sorted_by
+            title = column.title + (("▼" if self.descending else "▲") if chosen else "")
+            spans += [(" " * GAP, "head")] if n else []
+            spans.append((fit(title, width, column.right), "sorted" if chosen else "head"))
+        used = sum(width_of(text) for text, _ in spans)
+        return (*spans, (" " * (self.size.width - used), "head"), ("", ""))
+
+    def _edge(self, y: int) -> Span:
+        """A piece of the bar at the right edge, where the rows do not fit."""
+        rows, there = self.size.height - 1, len(self._keys)
+        if there <= rows:
+            return (" ", "")
+        size = max(1, rows * rows // there)
+        first = round((rows - size) * self._top / max(1, there - rows))
+        return ("┃", "dim") if first <= y - 1 < first + size else ("│", "faint")
+
+    def render_line(self, y: int) -> Strip:
+        """Textual's: a line of the screen."""
+        line = self._line(y)
+        self._drawn[y] = line
+        found = segments(line)
+        over: Style | None = {"cursor": CURSOR, "away": CURSOR_AWAY}.get(line[-1][1])
+        if over is not None:
+            found = [Segment(text, _over(own, over)) for text, own, _ in found]
+        return Strip(found).adjust_cell_length(self.size.width)
+
+    # ---- keys and mouse --------------------------------------------------------------------------------------------
+
+    def action_move(self, rows: int) -> None:
+        """Move the cursor."""
+        self._to(self._cursor + rows)
+
+    def action_page(self, pages: int) -> None:
+        """Move the cursor by what fits on the screen."""
+        self._to(self._cursor + pages * max(1, self.size.height - 2))
+
+    def on_key(self, event: events.Key) -> None:
+        """While a cell is edited, all keys are its own."""
+        if self._edit is None:
+            if event.key == "enter":
+                event.stop()
+                self.post_message(self.Opened())
+            return
+        event.stop()
+        event.prevent_default()
+        if event.key == "enter":
+            self.post_message(self.Typed(self._edit.key, self._edit.editor.text))
+        elif event.key == "escape":
+            self.end_edit()
+        elif self._edit.editor.key(event.key, event.character):
+            self.update()
+
+    def on_paste(self, event: events.Paste) -> None:
+        """A text that is pasted goes into the cell that is edited."""
+        if self._edit is not None:
+            event.stop()
+            self._edit.editor.insert(event.text)
+            self.update()
+
+    def on_click(self, event: events.Click) -> None:
+        """A click picks a row, a second one opens it; on a title it sorts."""
+        if event.y == 0:
+            x = 0
+            for i, width in self._widths():
+                if x <= event.x < x + width + GAP:
+                    self.post_message(self.HeadClicked(self.columns[i].key))
+                x += width + GAP
+            return
+        index = self._top + event.y - 1
+        if index < len(self._keys):
+            self._to(index)
+            if event.chain == 2:
+                self.post_message(self.Opened())
+
+    def on_mouse_scroll_down(self) -> None:
+        """The wheel moves the cursor."""
+        self._to(self._cursor + 3)
+
+    def on_mouse_scroll_up(self) -> None:
+        """The wheel moves the cursor."""
+        self._to(self._cursor - 3)
+
+    def on_focus(self) -> None:
+        """The cursor's row is brighter while the keys come here."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """The cursor's row is brighter while the keys come here."""
+        self.refresh()
+
+    def on_resize(self) -> None:
+        """All is drawn anew."""
+        self._drawn.clear()
+        self._clamp()
+        self.refresh()
+
+    # ---- editing ---------------------------------------------------------------------------------------------------
+
+    @property
+    def editing(self) -> str | None:
+        """The row of which a cell is edited."""
+        return None if self._edit is None else self._edit.key
+
+    def edit(self, column: str, text: str) -> None:
+        """Let a cell of the cursor's row be edited; ``Typed`` tells when that is done."""
+        key = self.cursor_key
+        if key is not None:
+            index = next(i for i, each in enumerate(self.columns) if each.key == column)
+            self._edit = _Edit(key, index, LineEditor(text))
+            self.update()
+
+    def end_edit(self) -> None:
+        """No cell is edited any more."""
+        self._edit = None
+        self.update()
+        self.post_message(self.Picked())
+
+    # ---- inside ----------------------------------------------------------------------------------------------------
+
+    def _to(self, index: int) -> None:
+        before = self.cursor_key
+        self._cursor = index
+        self._edit = None
+        self._clamp()
+        self.update()
+        if self.cursor_key != before:
+            self.post_message(self.Picked())
+
+    def _clamp(self) -> None:
+        rows = max(1, self.size.height - 1)
+        self._cursor = max(0, min(self._cursor, len(self._keys) - 1))
+        self._top = max(min(self._top, self._cursor, len(self._keys) - rows), self._cursor - rows + 1, 0)
+
+
+def _over(own: Style | None, over: Style) -> Style:
+    """The cursor's background, except where a cell has one of its own."""
+    own = own or style("")
+    return own if own.bgcolor is not None else own + over
+
+
+def _changed(before: Line, after: Line, y: int, width: int) -> Region:
+    """Where two drawings of a line differ: whole cells."""
+    if before[-1] != after[-1] or len(before) != len(after):
+        return Region(0, y, width, 1)
+    first, last, x = width, 0, 0
+    for old, new in zip(before, after, strict=True):
+        step = max(width_of(old[0]), width_of(new[0]))
+        if old != new:
+            first, last = min(first, x), x + step
+        x += step
+    return Region(first, y, max(1, last - first), 1)

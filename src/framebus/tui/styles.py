@@ -1,0 +1,79 @@
+"""How things look: a few named styles. Whatever a colour says, a word or a sign says as well."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from rich.style import Style
+
+__all__ = ["STREAM_SIGNS", "UNIT_SIGNS", "style"]
+
+_NAMED = {
+    "": "#d0d4d9",
+    "dim": "#868e96",
+    "faint": "#495057",
+    "strong": "bold #ffffff",
+    "name": "bold #e9ecef",
+    "good": "#69db7c",
+    "info": "#74c0fc",
+    "warn": "bold #ffd43b",
+    "bad": "bold #ff6b6b",
+    "alarm": "bold #ffffff on #c92a2a",
+    "warned": "bold #1a1b1e on #ffd43b",
+    "head": "bold #adb5bd on #25262b",
+    "sorted": "bold #ffffff on #25262b",
+    "bar": "#ced4da on #25262b",
+    "bar dim": "#868e96 on #25262b",
+    "bar strong": "bold #ffffff on #25262b",
+    "tab": "#adb5bd on #25262b",
+    "tab on": "bold #1a1b1e on #74c0fc",
+    "key": "bold #74c0fc on #25262b",
+    "frozen": "bold #1a1b1e on #74c0fc",
+    "rule": "#495057",
+    "edit": "#ffffff on #364fc7",
+    "caret": "#364fc7 on #ffffff",
+    "changed": "bold #1a1b1e on #a9e34b",
+    "data": "#4dabf7",
+}
+
+CURSOR = Style.parse("on #2c3e57")
+"""Laid over the row that the cursor is on."""
+CURSOR_AWAY = Style.parse("on #25262b")
+"""The same while the keys go elsewhere."""
+
+STREAM_SIGNS = {
+    "live": ("● live", "good"),
+    "stale": ("◐ STALE", "warned"),
+    "still": ("○ still", "dim"),
+    "empty": ("◌ empty", "info"),
+    "unknown": ("? unknown", "info"),
+    "dead": ("✖ DEAD", "alarm"),
+    "bad": ("✖ BAD", "alarm"),
+}
+"""Sign and style of each state of a stream."""
+
+UNIT_SIGNS = {
+    "running": ("▶ running", "good"),
+    "paused": ("‖ PAUSED", "warned"),
+    "idle": ("○ idle", "warn"),
+    "standby": ("○ standby", "dim"),
+    "off": ("○ off", "dim"),
+    "waiting": ("… waiting", "dim"),
+    "starting": ("↑ starting", "info"),
+    "restarting": ("↻ RESTART", "warned"),
+    "stopping": ("↓ stopping", "dim"),
+    "ended": ("■ ended", "dim"),
+    "error": ("✖ ERROR", "alarm"),
+    "failed": ("✖ FAILED", "alarm"),
+    "dead": ("✖ DEAD", "alarm"),
+}
+"""Sign and style of each state of a unit."""
+
+LEVEL_SIGNS = {"good": ("●", "good"), "info": ("·", "info"), "warn": ("▲", "warn"), "bad": ("✖", "bad")}
+"""Sign and style of each level of a message."""
+
+
+@lru_cache(maxsize=8192)  # pictures have many colours
+def style(name: str) -> Style:
+    """The style of that name, or of that description in Rich's words."""
+    return Style.parse(_NAMED.get(name, name))

@@ -1,0 +1,322 @@
+"""The prompt in a terminal, and IPython on a session without one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import framebus as fb
+from framebus.errors import UsageError
+from framebus.shell.pipe import CommandPipe
+from support.commands import PROGRAM
+from support.pipelines import COUNT, NEGATIVE, TIMES, Pipelines
+from support.processes import Spawner
+from support.terminals import Terminal
+from support.waiting import until
+
+pytest.importorskip("IPython")
+
+SHAPE = (3, 4)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of the test's own: no profile, no history, no startup file of anybody's."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("FRAMEBUS_STARTUP", raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    return tmp_path
+
+
+@pytest.fixture
+def im() -> Iterator[fb.Stream]:
+    with fb.create("im", shape=SHAPE, dtype="float32") as stream:
+        stream.write(np.arange(12).reshape(SHAPE))
+        yield stream
+
+
+def terminal(*arguments: str) -> Terminal:
+    return Terminal([*PROGRAM, "shell", *arguments], dict(os.environ))
+
+
+def test_a_prompt(im: fb.Stream, home: Path) -> None:
+    (home / "config" / "framebus").mkdir(parents=True)
+    (home / "config" / "framebus" / "startup.py").write_text("offset = 2\nwarm = im + offset\n")
+    with terminal() as shell:
+        shell.expect("makes a stream")
+        shell.expect("In [1]:")
+        shell.press("im1 = np.sqrt(im + offset)\r")
+        shell.expect("In [2]:")
+        shell.press("im1\r")
+        shell.expect("Out[2]: <stream 'im1': 3x4 float32, frame 1, live>")
+        shell.expect("In [3]:")
+        shell.press("%info im1\r")
+        shell.expect("live  3x4 float32")
+        shell.expect("In [4]:")
+        shell.press("fb.open('gone')\r")
+        shell.expect("StreamNotFound: no stream 'gone'")
+        shell.expect("In [5]:")
+        shell.press("%when sqrt\r")
+        shell.expect("[   1]  im1 = np.sqrt(im + offset)")
+        shell.expect("In [6]:")
+        shell.press("%publish off\r")
+        shell.expect("stay variables")
+        shell.expect("In [7]:")
+        shell.press("s.im1.keyw\t")  # what follows may be drawn without what was there
+        shell.expect("ords")
+        shell.press("\x15\x04")
+        assert shell.wait() == 0
+    with fb.open("im1") as made, fb.open("warm") as warm:
+        np.testing.assert_allclose(made.read(), np.sqrt(im.read() + 2))
+        assert warm.count == 1
+
+
+def test_lines_of_a_pipe_beside_what_is_typed(im: fb.Stream, tmp_path: Path) -> None:
+    pipe = tmp_path / "commands"
+    with terminal("--fifo", str(pipe)) as shell:
+        shell.expect("In [1]:")
+        assert stat.filemode(pipe.stat().st_mode) == "prw-------"
+        shell.press("half =")
+        shell.expect("half =")
+        pipe.write_text("im2 = im * 2\n")
+        until(lambda: Path(os.environ["MILK_SHM_DIR"], "im2.im.shm").exists())
+        shell.expect("[pipe] im2 = im * 2")
+        shell.press(" 0.5\r")
+        shell.expect("In [3]:")
+        shell.press("half + float(im2.max())\r")
+        shell.expect("22.5")
+        shell.expect("In [4]:")
+        pipe.write_text("exit\n")
+        assert shell.wait() == 0
+    assert not pipe.exists()
+
+
+def test_a_startup_file_that_fails(home: Path) -> None:
+    startup = home / "startup.py"
+    startup.write_text("1/0\n")
+    os.environ["FRAMEBUS_STARTUP"] = str(startup)
+    try:
+        with terminal() as shell:
+            shell.expect("ZeroDivisionError")
+            shell.expect("In [1]:")
+            shell.press("\x04")
+            assert shell.wait() == 0
+    finally:
+        del os.environ["FRAMEBUS_STARTUP"]
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+def test_a_prompt_in_tmux(im: fb.Stream, tmp_path: Path) -> None:
+    """As an operator has it: keys in, and what the screen shows."""
+    socket = str(tmp_path / "tmux")
+
+    def tmux(*arguments: str) -> str:
+        command = ["tmux", "-S", socket, "-f", "/dev/null", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    def screen() -> str:
+        return tmux("capture-pane", "-p", "-t", "shell")
+
+    tmux("new-session", "-d", "-s", "shell", "-x", "80", "-y", "24", *PROGRAM, "shell")
+    try:
+        until(lambda: "In [1]:" in screen())
+        tmux("send-keys", "-t", "shell", "im1 = im + 0.5", "Enter")
+        until(lambda: "In [2]:" in screen())
+        tmux("send-keys", "-t", "shell", "%calc 'max(im1) * 2'", "Enter")
+        until(lambda: "23.0" in screen())
+        tmux("send-keys", "-t", "shell", "%ls", "Enter")
+        until(lambda: "2 streams in" in screen())
+        pid = int(tmux("list-panes", "-t", "shell", "-F", "#{pane_pid}"))
+        tmux("send-keys", "-t", "shell", "C-d")
+        until(lambda: not Path("/proc", str(pid)).exists())
+    finally:
+        subprocess.run(["tmux", "-S", socket, "kill-server"], capture_output=True, check=False)
+
+
+# ---- IPython without a terminal --------------------------------------------------------------------------------------
+
+CELLS = """
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+from framebus.shell import session
+from framebus.shell.prompt import _config, configure
+shell = InteractiveShell.instance(config=_config(), user_ns=session().namespace)
+configure(shell, session())
+def cell(code):
+    result = shell.run_cell(code, store_history=True)
+    print("ok" if result.success else f"failed {type(result.error_in_exec).__name__}", flush=True)
+def complete(line):
+    print("matches", sorted(shell.complete(None, line)[1]), flush=True)
+for line in sys.stdin:
+    kind, _, text = line.rstrip("\\n").partition(" ")
+    {"cell": cell, "complete": complete}[kind](text)
+shell._atexit_once()
+"""
+
+
+def test_cells(im: fb.Stream, pipelines: Pipelines, home: Path, spawn: Spawner) -> None:
+    up = pipelines.up(COUNT + NEGATIVE + TIMES)
+    shell = spawn(CELLS)
+
+    def cell(code: str) -> None:
+        shell.send(f"cell {code}")
+        shell.expect("ok")
+
+    cell("print('units', sorted(u)); print(u.times)")
+    assert shell.lines[-3] == "units ['count', 'negative', 'times']"
+    assert shell.lines[-2].startswith("<unit 'times': running")
+    cell("u.times.pause()")
+    until(lambda: _state("times") == "idle")
+    cell(
+        "u.times.step(2); u.times.resume(); print(u.times.parameters.gain, u.times.rate_hz >= 0, u.times.message)"
+    )
+    until(lambda: _state("times") == "running")
+    cell("p.times.gain = 3.5; print('gain', p.times.gain)")
+    assert "gain 3.5" in shell.lines
+    cell("%pause negative")
+    until(lambda: _state("negative") == "idle")
+    cell("%fb resume negative")
+    until(lambda: _state("negative") == "running")
+    cell("u.times.restart()")
+    cell("u.times.replace('support.pipeline_units:times', gain=1.5)")
+    cell("u['chain/negative'].send('idle')")
+    until(lambda: _state("negative") == "idle")
+    shell.send("cell u.nobody")
+    shell.expect("failed AttributeError")
+    shell.send("cell u.negative.send('jump')")
+    shell.expect("UsageError: there is no event 'jump'")
+    shell.send("cell im = im - gone")
+    shell.expect("failed NameError")
+    shell.send("cell %calc 'im' 'unquoted")
+    shell.expect("UsageError: ")
+    shell.send("cell %fb shell")
+    shell.expect("UsageError: this is a shell already")
+    shell.send("complete u.neg")
+    assert shell.expect("matches") == "matches ['u.negative']"
+    shell.send("complete p.times.g")
+    assert shell.expect("matches") == "matches ['p.times.gain']"
+    shell.send("complete x = im")
+    assert "'im'" in shell.expect("matches")
+    shell.send("complete %info --j")
+    assert "'--json'" in shell.expect("matches")
+    shell.send("complete %paus")
+    assert "'%pause'" in shell.expect("matches")
+    cell("u.negative.stop()")
+    shell.end_input()
+    assert shell.wait() == 0
+    assert shell.errors == ""
+    subprocess.run([*PROGRAM, "down"], check=True, capture_output=True)
+    assert up.wait() == 0
+
+
+def _state(unit: str) -> str:
+    from framebus.pipeline.running import find_unit
+
+    return find_unit(unit).state
+
+
+def test_magics_of_ipython_stay(spawn: Spawner) -> None:
+    shell = spawn(CELLS)
+    shell.send("cell %run?")
+    shell.expect("ok")
+    shell.send(
+        "cell print(get_ipython().find_line_magic('run').__module__, get_ipython().find_line_magic('ls').__module__)"
+    )
+    assert shell.expect("IPython") == "IPython.core.magics.execution framebus.shell.magics"
+    shell.send("cell %publish maybe")
+    shell.expect("UsageError: %publish maybe: expected 'on' or 'off'")
+    shell.send("cell %when -n many")
+    shell.expect("UsageError: %when -n takes a number")
+    shell.end_input()
+    assert shell.wait() == 0
+
+
+# ---- the pipe --------------------------------------------------------------------------------------------------------
+
+
+def test_commands_without_a_terminal(im: fb.Stream, tmp_path: Path) -> None:
+    pipe = tmp_path / "commands"
+    program = subprocess.Popen(
+        [*PROGRAM, "shell", "--fifo", str(pipe)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
+    with program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == f"commands come through {pipe}; 'exit' ends it\n"
+        pipe.write_text("im2 = im + 1\n1/0\nfb.open('gone')\n%calc 'max(im2)'\nexit\n")
+        said, _ = program.communicate(timeout=60)
+    assert program.returncode == 0
+    assert "ZeroDivisionError" in said
+    assert "StreamNotFound: no stream 'gone'" in said
+    assert "[pipe] %calc 'max(im2)'\n12.0\n" in said
+    assert "\x1b" not in said
+    assert not pipe.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_and_removes_the_pipe(tmp_path: Path, number: signal.Signals) -> None:
+    pipe = tmp_path / "commands"
+    command = [*PROGRAM, "shell", "--fifo", str(pipe)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        program.stdout.readline()
+        program.send_signal(number)
+        program.communicate(timeout=60)
+    assert program.returncode == 0
+    assert not pipe.exists()
+
+
+def test_lines_of_a_pipe(tmp_path: Path) -> None:
+    found: list[str] = []
+    path = tmp_path / "commands"
+    os.mkfifo(path, 0o600)
+    with CommandPipe(path) as pipe:
+        thread = threading.Thread(target=lambda: found.extend(pipe.lines()))
+        thread.start()
+        with path.open("wb") as writer:
+            writer.write(b"one\ntw")
+        with path.open("wb") as writer:
+            writer.write(b"o\n\xff\n")
+        until(lambda: _drained(pipe))
+        pipe.stop()
+        thread.join()
+    assert found == ["one", "two", "\ufffd"]
+    assert path.exists()  # it was not made here
+
+
+def _drained(pipe: CommandPipe) -> bool:
+    import array
+    import fcntl
+    import termios
+
+    left = array.array("i", [0])
+    fcntl.ioctl(pipe._descriptor, termios.FIONREAD, left)
+    return left[0] == 0
+
+
+def test_pipes_that_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="is no named pipe"):
+        CommandPipe(tmp_path / "file")
+    os.mkfifo(tmp_path / "open")
+    (tmp_path / "open").chmod(0o622)
+    with pytest.raises(UsageError, match="other users could give commands"):
+        CommandPipe(tmp_path / "open")
+    (tmp_path / "link").symlink_to(tmp_path / "open")
+    with pytest.raises(OSError, match="link"):
+        CommandPipe(tmp_path / "link")
+    with pytest.raises(FileNotFoundError):
+        CommandPipe(tmp_path / "nowhere" / "commands")
+    assert sys.exc_info()[0] is None
