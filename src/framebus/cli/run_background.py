@@ -32,6 +32,7 @@ def run_in_background(
         options: of its loop.
         launcher: how its process is started.
         streams: those that are to be there before it.
+        as_json: print what runs as a JSON object.
 
     Raises:
         UsageError: tells all that does not fit; or a pipeline of that name runs already.
