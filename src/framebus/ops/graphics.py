@@ -165,7 +165,7 @@ def _palette(rgb: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], npt.NDA
     lost, colours, index = 0, *_colours(rgb)
     while len(colours) > 256:
         lost += 1
-        colours, index = _colours(rgb >> lost << lost)
+        colours, index = _colours((rgb >> lost << lost).astype(np.uint8))
     split = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1)
     return split.astype(np.uint8), index.reshape(rgb.shape[:2])
 

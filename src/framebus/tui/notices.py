@@ -17,7 +17,7 @@ _P = ParamSpec("_P")
 def noticed(handler: Callable[Concatenate[_W, _P], None]) -> Callable[Concatenate[_W, _P], None]:
     """A widget's handler that ends with a notice where it would raise: textual would end the program."""
 
-    def guarded(self: _W, *args: _P.args, **kwargs: _P.kwargs) -> None:
+    def guarded(self: _W, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
         try:
             handler(self, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - see above; the text of the error is what the user can report
