@@ -75,6 +75,15 @@ class Session:
             time.sleep(0.05)
         return shown
 
+    def erase(self, row: str, value: str) -> None:
+        """Press Backspace until the row that has ``row`` no longer has the value's last digit."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while any(value in line for line in self.screen().splitlines() if line.strip().startswith(row)):
+            assert time.monotonic() < deadline, f"{value} stays:\n{self.screen()}"
+            self.keys("BSpace")
+            time.sleep(0.2)
+        self.keys(*["BSpace"] * len(value))
+
     def close(self) -> None:
         """End the terminal and all in it."""
         self._tmux("kill-server")
@@ -114,7 +123,8 @@ def test_a_night_at_the_telescope(session: Session, tmp_path: Path) -> None:
     session.see("Esc show all", "gain")
     session.keys("Down")
     session.see("type float64")
-    session.keys("Enter", *["BSpace"] * 12)
+    session.keys("Enter")
+    session.erase("gain", "0.5")
     session.type("0.375")
     session.see("0.375")
     session.keys("Enter")
