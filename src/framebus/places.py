@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["PARAMS", "PIPELINE", "RECORD", "STREAM", "shm_directory"]
+__all__ = ["PARAMS", "PIPELINE", "RECORD", "SEQUENCE", "STREAM", "shm_directory"]
 
 STREAM = ".im.shm"
 PARAMS = ".params.fb"
 RECORD = ".proc.fb"
 PIPELINE = ".pipeline.fb"
+SEQUENCE = ".sequence.fb"
 
 
 def shm_directory() -> Path:

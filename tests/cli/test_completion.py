@@ -111,6 +111,42 @@ def test_parameters_are_named_with_their_set(shm_dir: Path) -> None:
     assert offered(complete.param_assignments, "loop.l") == ["loop.leak="]
 
 
+def test_conditions_are_a_kind_and_a_name(streams: None, shm_dir: Path) -> None:
+    fb.Params.create("loop", {"gain": 0.3}).close()
+    assert offered(complete.condition_names) == ["param:", "pipeline:", "stream:", "unit:"]
+    assert offered(complete.condition_names, "stream:w") == ["stream:wfs", "stream:wfs_dark"]
+    assert offered(complete.condition_names, "param:l") == ["param:loop", "param:loop.gain"]
+    assert offered(complete.condition_names, "nothing:l") == []
+    assert "unit:" not in offered(complete.filter_names)
+    assert offered(complete.filter_names, "str") == ["streams"]
+    assert offered(complete.filter_names, "stream:wfs_") == ["stream:wfs_dark"]
+
+
+def test_sets_stand_beside_parameters_and_streams(streams: None) -> None:
+    fb.Params.create("loop", {"gain": 0.3}).close()
+    assert offered(complete.param_or_set_names) == ["loop", "loop.gain"]
+    assert offered(complete.stream_or_set_names) == ["dm", "loop", "wfs", "wfs_dark"]
+
+
+def test_the_last_name_of_an_expression_is_completed(streams: None) -> None:
+    fb.create("wfs-2", shape=(1,)).close()  # would be read as a difference
+    assert offered(complete.expression_names, "clean = wf") == ["clean = wfs", "clean = wfs_dark"]
+    assert offered(complete.expression_names, "wfs - d") == ["wfs - dm"]
+    assert answers("framebus calc 'clean = wfs_") == ["clean = wfs_dark"]
+
+
+def test_keywords_are_those_of_the_stream_before() -> None:
+    with fb.create("wfs", shape=(2,), keywords={"FRATE": 1000.0, "FILTER": "R"}):
+        assert answers("framebus keyword get wfs F") == ["FILTER", "FRATE"]
+        assert answers("framebus keyword get nope F") == []
+        assert answers("framebus keyword set wfs FR") == ["FRATE"]
+
+
+def test_sequences_are_those_that_are_known(shm_dir: Path) -> None:
+    (shm_dir / "calibrate.sequence.fb").mkdir()
+    assert offered(complete.sequence_names, "c") == ["calibrate"]
+
+
 def test_units_are_those_whose_process_lives_and_those_of_pipelines(shm_dir: Path, spawn: Spawner) -> None:
     gone = spawn(
         """
@@ -155,10 +191,11 @@ def failing(*_: object) -> None:
     raise RuntimeError("a bug")
 
 
-ALL = [getattr(complete, name) for name in complete.__all__]
+NAMES = [name for name in complete.__all__ if name != "keyword_names"]  # which needs a stream before it
+ALL = [getattr(complete, name) for name in NAMES]
 
 
-@pytest.mark.parametrize("completer", ALL, ids=complete.__all__)
+@pytest.mark.parametrize("completer", ALL, ids=NAMES)
 def test_nothing_that_goes_wrong_is_raised_or_printed(
     completer: Completer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

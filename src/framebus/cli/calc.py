@@ -14,6 +14,7 @@ from rich.text import Text
 from framebus.calc import Calculation, Limits, Result
 from framebus.calc.functions import FUNCTIONS
 from framebus.cli import text
+from framebus.cli.complete import expression_names, stream_names
 from framebus.cli.inspection import figures
 from framebus.cli.output import make_console, show, show_json
 from framebus.cli.signals import signals_end_it
@@ -41,9 +42,14 @@ def _list_functions(ctx: click.Context, _option: click.Parameter, wanted: bool) 
 
 
 @click.command()
-@click.argument("expression")
+@click.argument("expression", shell_complete=expression_names)
 @click.option("-f", "--follow", is_flag=True, help="Compute it for each new frame, until Ctrl-C.")
-@click.option("--on", metavar="NAME", help="The stream that triggers (default: the first that is named).")
+@click.option(
+    "--on",
+    metavar="NAME",
+    shell_complete=stream_names,
+    help="The stream that triggers (default: the first that is named).",
+)
 @click.option("-n", "results", type=click.IntRange(1), help="End after that many results.")
 @click.option("--newest", is_flag=True, help="Skip to the newest frame where it falls behind.")
 @click.option("--recreate", is_flag=True, help="Make the target anew if it has another shape or type.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -22,15 +23,23 @@ from framebus import places
 
 __all__ = [
     "assigned_stream_names",
+    "condition_names",
+    "expression_names",
+    "filter_names",
     "fits_or_stream_names",
     "installed_unit_names",
+    "keyword_names",
     "log_names",
     "param_assignments",
     "param_names",
+    "param_or_set_names",
     "param_set_names",
     "pipeline_files",
     "pipeline_names",
+    "python_files",
+    "sequence_names",
     "stream_names",
+    "stream_or_set_names",
     "unit_names",
     "unit_or_pipeline_names",
 ]
@@ -101,6 +110,11 @@ def _params(incomplete: str) -> Iterator[str]:
             yield f"{stem}.{spec.name}"
 
 
+def _params_or_sets(incomplete: str) -> Iterator[str]:
+    yield from _stems(places.PARAMS)
+    yield from _params(incomplete)
+
+
 def _units(incomplete: str) -> Iterator[str]:
     """Units that run, and those of pipelines whether or not they do; as PIPELINE/UNIT once a ``/`` is typed."""
     for pipeline, state in _states():
@@ -156,6 +170,36 @@ def _units_or_pipelines(incomplete: str) -> Iterator[str]:
     yield from _units(incomplete)
 
 
+def _conditions(incomplete: str) -> Iterator[str]:
+    """``KIND:NAME``; the kinds before there is a colon."""
+    kind, colon, name = incomplete.partition(":")
+    names: dict[str, _Names] = {
+        "stream": _streams,
+        "param": _params_or_sets,
+        "unit": _units,
+        "pipeline": lambda _: _stems(places.PIPELINE),
+    }
+    if not colon:
+        return (f"{each}:" for each in names)
+    return (f"{kind}:{each}" for each in names[kind](name)) if kind in names else iter(())
+
+
+def _filters(incomplete: str) -> Iterator[str]:
+    yield from ("streams", "params", "units", "pipelines")
+    for suffix in (places.STREAM, places.PARAMS, places.PIPELINE):
+        yield from _stems(suffix)
+    yield from _units(incomplete)
+    if ":" in incomplete:
+        yield from _conditions(incomplete)
+
+
+def _expression(incomplete: str) -> Iterator[str]:
+    """What is typed of an expression, its last name completed by those of streams that need no quotes there."""
+    typed = re.search(r"[^\W\d]\w*$", incomplete)
+    before = incomplete[: typed.start()] if typed else incomplete
+    return (before + name for name in _stems(places.STREAM) if name.isidentifier())
+
+
 def _pipeline_files(incomplete: str) -> Iterator[str]:
     from framebus.cli.shipped import SHIPPED
 
@@ -180,6 +224,11 @@ def _stream_or_files(incomplete: str) -> Iterator[str]:
         yield from _files(incomplete, places.STREAM)
 
 
+def _streams_or_sets(incomplete: str) -> Iterator[str]:
+    yield from _streams(incomplete)
+    yield from _stems(places.PARAMS)
+
+
 def _assigned_streams(incomplete: str) -> Iterator[str]:
     """``NAME=STREAM``: the stream, once ``=`` is typed, and where there is none, the stream alone."""
     typed = incomplete.find("=") + 1
@@ -196,6 +245,24 @@ def _installed_units(incomplete: str) -> Iterator[str]:
     yield from _files(incomplete, ".py")
 
 
+def keyword_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Keywords of the stream that the argument before names."""
+
+    def names(_: str) -> Iterator[str]:
+        from framebus import _core
+        from framebus.cli.text import safe
+
+        path = places.shm_directory() / f"{ctx.params['name']}{places.STREAM}"
+        handle = _core.StreamHandle.open(str(path))
+        try:
+            entries = map(handle.keyword, range(handle.keyword_slots))
+            yield from (safe(entry[0]) for entry in entries if entry is not None)
+        finally:
+            handle.close()
+
+    return _completer(names)(ctx, param, incomplete)
+
+
 stream_names = _completer(_stream_or_files)
 """Streams in shared memory; files of streams once a path is begun."""
 assigned_stream_names = _completer(_assigned_streams)
@@ -206,6 +273,20 @@ param_set_names = _completer(_param_sets)
 """Parameter sets."""
 param_names = _completer(_params)
 """Parameters as SET.NAME."""
+param_or_set_names = _completer(_params_or_sets)
+"""Parameters, and whole sets."""
+stream_or_set_names = _completer(_streams_or_sets)
+"""Streams, and parameter sets."""
+sequence_names = _completer(lambda _: _stems(places.SEQUENCE))
+"""Sequences that run, or ended and were not forgotten."""
+condition_names = _completer(_conditions)
+"""What is waited for: KIND:NAME."""
+filter_names = _completer(_filters)
+"""What is chosen out of everything."""
+expression_names = _completer(_expression)
+"""Names of streams in an expression."""
+python_files = _completer(lambda incomplete: _files(incomplete, ".py"))
+"""Files of Python."""
 param_assignments = _completer(lambda incomplete: (f"{name}=" for name in _params(incomplete)))
 """Parameters as SET.NAME=, for a value to follow."""
 unit_names = _completer(_units)

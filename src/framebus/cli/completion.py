@@ -35,7 +35,7 @@ _BASH = """\
             dir) compopt -o dirnames ;;
             plain)
                 COMPREPLY+=("$value")
-                [[ $value == *[/=] ]] && compopt -o nospace
+                [[ $value == *[/=:] ]] && compopt -o nospace
                 ;;
         esac
     done < <(FRAMEBUS_COMP_LINE="${COMP_LINE:0:COMP_POINT}" FRAMEBUS_COMP_BREAKS="$COMP_WORDBREAKS" \\
@@ -76,8 +76,7 @@ class Bash(BashComplete):
         line = os.environ.get("FRAMEBUS_COMP_LINE", "")
         words = split_arg_string(line)
         typed = words.pop() if words and not line[-1:].isspace() else ""
-        raw = line[len(line) - len(line.rsplit(maxsplit=1)[-1]) :] if typed else ""
-        self._quoted = raw[:1] in ("'", '"')
+        self._quoted = _in_quotes(line)
         breaks = os.environ.get("FRAMEBUS_COMP_BREAKS", "")
         if not self._quoted:
             ends = [
@@ -92,6 +91,21 @@ class Bash(BashComplete):
         if item.type == "plain" and not self._quoted:
             value = _SPECIAL.sub(r"\\\1", value)
         return f"{item.type},{value}"
+
+
+def _in_quotes(line: str) -> bool:
+    """Whether the end of a line is within quotes, where a shell cuts nothing."""
+    quote, escaped = "", False
+    for character in line:
+        if escaped:
+            escaped = False
+        elif character == "\\" and quote != "'":
+            escaped = True
+        elif character == quote:
+            quote = ""
+        elif not quote and character in "'\"":
+            quote = character
+    return bool(quote)
 
 
 class Zsh(ZshComplete):

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from framebus.cli import text
+from framebus.cli.complete import param_or_set_names
 
 if TYPE_CHECKING:
     from framebus.params import Value
 
 
 @click.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=param_or_set_names)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def get(names: tuple[str, ...], as_json: bool) -> None:
     """Print the values of parameters.

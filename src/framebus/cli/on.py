@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from framebus.cli import text
+from framebus.cli.complete import condition_names
 from framebus.cli.failures import FAILED
 from framebus.cli.seconds import seconds
 from framebus.cli.wait import TIMED_OUT, waiting
@@ -26,7 +27,7 @@ _PATIENCE_S = 5.0
 
 
 @click.command()
-@click.argument("condition")
+@click.argument("condition", shell_complete=condition_names)
 @click.argument("command", metavar="-- COMMAND [ARGS]...", nargs=-1, type=click.UNPROCESSED, required=True)
 @click.option(
     "--every", "every_s", type=seconds, default="0", help="Run it at most every so often: 100ms, 2s ..."

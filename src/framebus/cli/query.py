@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from framebus.cli.complete import filter_names
+
 
 @click.command()
-@click.argument("filters", metavar="[FILTER]...", nargs=-1)
+@click.argument("filters", metavar="[FILTER]...", nargs=-1, shell_complete=filter_names)
 @click.option("--json", "as_json", is_flag=True, help="JSON, which it always prints.")
 def query(filters: tuple[str, ...], as_json: bool) -> None:
     """Print one snapshot of streams, parameters, units and pipelines, as JSON.

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import click
 
+from framebus.cli.complete import param_assignments
 from framebus.cli.get import shown
 from framebus.errors import UsageError
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("assignments", metavar="NAME=VALUE...", nargs=-1, required=True)
+@click.argument(
+    "assignments", metavar="NAME=VALUE...", nargs=-1, required=True, shell_complete=param_assignments
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object: values before and now.")
 def set_(assignments: tuple[str, ...], as_json: bool) -> None:
     """Change parameters: all that are named, or none if one of them is refused.

@@ -10,12 +10,13 @@ from collections.abc import Callable
 
 import click
 
+from framebus.cli.complete import python_files
 from framebus.cli.signals import signals_end_it
 from framebus.errors import FramebusError, UsageError
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("script", required=False, metavar="[FILE.py]")
+@click.argument("script", required=False, metavar="[FILE.py]", shell_complete=python_files)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option("-c", "code", metavar="CODE", help="Run this code, and end.")
 @click.option("--fifo", metavar="PATH", help="Run the lines that come through this named pipe, too.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from framebus.cli import text
+from framebus.cli.complete import condition_names
 from framebus.cli.seconds import seconds
 from framebus.errors import UsageError, WaitTimeout
 
@@ -18,7 +19,7 @@ _MOST = TIMED_OUT - FIRST
 
 
 @click.command()
-@click.argument("conditions", metavar="CONDITION...", nargs=-1, required=True)
+@click.argument("conditions", metavar="CONDITION...", nargs=-1, required=True, shell_complete=condition_names)
 @click.option("--any/--all", "any_", default=True, help="Wait for one of them (the default), or for all.")
 @click.option(
     "--timeout", "timeout_s", type=seconds, help="How long to wait at most: 5, 100ms ... [default: for ever]"

@@ -23,14 +23,12 @@ from typing import Any, TypeVar
 from framebus import _core
 from framebus.errors import DataError, NotFoundError, UsageError
 from framebus.params.place import near
+from framebus.places import SEQUENCE as SUFFIX
 from framebus.stream.names import check_name, shm_directory
 
 __all__ = ["ENDED", "SUFFIX", "Place", "SequenceStatus", "find", "purge", "running"]
 
 T = TypeVar("T")
-
-SUFFIX = ".sequence.fb"
-"""What the name of a sequence's directory ends with."""
 
 ENDED = ("done", "failed", "stopped", "dead")
 """The states from which nothing comes any more."""

@@ -6,15 +6,17 @@ import click
 from rich.text import Text
 
 from framebus.cli import text
+from framebus.cli.complete import param_set_names
 from framebus.cli.get import shown
 from framebus.cli.output import columns, show, show_json
 
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False))
-@click.argument("names", metavar="[SET]...", nargs=-1)
+@click.argument("names", metavar="[SET]...", nargs=-1, shell_complete=param_set_names)
 @click.option("--all", "everything", is_flag=True, help="Also values that are the defaults.")
-def save(file: str, names: tuple[str, ...], everything: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def save(file: str, names: tuple[str, ...], everything: bool, as_json: bool) -> None:
     """Write the values of parameter sets to FILE, as TOML: of those named, or of all; one at once, or not at all.
 
     Only what differs from the defaults is written. Entries with the flag 'unsaved' and status values are left out.
@@ -26,12 +28,16 @@ def save(file: str, names: tuple[str, ...], everything: bool) -> None:
 
     chosen = names or tuple(set_names())
     save_sets(file, chosen, changed_only=not everything)
-    click.echo(f"{text.safe(file)}: {_sets(len(chosen))} saved")
+    if as_json:
+        show_json({"file": file, "sets": list(chosen)})
+    else:
+        click.echo(f"{text.safe(file)}: {_sets(len(chosen))} saved")
 
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False))
-def load(file: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def load(file: str, as_json: bool) -> None:
     """Take over the values of FILE, which 'params save' wrote: all of them, or none if one is refused.
 
     What the file does not name stays as it is.
@@ -41,7 +47,10 @@ def load(file: str) -> None:
     from framebus.params import load_sets
 
     loaded = load_sets(file)
-    click.echo(f"{text.safe(file)}: {_sets(len(loaded))} loaded")
+    if as_json:
+        show_json({"file": file, "sets": list(loaded)})
+    else:
+        click.echo(f"{text.safe(file)}: {_sets(len(loaded))} loaded")
 
 
 @click.command()

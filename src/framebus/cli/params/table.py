@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from framebus.cli import text
+from framebus.cli.complete import param_or_set_names
 from framebus.cli.get import shown
 from framebus.cli.output import columns, make_console, show, show_json
 from framebus.cli.processes import command_name
@@ -22,7 +23,7 @@ _ALWAYS = ("name", "value", "type", "changes")
 
 
 @click.command("list")
-@click.argument("names", metavar="[SET]...", nargs=-1)
+@click.argument("names", metavar="[SET]...", nargs=-1, shell_complete=param_or_set_names)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of sets.")
 def table(names: tuple[str, ...], as_json: bool) -> None:
     """Show parameter sets: each entry's value, type, unit, limits, flags, number of changes and description.

@@ -10,8 +10,9 @@ import click
 from rich.text import Text
 
 from framebus.cli import text
+from framebus.cli.complete import sequence_names
 from framebus.cli.output import columns, make_console, show, show_json
-from framebus.errors import NotFoundError
+from framebus.errors import NotFoundError, UsageError
 from framebus.pipeline.logs import follow, tail
 from framebus.sequence import SequenceStatus, find, running
 from framebus.sequence.status import Place, as_plain
@@ -69,7 +70,7 @@ def ls(as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name", default="")
+@click.argument("name", default="", shell_complete=sequence_names)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def status(name: str, as_json: bool) -> None:
     """Tell everything about the sequence NAME, or about the only one.
@@ -107,18 +108,24 @@ def status(name: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name", default="")
+@click.argument("name", default="", shell_complete=sequence_names)
 @click.option("-n", "lines", type=click.IntRange(0), default=20, show_default=True, help="How many lines.")
 @click.option("-f", "--follow", "on", is_flag=True, help="Go on until the sequence has ended.")
-def logs(name: str, lines: int, on: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def logs(name: str, lines: int, on: bool, as_json: bool) -> None:
     """Show the last lines that the sequence NAME, or the only one, logged.
 
     Example: framebus seq logs calibrate -f
     """
+    if as_json and on:
+        raise UsageError("--json and --follow exclude each other: an object has an end")
     found = find(name)
     path = Path(found.log)
     if not path.exists():
         raise NotFoundError(f"sequence '{found.name}' has no log file {path}")
+    if as_json:
+        show_json({"log": str(path), "lines": tail(path, lines).splitlines()})
+        return
     place = Place(found.name)
     for piece in itertools.chain([tail(path, lines)], follow(path, lambda: place.read().alive) if on else []):
         click.echo("".join(text.safe(line) + "\n" for line in piece.splitlines()), nl=False)

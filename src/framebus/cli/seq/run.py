@@ -22,6 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from framebus import _core
 from framebus.cli import text
+from framebus.cli.complete import python_files
 from framebus.cli.failures import FAILED, INTERRUPTED
 from framebus.cli.output import make_console, show_json
 from framebus.errors import NotFoundError, SequenceError, UsageError
@@ -34,7 +35,7 @@ _LOOK_S = 0.02
 
 
 @click.command()
-@click.argument("file")
+@click.argument("file", shell_complete=python_files)
 @click.argument("arguments", nargs=-1, metavar="[ARG=VALUE]...")
 @click.option("--name", default="", help="Of the sequence [default: the file's name without .py].")
 @click.option("-d", "--detach", is_flag=True, help="Return when it runs; it goes on in the background.")

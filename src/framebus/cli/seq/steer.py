@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from framebus.cli import text
+from framebus.cli.complete import sequence_names
 from framebus.cli.output import show_json
 from framebus.sequence import control, find
 from framebus.sequence import purge as purge_sequences
@@ -12,7 +13,7 @@ from framebus.sequence.inbox import post
 
 
 @click.command()
-@click.argument("name", default="")
+@click.argument("name", default="", shell_complete=sequence_names)
 @click.option("--timeout", "timeout_s", type=click.FloatRange(0.0), default=10.0, show_default=True, metavar="S",
               help="How long to wait for its end.")  # fmt: skip
 @click.option("--kill", is_flag=True, help="End its process at once: nothing of it is cleaned up.")
@@ -33,7 +34,7 @@ def stop(name: str, timeout_s: float, kill: bool) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=sequence_names)
 @click.argument("message")
 def send(name: str, message: str) -> None:
     """Send the text MESSAGE to the sequence NAME, which takes it by 'await receive()'.
@@ -44,7 +45,7 @@ def send(name: str, message: str) -> None:
 
 
 @click.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=sequence_names)
 @click.option("--json", "as_json", is_flag=True, help="Print the names that are gone as a JSON list.")
 def purge(names: tuple[str, ...], as_json: bool) -> None:
     """Forget sequences that ended or were killed: NAMES, or all of them. Their logs stay.

@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from framebus.cli import text
+from framebus.cli.complete import stream_names
 from framebus.cli.output import show, show_json
 from framebus.cli.progress import measuring
 from framebus.cli.streamtools.arguments import as_json_option, frames, left_out, timeout_option
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=stream_names)
 @click.argument("n", type=click.IntRange(1))
 @click.option(
     "--output",

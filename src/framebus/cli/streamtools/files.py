@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from framebus.cli import text
+from framebus.cli.complete import stream_names, stream_or_set_names
 from framebus.cli.output import show, show_json
 from framebus.cli.progress import measuring
 from framebus.cli.streamtools.arguments import (
@@ -30,7 +31,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @click.argument("file", type=FILE)
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=stream_names)
 @click.option(
     "--rate",
     type=click.FloatRange(0.0, min_open=True),
@@ -111,7 +112,7 @@ def _load_parameters(file: Path, name: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=stream_or_set_names)
 @click.argument("file", type=FILE)
 @click.option(
     "--frames",
@@ -153,7 +154,7 @@ def save(name: str, file: Path, n: int | None, overwrite: bool, timeout_s: float
 
 
 @click.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=stream_names)
 @click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from framebus.cli import text
+from framebus.cli.complete import keyword_names, stream_names
 from framebus.cli.lazy import Entry, LazyGroup
 from framebus.cli.output import columns, show, show_json
 from framebus.cli.streamtools.arguments import NEGATIVE_NUMBERS, as_json_option, parse_keyword_value
@@ -31,8 +32,8 @@ def keyword(ctx: click.Context) -> None:
 
 
 @click.command("get")
-@click.argument("name")
-@click.argument("key", required=False)
+@click.argument("name", shell_complete=stream_names)
+@click.argument("key", required=False, shell_complete=keyword_names)
 @as_json_option
 def get_keyword(name: str, key: str | None, as_json: bool) -> None:
     """Show the value of KEY of the stream NAME, or all of its keywords with their comments.
@@ -63,8 +64,8 @@ def get_keyword(name: str, key: str | None, as_json: bool) -> None:
 
 
 @click.command("set", context_settings=NEGATIVE_NUMBERS)
-@click.argument("name")
-@click.argument("key")
+@click.argument("name", shell_complete=stream_names)
+@click.argument("key", shell_complete=keyword_names)
 @click.argument("value")
 @click.option("--comment", help="What it means (default: the comment that is there).")
 @click.option("--text", "as_text", is_flag=True, help="VALUE is a text, even if it looks like a number.")
@@ -81,8 +82,8 @@ def set_keyword(name: str, key: str, value: str, comment: str | None, as_text: b
 
 
 @click.command("rm")
-@click.argument("name")
-@click.argument("key")
+@click.argument("name", shell_complete=stream_names)
+@click.argument("key", shell_complete=keyword_names)
 def rm_keyword(name: str, key: str) -> None:
     """Remove the keyword KEY of the stream NAME.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from framebus.cli import text
+from framebus.cli.complete import stream_names
 from framebus.cli.output import show
 
 
 @click.command()
-@click.argument("source")
-@click.argument("target")
+@click.argument("source", shell_complete=stream_names)
+@click.argument("target", shell_complete=stream_names)
 @click.option("--overwrite", is_flag=True, help="Let a link that is there point to SOURCE.")
 def link(source: str, target: str, overwrite: bool) -> None:
     """Give the stream SOURCE the further name TARGET: the same memory, no copy.

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from framebus.cli import text
+from framebus.cli.complete import stream_names
 from framebus.cli.output import columns, show, show_json
 from framebus.cli.progress import measuring
 from framebus.cli.streamtools.arguments import as_json_option, named, timeout_option
@@ -18,7 +19,7 @@ _ARRAYS = ("mean_frame", "std_frame")
 
 
 @click.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=stream_names)
 @click.option(
     "--frames",
     "n",
@@ -103,7 +104,7 @@ def _write(output: Path, found: object, overwrite: bool) -> None:
 
 
 @click.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=stream_names)
 @click.option(
     "--time",
     "duration_s",

@@ -20,6 +20,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def operator_options(command: Command) -> Command:
     """Options of an operator that frames trigger."""
     for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print a JSON object, at the end."),
         click.option("--detach", is_flag=True, help="Run in the background, kept alive by a supervisor."),
         click.option(
             "--spin",
@@ -40,6 +41,7 @@ def operator_options(command: Command) -> Command:
 def rated_options(command: Command) -> Command:
     """Options of a source that ticks by itself."""
     for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print a JSON object, at the end."),
         click.option("--detach", is_flag=True, help="Run in the background, kept alive by a supervisor."),
         click.option(
             "--name", "unit", help="Name under which the unit runs (default: after command and NAME)."
@@ -57,7 +59,7 @@ def label(command: str, target: str, given: str | None) -> str:
     return given or f"{command}-{parse(target).name}"[:60]
 
 
-def run_operator(stage: Stage, *, once: bool, newest: bool, spin: float, detach: bool) -> int:
+def run_operator(stage: Stage, *, once: bool, newest: bool, spin: float, detach: bool, as_json: bool) -> int:
     """Run a stage here or in the background; returns the exit code.
 
     Raises:
@@ -70,7 +72,7 @@ def run_operator(stage: Stage, *, once: bool, newest: bool, spin: float, detach:
     options = LoopOptions(
         trigger="once" if once else "stream", every_frame=not (newest or once), spin_us=spin
     )
-    return run(stage, options, detach=detach)
+    return run(stage, options, detach=detach, as_json=as_json)
 
 
 def require_frames(stage: Stage) -> None:
@@ -83,15 +85,15 @@ def require_frames(stage: Stage) -> None:
                 raise StreamNotFound(f"'{source.name}' has no frame yet")
 
 
-def run(stage: Stage, options: LoopOptions, *, detach: bool) -> int:
+def run(stage: Stage, options: LoopOptions, *, detach: bool, as_json: bool) -> int:
     """Run a stage here or in the background; returns the exit code."""
     if detach:
         from framebus.cli.run_background import run_in_background
 
-        return run_in_background(stage, options, "subprocess", _outputs(stage))
+        return run_in_background(stage, options, "subprocess", _outputs(stage), as_json=as_json)
     from framebus.cli.run_here import run_here
 
-    return run_here(stage, options)
+    return run_here(stage, options, as_json=as_json)
 
 
 def _outputs(stage: Stage) -> dict[str, StreamPlan]:

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from framebus.cli import text
-from framebus.cli.output import show
+from framebus.cli.complete import stream_names
+from framebus.cli.output import show, show_json
 from framebus.cli.progress import measuring
 from framebus.cli.streamtools.arguments import frames as told
 from framebus.cli.streamtools.arguments import parse_shape
@@ -16,8 +17,8 @@ from framebus.errors import UsageError
 
 
 @click.command()
-@click.argument("source", metavar="SOURCE[SLICE]")
-@click.argument("target")
+@click.argument("source", metavar="SOURCE[SLICE]", shell_complete=stream_names)
+@click.argument("target", shell_complete=stream_names)
 @operator_options
 def crop(source: str, target: str, **options: Any) -> int:
     """Hand a window of every frame on to TARGET: first to last pixel of each axis, x first, both included.
@@ -34,8 +35,8 @@ def crop(source: str, target: str, **options: Any) -> int:
 
 
 @click.command()
-@click.argument("source")
-@click.argument("target")
+@click.argument("source", shell_complete=stream_names)
+@click.argument("target", shell_complete=stream_names)
 @click.argument("factors", metavar="FACTOR")
 @click.option("--sum", "total", is_flag=True, help="Sum the pixels up instead of averaging them.")
 @operator_options
@@ -61,8 +62,8 @@ def bin(source: str, target: str, factors: str, total: bool, **options: Any) -> 
 
 
 @click.command()
-@click.argument("source")
-@click.argument("target")
+@click.argument("source", shell_complete=stream_names)
+@click.argument("target", shell_complete=stream_names)
 @click.argument("frames", metavar="N", type=click.IntRange(1))
 @operator_options
 def average(source: str, target: str, frames: int, **options: Any) -> int:
@@ -84,13 +85,16 @@ def average(source: str, target: str, frames: int, **options: Any) -> int:
     del making["name"]
     with measuring(f"frames of {source}") as progress:
         count = operators.average_once(source, target, frames, **making, progress=progress)
+    if running["as_json"]:
+        show_json({"source": source, "target": target, "frames": frames, "count": count})
+        return 0
     show(f"{text.safe(target)}: the mean of {told(frames)} of {text.safe(source)}, frame {count}")
     return 0
 
 
 @click.command()
-@click.argument("sources", metavar="SOURCE SOURCE...", nargs=-1, required=True)
-@click.argument("target")
+@click.argument("sources", metavar="SOURCE SOURCE...", nargs=-1, required=True, shell_complete=stream_names)
+@click.argument("target", shell_complete=stream_names)
 @operator_options
 def add(sources: tuple[str, ...], target: str, **options: Any) -> int:
     """Add 2 to 16 streams of one shape: TARGET = SOURCE + SOURCE + ...
@@ -104,8 +108,8 @@ def add(sources: tuple[str, ...], target: str, **options: Any) -> int:
 
 
 @click.command()
-@click.argument("sources", metavar="SOURCE[=WEIGHT]...", nargs=-1, required=True)
-@click.argument("target")
+@click.argument("sources", metavar="SOURCE[=WEIGHT]...", nargs=-1, required=True, shell_complete=stream_names)
+@click.argument("target", shell_complete=stream_names)
 @operator_options
 def combine(sources: tuple[str, ...], target: str, **options: Any) -> int:
     """Add 2 to 16 streams of one shape, each times its weight (1 if none is given), into TARGET.
@@ -127,8 +131,8 @@ def combine(sources: tuple[str, ...], target: str, **options: Any) -> int:
 
 
 @click.command()
-@click.argument("sources", metavar="SOURCE SOURCE...", nargs=-1, required=True)
-@click.argument("target")
+@click.argument("sources", metavar="SOURCE SOURCE...", nargs=-1, required=True, shell_complete=stream_names)
+@click.argument("target", shell_complete=stream_names)
 @click.option("--axis", type=int, default=0, show_default=True, help="Along which they are joined, NumPy's.")
 @click.option("--stack", is_flag=True, help="Along a new first axis: images become a cube.")
 @operator_options
@@ -169,4 +173,4 @@ def _making(command: str, target: str, options: dict[str, Any]) -> dict[str, Any
 
 
 def _running(options: dict[str, Any]) -> dict[str, Any]:
-    return {key: options[key] for key in ("once", "newest", "spin", "detach")}
+    return {key: options[key] for key in ("once", "newest", "spin", "detach", "as_json")}

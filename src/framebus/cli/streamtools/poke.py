@@ -7,13 +7,14 @@ from dataclasses import asdict
 import click
 
 from framebus.cli import text
+from framebus.cli.complete import stream_names
 from framebus.cli.output import show, show_json
 from framebus.cli.streamtools.arguments import NEGATIVE_NUMBERS, as_json_option, parse_number
 from framebus.errors import UsageError
 
 
 @click.command(context_settings=NEGATIVE_NUMBERS)
-@click.argument("name")
+@click.argument("name", shell_complete=stream_names)
 @click.argument("index", metavar="INDEX...", nargs=-1, required=True)
 @click.argument("value")
 @click.option("--add", is_flag=True, help="Add VALUE to what the pixel holds.")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from framebus.cli.complete import stream_names
 from framebus.cli.streamtools.arguments import parse_shape
 from framebus.cli.streamtools.operating import label, rated_options, run
 
 
 @click.command()
 @click.argument("hz", type=click.FloatRange(0.0, min_open=True))
-@click.argument("name")
+@click.argument("name", shell_complete=stream_names)
 @rated_options
 def clock(
     hz: float,
@@ -21,6 +22,7 @@ def clock(
     history: int | None,
     dialect: str | None,
     overwrite: bool,
+    as_json: bool,
 ) -> int:
     """Publish HZ frames a second to the stream NAME: 1, 2, 3 ..., for units to be triggered by.
 
@@ -34,11 +36,13 @@ def clock(
     stage = operators.clock(
         name, name=label("clock", name, unit), history=history or 0, dialect=dialect, overwrite=overwrite
     )
-    return run(stage, LoopOptions(trigger="delay", period_s=1.0 / hz, cpu=cpu), detach=detach)
+    return run(
+        stage, LoopOptions(trigger="delay", period_s=1.0 / hz, cpu=cpu), detach=detach, as_json=as_json
+    )
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=stream_names)
 @click.option("--shape", required=True, metavar="YxX", help="Sizes in NumPy's order, as in 120x160.")
 @click.option(
     "--dtype", default="float32", show_default=True, help="A float, or an integer of up to 32 bits."
@@ -81,6 +85,7 @@ def random(
     history: int | None,
     dialect: str | None,
     overwrite: bool,
+    as_json: bool,
 ) -> int:
     """Publish frames of noise to the stream NAME; 'mean' and 'sigma' can be changed while it runs. Ends at Ctrl-C.
 
@@ -107,4 +112,4 @@ def random(
         if once
         else LoopOptions(trigger="delay", period_s=1.0 / rate, cpu=cpu)
     )
-    return run(stage, options, detach=detach)
+    return run(stage, options, detach=detach, as_json=as_json)
