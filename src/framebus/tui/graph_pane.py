@@ -33,7 +33,7 @@ _LEGEND: Line = (
 )
 _LATENCY: Line = (
     ("  LATENCY  ", "dim"),
-    ("unit: from trigger to output; stream: since its first ancestor's frame", "dim"),
+    ("unit: trigger to output; stream: since its first ancestor", "dim"),
 )
 
 
