@@ -23,6 +23,7 @@ from framebus.ops.picture import COLORMAPS, Limits
 from support.commands import PROGRAM, answer, error, output
 from support.processes import Spawner
 from support.terminal import Terminal
+from support.waiting import until
 
 ROOM = Size(80, 24)
 PLAIN = ["watch", "wfs", "--interval", "0.05"]
@@ -380,6 +381,20 @@ def test_sigterm_gives_the_terminal_back_too(wfs: stream.Stream) -> None:
         assert code == 143
         assert rest.endswith("\x1b[?25h\x1b[?1049l")
         assert terminal.modes() == terminal.modes_before
+    wfs.close()
+
+
+def test_a_suspended_program_lends_the_terminal_and_draws_all_anew(wfs: stream.Stream) -> None:
+    with Terminal([*PROGRAM, *PLAIN, "--graphics", "blocks"]) as terminal:
+        terminal.wait_text("q quit")
+        terminal.process.send_signal(signal.SIGTSTP)
+        terminal.wait_text("\x1b[?25h\x1b[?1049l")
+        until(lambda: terminal.modes() == terminal.modes_before)
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.wait_text("\x1b[?1049h\x1b[?25l")
+        assert "8x8" in terminal.wait_text("q quit")
+        terminal.type("q")
+        assert terminal.wait()[0] == 0
     wfs.close()
 
 

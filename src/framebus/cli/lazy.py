@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-from click.shell_completion import CompletionItem
 
 from framebus.cli.failures import Settings, guarded
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class Entry(NamedTuple):
@@ -80,6 +82,8 @@ class LazyGroup(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
         """The commands that begin so, with their help, from the tables alone; then the group's own options."""
+        from click.shell_completion import CompletionItem
+
         found = [(name, entry.help) for name, entry in self._table.items() if name.startswith(incomplete)]
         items = [CompletionItem(name, help=told) for name, told in found]
         return items + click.Command.shell_complete(self, ctx, incomplete)

@@ -13,7 +13,7 @@ import sys
 import termios
 import time
 import tty
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import Literal
@@ -146,13 +146,14 @@ def _ask() -> str:
 
 
 @contextlib.contextmanager
-def screen(farewell: str = "") -> Iterator[None]:
+def screen(farewell: str = "", renewed: Callable[[], None] = lambda: None) -> Iterator[None]:
     """The whole screen for a while, without cursor and echo; then the terminal is as it was.
 
     Given back too when Ctrl-C, SIGTERM or SIGHUP end the program, and while Ctrl-Z suspends it.
 
     Args:
         farewell: what to write before the screen is given back: to remove what a clear does not.
+        renewed: called when the screen is ours again, and empty.
     """
     keyboard = sys.stdin.fileno() if sys.stdin.isatty() else None
     before = termios.tcgetattr(keyboard) if keyboard is not None else None
@@ -174,6 +175,7 @@ def screen(farewell: str = "") -> Iterator[None]:
         leave()
         os.kill(os.getpid(), signal.SIGSTOP)  # goes on here when the shell continues us
         enter()
+        renewed()
 
     handlers = {signal.SIGTERM: end, signal.SIGHUP: end, signal.SIGTSTP: suspend}
     replaced = {number: signal.signal(number, handler) for number, handler in handlers.items()}

@@ -144,7 +144,7 @@ class _Screen:
 
     def __init__(self, watched: Any, wanted: Any, interval_s: float) -> None:
         self._watched, self._wanted, self._interval_s = watched, wanted, interval_s
-        self._frozen = self._chosen = False
+        self._frozen = self._chosen = self._renewed = False
         self._drawn: list[Any] = []
         self._size: Any = None
 
@@ -155,7 +155,7 @@ class _Screen:
 
         farewell = KITTY_CLEAR if self._wanted.kind.graphics == "kitty" else ""
         keyboard = sys.stdin.fileno() if sys.stdin.isatty() else None
-        with screen(farewell):
+        with screen(farewell, self._renew):
             look = self._watched.look()
             while True:
                 self._draw(look)
@@ -163,6 +163,9 @@ class _Screen:
                     return
                 if not self._frozen:
                     look = self._watched.look()
+
+    def _renew(self) -> None:
+        self._renewed = True
 
     def _pressed(self, keyboard: int | None) -> str:
         """Wait for the next look or a key; obey it."""
@@ -196,7 +199,8 @@ class _Screen:
             self._wanted = dataclasses.replace(self._wanted, views=suitable(look.frame))
         note = "FROZEN, space goes on" if self._frozen else _KEYS
         pieces = compose(look, self._wanted, room, note)
-        clear = self._layout(pieces) != self._layout(self._drawn) or room != self._size
+        renewed, self._renewed = self._renewed, False
+        clear = renewed or self._layout(pieces) != self._layout(self._drawn) or room != self._size
         sys.stdout.write(_changes([] if clear else self._drawn, pieces, clear))
         sys.stdout.flush()
         self._drawn, self._size = pieces, room
