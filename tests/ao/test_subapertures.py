@@ -55,6 +55,13 @@ def test_a_square_grid_is_found(pitch: float) -> None:
     assert np.abs(middle - found.centres).max() <= 0.5
 
 
+def test_a_spot_midway_between_pixels_is_one_even_without_noise() -> None:
+    centres = square_grid(8, 8.0, 7.5)
+    found = find_subapertures(100 * spots_at(centres, (72, 72)), box_size=8)
+    np.testing.assert_allclose(found.centres, centres, atol=0.01)
+    assert found.doubtful == ()
+
+
 @pytest.mark.parametrize("noise", [0.5, 5.0])
 def test_spots_that_nearly_touch_are_found(noise: float) -> None:
     centres = square_grid(12, 6.0, 5.4)

@@ -249,7 +249,10 @@ def _peaks(light: FloatArray, pitch: float, min_peak: float) -> NDArray[np.intp]
     bright = float(np.percentile(heights, 90))
     if bright < 1.5 * depth:
         raise DataError("no spot stands out of the frame's noise; average frames, or raise the light")
-    return np.argwhere(top & (smooth >= max(min_peak * bright, 1.2 * depth)))
+    chosen = top & (smooth >= max(min_peak * bright, 1.2 * depth))
+    # Without noise, a spot midway between pixels has several that are the brightest.
+    spots, count = ndimage.label(chosen, structure=np.ones((3, 3)))
+    return np.rint(ndimage.center_of_mass(chosen, spots, range(1, count + 1))).astype(np.intp)
 
 
 def _refined(light: FloatArray, peaks: NDArray[np.intp], pitch: float) -> FloatArray:
