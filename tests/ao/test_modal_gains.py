@@ -110,3 +110,10 @@ def test_the_residual_is_predicted_without_the_noise_of_the_measurement() -> Non
 def test_errors_say_what_to_do(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("rate", [936.18, 83.65, 402.99])
+def test_rates_at_which_the_highest_frequency_is_rounded_up(rate: float) -> None:
+    assert np.fft.rfftfreq(100, 1 / rate).max() > rate / 2
+    modes, noise = turbulence([0.99], [0.1], 800)
+    assert optimise_gains(modes + noise, rate, segment=100).gains[0] > 0.0

@@ -218,7 +218,8 @@ def _phase(frequency: ArrayLike, rate: float) -> FloatArray:
     values = np.asarray(frequency, dtype=np.float64)
     if not (np.isfinite(rate) and rate > 0):
         raise UsageError(f"rate is {rate!r}; expected frames per second, above 0")
-    if not ((values >= 0) & (values <= rate / 2)).all():
+    # The highest frequency of a spectrum is half the rate, which may have been rounded up.
+    if not ((values >= 0) & (values <= rate / 2 * (1 + 1e-12))).all():
         raise UsageError(f"frequency must be between 0 and half the rate, {rate / 2} Hz")
     return np.asarray(2 * np.pi * values / rate, dtype=np.float64)
 
