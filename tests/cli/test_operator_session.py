@@ -118,6 +118,7 @@ def test_a_night_at_the_telescope(session: Session, tmp_path: Path) -> None:
     session.command("framebus top --tab parameters")
     session.see("demo_controller", "Enter edit")
     session.type("/")
+    session.see("show rows with")
     session.type("gain")
     session.keys("Enter")
     session.see("Esc show all", "gain")

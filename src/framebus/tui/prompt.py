@@ -59,7 +59,7 @@ class Prompt(Painted, can_focus=True):
 
     def _begin(self) -> None:
         self.display = True
-        self.focus()
+        self.screen.set_focus(self)  # now, not later: keys may be waiting
         self._draw()
         self.refresh()
 
