@@ -44,6 +44,7 @@ class Session:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.commands = 0
         self._tmux("new-session", "-d", "-s", "operator", "-x", "100", "-y", "30", "-c", str(folder), "sh")
 
     def _tmux(self, *arguments: str) -> str:
@@ -59,8 +60,9 @@ class Session:
         self._tmux("send-keys", "-t", "operator", "-l", text)
 
     def command(self, line: str) -> None:
-        """Run a command line on a clean screen; 'ended 0' follows what it prints."""
-        self.type(f"clear; {line.replace('framebus', FRAMEBUS, 1)}; echo ended $?")
+        """Run a command line on a clean screen; ``ended`` waits for its end."""
+        self.commands += 1
+        self.type(f"clear; {line.replace('framebus', FRAMEBUS, 1)}; echo ended {self.commands} $?")
         self.keys("Enter")
 
     def screen(self) -> str:
@@ -74,6 +76,10 @@ class Session:
             assert time.monotonic() < deadline, f"{texts} did not appear:\n{shown}"
             time.sleep(0.05)
         return shown
+
+    def ended(self, *texts: str, code: str = "0") -> None:
+        """Wait until the command has ended with this code, and printed these texts."""
+        self.see(f"ended {self.commands} {code}", *texts)
 
     def erase(self, row: str, value: str) -> None:
         """Press Backspace until the row that has ``row`` no longer has the value's last digit."""
@@ -110,9 +116,9 @@ def units() -> dict[str, dict[str, object]]:
 def test_a_night_at_the_telescope(session: Session, tmp_path: Path) -> None:
     (tmp_path / "lower.py").write_text(SEQUENCE)
     session.command("framebus demo --keep --duration 1 --placement fused --picture demo.png")
-    session.see("ended ")
+    session.ended(code="")
     session.command("framebus ls 'demo_*m'")
-    session.see("demo_dm", "live", "ended 0")
+    session.ended("demo_dm", "live")
 
     # The gain, in the dashboard.
     session.command("framebus top --tab parameters")
@@ -133,10 +139,10 @@ def test_a_night_at_the_telescope(session: Session, tmp_path: Path) -> None:
         until(lambda: controller["gain"] == 0.375)
     session.see("gain", "0.375")
     session.keys("q")
-    session.see("ended 0")
+    session.ended()
 
     session.command("framebus seq run lower.py gain=0.25")
-    session.see("the mirror goes on", "ended 0")
+    session.ended("the mirror goes on")
     with Params.open("demo_controller") as controller:
         assert controller["gain"] == 0.25
 
@@ -147,14 +153,14 @@ def test_a_night_at_the_telescope(session: Session, tmp_path: Path) -> None:
     os.kill(killed, signal.SIGKILL)
     session.see("6 Messages ✖")
     session.keys("q")
-    session.see("ended 0")
+    session.ended()
     session.command("framebus wait unit:demo_controller=running --timeout 100")
-    session.see("ended 0")
+    session.ended()
     session.command("framebus ps")
     session.see("demo_controller", "running")
     assert units()["demo_controller"]["pid"] != killed
 
     session.command("framebus down demo")
-    session.see("is down", "ended 0")
+    session.ended("is down")
     session.command("framebus ls")
-    session.see("no streams", "ended 0")
+    session.ended("no streams")
