@@ -17,6 +17,8 @@ _DAY_S, _YEAR_S = 86_400.0, 31_557_600.0
 
 def safe(text: str) -> str:
     """``text`` with every character that could move the cursor, hide or reorder what is shown written as an escape."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -87,7 +87,7 @@ class Dashboard(App[None]):
         rate_hz: float = RATE_HZ,
         tab: str = TABS[0],
     ) -> None:
-        super().__init__()
+        super().__init__(ansi_color=True)
         self.watcher = Watcher(directory)
         self.log_of_events = EventLog()
         self.frozen = False

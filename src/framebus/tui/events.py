@@ -152,6 +152,8 @@ def _stream_events(before: Snapshot | None, now: Snapshot) -> Iterator[Event]:
             continue
         stream = now.streams[name]
         old = None if before is None else before.streams.get(name)
+        if old is not None and old.state == stream.state and old.inode == stream.inode:
+            continue
         if old is None and before is not None:
             yield Event(now.time_ns, "info", f"stream {name}", f"is there, {_shape(stream)}")
         if old is not None and old.inode != stream.inode:

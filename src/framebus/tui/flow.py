@@ -22,18 +22,27 @@ class Flow:
 
     def __init__(self) -> None:
         self._looks: deque[tuple[int, int]] = deque(maxlen=_MOST_LOOKS)
+        self._hz = 0.0
 
     def add(self, count: int, moved_ns: int) -> bool:
         """A look: the counter, and when it moved last, ns. Whether it moved since the look before."""
         looks = self._looks
-        if looks and count == looks[-1][0]:
-            return False
-        if looks and (count < looks[-1][0] or moved_ns <= looks[-1][1]):
-            looks.clear()  # it began anew, or its clock was set back
+        if looks:
+            last, last_ns = looks[-1]
+            if count == last:
+                return False
+            if count < last or moved_ns <= last_ns:
+                looks.clear()  # it began anew, or its clock was set back
         looks.append((count, moved_ns))
-        while len(looks) > 2 and moved_ns - looks[1][1] > _WINDOW_NS:
+        oldest_ns = moved_ns - _WINDOW_NS
+        while len(looks) > 2 and looks[1][1] < oldest_ns:
             looks.popleft()
-        return len(looks) > 1
+        if len(looks) < 2:
+            self._hz = 0.0
+            return False
+        first, first_ns = looks[0]
+        self._hz = (count - first) * 1e9 / (moved_ns - first_ns)
+        return True
 
     def seed(self, frames: int, first_ns: int, last: tuple[int, int]) -> None:
         """What is known from before the first look: so many steps from one time to the last (count, time)."""
@@ -42,24 +51,19 @@ class Flow:
             self._looks.clear()
             self._looks.append((count - frames, first_ns))
             self._looks.append(last)
+            self._hz = frames * 1e9 / (last_ns - first_ns)
 
     @property
     def moved(self) -> bool:
         """Whether it was ever seen to move."""
-        return len(self._looks) > 1
-
-    def _steady_hz(self) -> float:
-        if len(self._looks) < 2:
-            return 0.0
-        (first, first_ns), (last, last_ns) = self._looks[0], self._looks[-1]
-        return (last - first) * 1e9 / (last_ns - first_ns)
+        return self._hz > 0.0
 
     def now(self, now_ns: int) -> tuple[float, bool]:
         """Counts per second, and whether it did move and has not for a second and for five periods.
 
         The rate is 0.0 then; on the way there it falls with the time since the last count.
         """
-        rate = self._steady_hz()
+        rate = self._hz
         if not rate:
             return 0.0, False
         age_s = (now_ns - self._looks[-1][1]) * 1e-9

@@ -11,7 +11,7 @@ from framebus.stream.dialects import DIALECTS
 from framebus.stream.trace import TraceEntry, read_trace
 from framebus.tui.columns import Column
 from framebus.tui.looks import Snapshot
-from framebus.tui.painted import Line, fit
+from framebus.tui.painted import Line
 from framebus.tui.pane import Pane
 from framebus.tui.sheet import Row
 from framebus.tui.styles import STREAM_SIGNS, UNIT_SIGNS
@@ -118,7 +118,7 @@ class GraphPane(Pane):
         latency_us = self._wires.latency_us.get(row.name, 0.0)
         return (
             (f"{row.branch}{safe(row.name)}", "bad" if alarm else "name"),
-            (fit(sign, 10), name),
+            (sign, name),
             (rate(look.rate_hz) if look.rate_hz else "-", "bad" if alarm else "" if look.rate_hz else "dim"),
             (
                 micro(latency_us) if latency_us > 0 and look.rate_hz else "-",
@@ -135,7 +135,7 @@ class GraphPane(Pane):
         plain = "bad" if alarm else ""
         return (
             (f"{row.branch}[{safe(look.unit)}]", "bad" if alarm else "info"),
-            (fit(sign, 10), name),
+            (sign, name),
             (rate(look.rate_hz) if look.rate_hz else "-", plain),
             (micro(look.latency_us), plain),
             (micro(look.compute_us), plain),

@@ -112,11 +112,12 @@ class Sheet(Widget, can_focus=True):
         if not self._width:
             return
         regions: list[Region] = []
+        starts = self._starts()
         for y in range(self._height):
             line = self._wanted[y] = self._line(y)
             old = self._drawn.get(y)
             if old is not None and old != line:
-                _add(regions, _changed(old, line, y, self._width))
+                _add(regions, _changed(old, line, starts, y))
         if regions:
             self.refresh(*regions)
 
@@ -182,6 +183,13 @@ class Sheet(Widget, can_focus=True):
             spans += [(" " * GAP, "head")] if n else []
             spans.append((fit(title, width, column.right), "sorted" if chosen else "head"))
         return (*spans, (" " * (self._width - self._used()), "head"), ("", ""))
+
+    def _starts(self) -> list[int]:
+        """Where each span of a row begins: cells with gaps between them, what is left, the edge; and where that ends."""
+        starts = [0]
+        for _, width in self._widths():
+            starts += [starts[-1] + width, starts[-1] + width + GAP]
+        return [*starts[:-1], self._width - 1, self._width]
 
     def _used(self) -> int:
         """What the columns take of the width."""
@@ -338,18 +346,24 @@ def _over(own: Style | None, over: Style) -> Style:
     return own if own.bgcolor is not None else own + over
 
 
-def _changed(before: Line, after: Line, y: int, width: int) -> Region:
-    """Where two drawings of a line differ: whole cells."""
-    if before[-1] != after[-1] or len(before) != len(after):
+def _changed(before: Line, after: Line, starts: Sequence[int], y: int) -> Region:
+    """Where two drawings of a line differ: from the first cell that does to the last.
+
+    Args:
+        before, after: the drawings.
+        starts: where each of their spans begins, and where the last ends.
+        y: the line.
+    """
+    width = starts[-1]
+    last = len(after) - 1
+    if len(before) != len(after) or before[last] != after[last] or last + 1 != len(starts):
         return Region(0, y, width, 1)
-    first, last, x = width, 0, 0
-    for old, new in zip(before, after, strict=True):
-        text = new[0]
-        step = len(text) if text.isascii() else width_of(text)
-        if old is not new and old != new:
-            first, last = min(first, x), x + step
-        x += step
-    return Region(first, y, max(1, last - first), 1)
+    first = 0
+    while first < last and before[first] == after[first]:
+        first += 1
+    while last > first and before[last] == after[last]:
+        last -= 1
+    return Region(starts[first], y, max(1, starts[last + 1] - starts[first]), 1)
 
 
 def _add(regions: list[Region], region: Region) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ class StreamsPane(Pane):
         known = look.state != "bad"
         return (
             (safe(look.name), name),
-            (fit(sign, 9), sign_style),
+            (sign, sign_style),
             (rate(look.rate_hz) if look.rate_hz else "-", plain if look.rate_hz else quiet),
             (_age(age_s), quiet if age_s is None or age_s > 1 else plain),
             (str(look.count) if known else "-", plain),
@@ -111,9 +112,7 @@ class StreamsPane(Pane):
             (str(look.missed), "warn" if look.missed else "dim"),
             (str(look.history) if look.history else "-", "dim"),
             (str(look.writer_pid) if look.writer_pid else "-", "bad" if alarm else "dim"),
-            (shape(look.shape) or "-", "dim"),
-            (look.dtype or "-", "dim"),
-            (size(look.size_bytes) if look.size_bytes else "-", "dim"),
+            *_fixed(look.shape, look.dtype, look.size_bytes),
         )
 
     # ---- details ---------------------------------------------------------------------------------------------------
@@ -166,6 +165,16 @@ class StreamsPane(Pane):
     def folder(self) -> str:
         """Where the streams lie."""
         return os.fspath(Path(self._watcher.folder.path))
+
+
+@lru_cache(maxsize=4096)
+def _fixed(sizes: tuple[int, ...], dtype: str, n_bytes: int) -> tuple[Span, Span, Span]:
+    """The cells that stay as they are."""
+    return (
+        (shape(sizes) or "-", "dim"),
+        (dtype or "-", "dim"),
+        (size(n_bytes) if n_bytes else "-", "dim"),
+    )
 
 
 def _age(age_s: float | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from framebus.cli.text import duration, rate, safe
 from framebus.tui.columns import Column
 from framebus.tui.looks import UnitLook
-from framebus.tui.painted import Line, fit
+from framebus.tui.painted import Line
 from framebus.tui.pane import Pane, rule, wrapped
 from framebus.tui.picture import sparkline
 from framebus.tui.sheet import Row
@@ -100,7 +100,7 @@ class UnitsPane(Pane):
         said = " ".join(look.message.removeprefix(f"unit '{look.unit}' ").split())
         return (
             (safe(look.key), "bad" if alarm else "name"),
-            (fit(sign, 10), sign_style),
+            (sign, sign_style),
             (rate(look.rate_hz) if look.rate_hz else "-", "bad" if alarm else "warn" if quiet else ""),
             (micro(look.period_us), "dim" if quiet else plain),
             (micro(look.compute_us), "dim" if quiet else plain),

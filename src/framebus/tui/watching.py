@@ -27,6 +27,8 @@ __all__ = ["Watcher"]
 
 _Look = TypeVar("_Look", StreamLook, UnitLook)
 PARAMETERS = ".params.fb"
+_COUNTED_NS = 1_000_000_000
+"""How old the numbers of readers may be."""
 
 
 class Watcher:
@@ -44,6 +46,8 @@ class Watcher:
         self._streams, self._units = StreamWatch(path), UnitWatch(path)
         self._pipelines, self._readers = PipelineWatch(path), Readers(path)
         self._before = Snapshot(0, {}, {}, {})
+        self._counts: Mapping[str, int] = {}
+        self._counted_ns = 0
 
     def look(self) -> Snapshot:
         """Look at everything. What did not change is the very object of the snapshot before."""
@@ -56,14 +60,21 @@ class Watcher:
         for unit in units.values():
             if unit.trigger and unit.state != "dead":
                 missed[unit.trigger] = missed.get(unit.trigger, 0) + unit.missed
-        writers = {name: stream.writer_pid for name, stream in before.streams.items()}
-        self._readers.look({unit.pid for unit in units.values() if unit.pid} | set(writers.values()) - {0})
-        readers = self._readers.counts(writers)
-        streams = self._streams.look(self.folder.files(names.SUFFIX), now_ns, readers, missed)
+        self._look_for_readers(now_ns, units)
+        streams = self._streams.look(self.folder.files(names.SUFFIX), now_ns, self._counts, missed)
         streams, changed_streams = _kept(before.streams, streams)
         units, changed_units = _kept(before.units, units)
         self._before = Snapshot(now_ns, streams, units, pipelines, changed_streams, changed_units)
         return self._before
+
+    def _look_for_readers(self, now_ns: int, units: Mapping[str, UnitLook]) -> None:
+        if now_ns - self._counted_ns < _COUNTED_NS and self._counts:
+            self._readers.look()
+            return
+        self._counted_ns = now_ns
+        writers = {name: stream.writer_pid for name, stream in self._before.streams.items()}
+        self._readers.look({unit.pid for unit in units.values() if unit.pid} | set(writers.values()) - {0})
+        self._counts = self._readers.counts(writers)
 
     def stream(self, name: str) -> _core.StreamHandle | None:
         """The open handle of a stream, for its frame and its trace; None if it cannot be opened."""
