@@ -25,6 +25,8 @@ from pairs import scratch_directory
 
 TARGET = 0.05
 """Of a core, at most."""
+_SETTLE_S = 6.0
+"""What it may take until all is shown and every process was looked at once."""
 _TICKS_HZ = os.sysconf("SC_CLK_TCK")
 _WRITER = "--write"
 
@@ -83,8 +85,9 @@ def measure(tab: str, size: tuple[int, int], seconds: float, rate_hz: float) -> 
     )
     os.close(side)
     try:
-        if not drain(terminal, time.monotonic() + 5.0):
+        if not select.select([terminal], [], [], 60.0)[0]:
             raise SystemExit("framebus top shows nothing")
+        drain(terminal, time.monotonic() + _SETTLE_S)
         before_s, start_s = spent_s(app.pid), time.monotonic()
         read = drain(terminal, start_s + seconds)
         taken_s = time.monotonic() - start_s

@@ -34,6 +34,9 @@ __all__ = ["RATE_HZ", "TABS", "Dashboard"]
 TABS = ("streams", "units", "parameters", "graph", "sequences", "messages")
 RATE_HZ = 5.0
 _KEYS = (("/", "filter"), ("s", "sort"), ("f", "trouble"), ("Space", "freeze"))
+_SHOWN = {"streams": (True, False), "units": (False, True), "graph": (True, True)}
+"""Whether a tab shows streams, and units: what it does not show is looked at less often, for the messages alone."""
+_WHOLE_HZ = 1.0
 _WRONG = ("dead", "bad", "error", "failed")
 
 
@@ -94,6 +97,7 @@ class Dashboard(App[None]):
         self._rate_hz = rate_hz
         self._tab = tab
         self._told: set[str] = set()
+        self._ticks = 0
         self.streams, self.units = StreamsPane(self.watcher), UnitsPane()
         self.parameters, self.graph = ParamsPane(self.watcher), GraphPane(self.watcher)
         self.sequences, self.messages = SequencesPane(), MessagesPane(self.log_of_events)
@@ -145,7 +149,10 @@ class Dashboard(App[None]):
     def tick(self) -> None:
         """Look at everything, and show what changed."""
         try:
-            self._newest = self.watcher.look()
+            self._ticks += 1
+            streams, units = _SHOWN.get(self._tab, (False, False))
+            whole = self._ticks % max(1, round(self._rate_hz / _WHOLE_HZ)) == 1 or self._rate_hz <= _WHOLE_HZ
+            self._newest = self.watcher.look(streams=streams or whole, units=units or whole)
             self.log_of_events.add(self._newest)
             if not self.frozen:
                 self.snapshot = self._newest

@@ -47,25 +47,37 @@ class Watcher:
         self._pipelines, self._readers = PipelineWatch(path), Readers(path)
         self._before = Snapshot(0, {}, {}, {})
         self._counts: Mapping[str, int] = {}
+        self._missed: Mapping[str, int] = {}
         self._counted_ns = 0
 
-    def look(self) -> Snapshot:
-        """Look at everything. What did not change is the very object of the snapshot before."""
+    def look(self, *, streams: bool = True, units: bool = True) -> Snapshot:
+        """Look at everything. What did not change is the very object of the snapshot before.
+
+        Args:
+            streams, units: whether to look at them; else they are as they were at the look before.
+        """
         now_ns = _core.realtime_ns()
         self.folder.look()
-        before = self._before
         pipelines = self._pipelines.look(self.folder.files(rundir.SUFFIX), now_ns)
-        units = self._units.look(self.folder.files(record.SUFFIX), self._pipelines, list(pipelines), now_ns)
-        missed: dict[str, int] = {}
-        for unit in units.values():
-            if unit.trigger and unit.state != "dead":
-                missed[unit.trigger] = missed.get(unit.trigger, 0) + unit.missed
-        self._look_for_readers(now_ns, units)
-        streams = self._streams.look(self.folder.files(names.SUFFIX), now_ns, self._counts, missed)
-        streams, changed_streams = _kept(before.streams, streams)
-        units, changed_units = _kept(before.units, units)
-        self._before = Snapshot(now_ns, streams, units, pipelines, changed_streams, changed_units)
-        return self._before
+        now = self._before._replace(
+            time_ns=now_ns, pipelines=pipelines, changed_streams=frozenset(), changed_units=frozenset()
+        )
+        if units:
+            units_now = self._units.look(
+                self.folder.files(record.SUFFIX), self._pipelines, list(pipelines), now_ns
+            )
+            units_now, changed = _kept(now.units, units_now)
+            now = now._replace(units=units_now, changed_units=changed)
+            self._missed = _missed_by_stream(units_now)
+        self._look_for_readers(now_ns, now.units)
+        if streams:
+            streams_now = self._streams.look(
+                self.folder.files(names.SUFFIX), now_ns, self._counts, self._missed
+            )
+            streams_now, changed = _kept(now.streams, streams_now)
+            now = now._replace(streams=streams_now, changed_streams=changed)
+        self._before = now
+        return now
 
     def _look_for_readers(self, now_ns: int, units: Mapping[str, UnitLook]) -> None:
         if now_ns - self._counted_ns < _COUNTED_NS and self._counts:
@@ -96,6 +108,15 @@ class Watcher:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _missed_by_stream(units: Mapping[str, UnitLook]) -> dict[str, int]:
+    """Frames that living units missed, by the stream that triggers them."""
+    missed: dict[str, int] = {}
+    for unit in units.values():
+        if unit.trigger and unit.state != "dead":
+            missed[unit.trigger] = missed.get(unit.trigger, 0) + unit.missed
+    return missed
 
 
 def _kept(before: Mapping[str, _Look], now: dict[str, _Look]) -> tuple[dict[str, _Look], frozenset[str]]:
