@@ -18,7 +18,10 @@ from framebus.tui.watching import Watcher
 __all__ = ["FrameView"]
 
 _AGAIN_S = 0.4
-"""The shortest time between two pictures: over a slow line a picture is a lot."""
+_LARGE_AGAIN_S = 1.0
+"""The shortest time between two pictures, and between two of more than so many characters: over a slow line a picture
+is a lot."""
+_LARGE = 300
 _TRIES = 3
 _PALETTES: tuple[Palette, ...] = ("grey", "viridis")
 
@@ -51,7 +54,9 @@ class FrameView:
             self._of, self._count, self._read_s = of, -1, 0.0
             self._sample, self._figures, self._row, self._drawn = None, None, [], None
         now_s = time.monotonic()
-        if not look.count or look.count == self._count or now_s - self._read_s < _AGAIN_S:
+        drawn = 0 if self._drawn is None else len(self._drawn[1]) * self._drawn[0][0] // 2
+        again_s = _LARGE_AGAIN_S if drawn > _LARGE else _AGAIN_S
+        if not look.count or look.count == self._count or now_s - self._read_s < again_s:
             return
         found = self._read(look.name)
         if found is not None:
