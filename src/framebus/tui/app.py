@@ -53,6 +53,7 @@ class Dashboard(App[None]):
     Screen { background: #16171a; color: #d0d4d9; layout: vertical; }
     #panes { height: 1fr; }
     ToastRack { margin-bottom: 1; }
+    Toast { background: #2f3136; color: #ffffff; }
     """
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -232,7 +233,7 @@ class Dashboard(App[None]):
             self.tell_once(error)
         self._show_bars()
 
-    def on_sheet_editing(self) -> None:
+    def on_pane_keys_changed(self) -> None:
         """While a value is edited, other keys count."""
         self._tell_keys()
 

@@ -24,6 +24,7 @@ class TitleBar(Painted):
         """Show how a snapshot stands as a whole."""
         spans: list[Span] = [(" framebus top ", "bar strong")]
         spans += _counted(len(snapshot.streams), "stream", _wrong_streams(snapshot), "dead or bad")
+        spans += _stale(snapshot)
         spans += _counted(len(snapshot.units), "unit", _wrong_units(snapshot), "failed")
         for pipeline in snapshot.pipelines.values():
             lost = not pipeline.supervised or pipeline.suspended_pid
@@ -49,6 +50,11 @@ def _counted(n: int, what: str, wrong: int, how: str) -> list[Span]:
 
 def _wrong_streams(snapshot: Snapshot) -> int:
     return sum(1 for stream in snapshot.streams.values() if stream.state in ("dead", "bad"))
+
+
+def _stale(snapshot: Snapshot) -> list[Span]:
+    stale = sum(1 for stream in snapshot.streams.values() if stream.state == "stale")
+    return [(f" ◐ {stale} stale ", "warned"), (" ", "bar")] if stale else []
 
 
 def _wrong_units(snapshot: Snapshot) -> int:

@@ -23,6 +23,7 @@ class Flow:
     def __init__(self) -> None:
         self._looks: deque[tuple[int, int]] = deque(maxlen=_MOST_LOOKS)
         self._hz = 0.0
+        self._seeded = False
 
     def add(self, count: int, moved_ns: int) -> bool:
         """A look: the counter, and when it moved last, ns. Whether it moved since the look before."""
@@ -33,6 +34,9 @@ class Flow:
                 return False
             if count < last or moved_ns <= last_ns:
                 looks.clear()  # it began anew, or its clock was set back
+            elif self._seeded:
+                looks.popleft()
+        self._seeded = False
         looks.append((count, moved_ns))
         oldest_ns = moved_ns - _WINDOW_NS
         while len(looks) > 2 and looks[1][1] < oldest_ns:
@@ -45,12 +49,16 @@ class Flow:
         return True
 
     def seed(self, frames: int, first_ns: int, last: tuple[int, int]) -> None:
-        """What is known from before the first look: so many steps from one time to the last (count, time)."""
+        """What is known from before the first look: so many steps from one time to the last (count, time).
+
+        It holds until the counter moves.
+        """
         count, last_ns = last
         if frames > 0 and last_ns > first_ns:
             self._looks.clear()
             self._looks.append((count - frames, first_ns))
             self._looks.append(last)
+            self._seeded = True
             self._hz = frames * 1e9 / (last_ns - first_ns)
 
     @property

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.message import Message
 
 from framebus.tui.columns import Column
 from framebus.tui.looks import Snapshot
@@ -30,6 +31,10 @@ class Pane(Vertical):
     Pane { height: 1fr; }
     Pane > Painted { height: 38%; min-height: 8; }
     """
+
+    class KeysChanged(Message):
+        """Other keys count now: a cell's editing began or ended."""
+
     NAME: ClassVar[str] = ""
     COLUMNS: ClassVar[Sequence[Column]] = ()
     KEYS: ClassVar[Sequence[tuple[str, str]]] = ()
@@ -136,6 +141,10 @@ class Pane(Vertical):
     def on_sheet_picked(self) -> None:
         """Another row, other details."""
         self.show_details()
+
+    def on_sheet_editing(self) -> None:
+        """Hand it on: textual stops a message at the widget in whose handler it was made."""
+        self.post_message(self.KeysChanged())
 
     # ---- sorting ---------------------------------------------------------------------------------------------------
 

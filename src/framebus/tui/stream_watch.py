@@ -22,8 +22,8 @@ _CLAIMS_NS = 1_000_000_000
 """How old the number of claimed semaphores may be."""
 _BAD_AGAIN = 25
 """Looks between two tries to open a bad file: it may be one that is being made."""
-_RATE_OF_HISTORY_HZ = 1.0
-"""A history that came no faster says nothing about whether frames should come now."""
+_FLOWED, _FLOWED_HZ = 100, 1.0
+"""A stream of so many frames that came so fast is one whose frames should come now, too."""
 
 
 class _Open:
@@ -51,13 +51,21 @@ class _Open:
         self._seed()
 
     def _seed(self) -> None:
-        """A stream with a history tells at the first look how fast its frames came."""
+        """At the first look: how fast frames came, of the history if there is one, else since the stream was made.
+
+        So a stream that had stopped before is known for stale, and not taken for one that is written now and then.
+        """
+        count, written_ns = self.handle.count, self.handle.written_ns
+        if count < _FLOWED or not written_ns:
+            return
         times = self.handle.times(0)
         if len(times) > 2:
-            first, last = times[0], times[-1]
-            frames, span_ns = last[0] - first[0], last[2] - first[2]
-            if span_ns > 0 and frames * 1e9 / span_ns > _RATE_OF_HISTORY_HZ:
-                self.flow.seed(frames, first[2], (last[0], last[2]))
+            frames, since_ns = times[-1][0] - times[0][0], times[0][2]
+            count, written_ns = times[-1][0], times[-1][2]
+        else:
+            frames, since_ns = count, self.handle.header().get("creation_ns", 0)
+        if since_ns and written_ns > since_ns and frames * 1e9 / (written_ns - since_ns) > _FLOWED_HZ:
+            self.flow.seed(frames, since_ns, (count, written_ns))
 
     def look(self, now_ns: int, readers: int, missed: int) -> StreamLook:
         handle = self.handle

@@ -1,0 +1,124 @@
+"""Messages: what is told when one snapshot follows another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from framebus.tui.events import Event, EventLog
+from framebus.tui.looks import PipelineLook, Snapshot, StreamLook, UnitLook
+
+S = 1_000_000_000
+
+
+def snapshot(
+    when_s: int,
+    streams: list[StreamLook] | None = None,
+    units: list[UnitLook] | None = None,
+    pipelines: list[PipelineLook] | None = None,
+) -> Snapshot:
+    each = {stream.name: stream for stream in streams or []}
+    running = {unit.key: unit for unit in units or []}
+    known = {pipeline.name: pipeline for pipeline in pipelines or []}
+    return Snapshot(when_s * S, each, running, known, frozenset(each), frozenset(running))
+
+
+def wfs(state: str, inode: int = 1, error: str = "") -> StreamLook:
+    return StreamLook("wfs", "/x/wfs.im.shm", inode, state, (4, 4), "float32", 9, writer_pid=77, error=error)
+
+
+def slopes(state: str, **known: object) -> UnitLook:
+    return UnitLook("loop/slopes", "slopes", "loop", "slopes", 5, state)._replace(**known)  # type: ignore[arg-type]
+
+
+def told(log: EventLog, next_one: Snapshot) -> list[tuple[str, str, str]]:
+    return [(event.level, event.subject, event.text) for event in log.add(next_one)]
+
+
+def test_the_first_snapshot_tells_only_what_is_wrong() -> None:
+    log = EventLog()
+    assert told(log, snapshot(1, [wfs("live")], [slopes("running")])) == []
+    log = EventLog()
+    assert told(log, snapshot(1, [wfs("dead")], [slopes("error", message="it broke")])) == [
+        ("bad", "stream wfs", "DEAD: its writer, process 77, is gone"),
+        ("bad", "unit loop/slopes", "is error: it broke"),
+    ]
+    assert log.bad == 0  # nothing of that happened while it watched
+
+
+def test_streams_come_change_and_go() -> None:
+    log = EventLog()
+    log.add(snapshot(1))
+    assert told(log, snapshot(2, [wfs("empty")])) == [("info", "stream wfs", "is there, 4x4 float32")]
+    assert told(log, snapshot(3, [wfs("live")])) == [("good", "stream wfs", "frames come")]
+    assert told(log, snapshot(4, [wfs("live")])) == []
+    assert told(log, snapshot(5, [wfs("stale")])) == [
+        ("warn", "stream wfs", "no frames come any more; its writer, process 77, lives")
+    ]
+    assert told(log, snapshot(6, [wfs("dead")]))[0][0] == "bad"
+    assert log.bad == 1
+    assert told(log, snapshot(7, [wfs("empty", inode=2)])) == [
+        ("warn", "stream wfs", "was made anew, 4x4 float32")
+    ]
+    assert told(log, snapshot(8, [wfs("bad", error="truncated")])) == [
+        ("warn", "stream wfs", "was made anew, 4x4 float32"),
+        ("bad", "stream wfs", "cannot be opened: truncated"),
+    ]
+    assert told(log, snapshot(9)) == [("info", "stream wfs", "was removed")]
+
+
+def test_units_change_fail_and_are_restarted() -> None:
+    log = EventLog()
+    log.add(snapshot(1, units=[slopes("running")]))
+    assert told(log, snapshot(2, units=[slopes("error", message="it broke")])) == [
+        ("bad", "unit loop/slopes", "running → error: it broke")
+    ]
+    assert told(log, snapshot(3, units=[slopes("running", pid=6, restarts=1)])) == [
+        ("warn", "unit loop/slopes", "was started anew as process 6"),
+        ("good", "unit loop/slopes", "error → running"),
+    ]
+    said = snapshot(4, units=[slopes("running", pid=6, restarts=1, message="hello")])
+    assert told(log, said) == [("info", "unit loop/slopes", "hello")]
+    alarmed = snapshot(5, units=[slopes("running", pid=6, restarts=1, message="hello", alarms=2)])
+    assert told(log, alarmed) == [("warn", "unit loop/slopes", "2 alarms: a limit was exceeded")]
+    assert told(log, snapshot(6)) == [("info", "unit loop/slopes", "is gone")]
+
+
+def pipeline(log: str, supervised: bool = True, suspended: int = 0) -> PipelineLook:
+    return PipelineLook("loop", "up", supervised, suspended, log, {})
+
+
+def test_pipelines_and_their_supervisors() -> None:
+    log = EventLog()
+    log.add(snapshot(1))
+    assert told(log, snapshot(2, pipelines=[pipeline("")])) == [("info", "pipeline loop", "is up")]
+    assert told(log, snapshot(3, pipelines=[pipeline("", supervised=False)])) == [
+        ("bad", "pipeline loop", "has no supervisor; 'framebus up' takes it up")
+    ]
+    assert told(log, snapshot(4, pipelines=[pipeline("")])) == [
+        ("good", "pipeline loop", "its supervisor looks after it again")
+    ]
+    assert "kill -CONT 8" in told(log, snapshot(5, pipelines=[pipeline("", suspended=8)]))[0][2]
+    assert told(log, snapshot(6)) == [("info", "pipeline loop", "is down")]
+
+
+def test_what_supervisors_log(tmp_path: Path) -> None:
+    path = tmp_path / "supervisor.log"
+    path.write_text("".join(f"2026-01-02T03:04:{i:02d}.000+00:00 line {i}\n" for i in range(30)))
+    log = EventLog()
+    first = log.add(snapshot(1, pipelines=[pipeline(str(path))]))
+    assert [event.text for event in first] == [f"supervisor: line {i}" for i in range(10, 30)]
+    assert first[0] == Event(1_767_323_050 * S, "info", "pipeline loop", "supervisor: line 10")
+    with path.open("a") as file:
+        file.write("2026-01-02T03:05:00.000+00:00 slopes: killed by SIGKILL\nhalf a li")
+    assert told(log, snapshot(2, pipelines=[pipeline(str(path))])) == [
+        ("warn", "pipeline loop", "supervisor: slopes: killed by SIGKILL")
+    ]
+    assert told(log, snapshot(3, pipelines=[pipeline(str(path))])) == []
+    with path.open("a") as file:
+        file.write("ne without a time\n")
+    (last,) = log.add(snapshot(4, pipelines=[pipeline(str(path))]))
+    assert (last.time_ns, last.text) == (4 * S, "supervisor: half a line without a time")
+    path.write_text("rotated\n")
+    assert told(log, snapshot(5, pipelines=[pipeline(str(path))]))[0][2] == "supervisor: rotated"
+    path.unlink()
+    assert told(log, snapshot(6, pipelines=[pipeline(str(path))])) == []
