@@ -25,7 +25,7 @@ class Screen:
 
     def text(self) -> str:
         """All characters on the screen, a line each."""
-        strips = self.app.screen._compositor.render_strips()  # type: ignore[arg-type]
+        strips = self.app.screen._compositor.render_strips()
         return "\n".join("".join(segment.text for segment in line).rstrip() for line in strips)
 
     def line(self, word: str) -> str:
@@ -39,7 +39,15 @@ class Screen:
 
     async def type(self, text: str) -> None:
         """Type a text."""
-        names = {" ": "space", ".": "full_stop", "-": "minus", "=": "equals_sign", ":": "colon", "/": "slash", "_": "underscore"}
+        names = {
+            " ": "space",
+            ".": "full_stop",
+            "-": "minus",
+            "=": "equals_sign",
+            ":": "colon",
+            "/": "slash",
+            "_": "underscore",
+        }
         await self.pilot.press(*(names.get(character, character) for character in text))
 
     async def until(self, condition: Callable[[], object]) -> None:
@@ -52,6 +60,10 @@ class Screen:
     async def shows(self, *words: str) -> None:
         """Return once all of the words are on the screen."""
         await self.until(lambda: all(word in self.text() for word in words))
+
+    async def noticed(self, words: str) -> None:
+        """Return once a notice has the words; on the screen it may be wrapped anywhere between them."""
+        await self.until(lambda: any(words in notice.message for notice in self.app._notifications))
 
 
 def use(

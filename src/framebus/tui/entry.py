@@ -21,13 +21,13 @@ def parse_entry(kind: str, text: str) -> Value:
         ParameterError: it is none.
     """
     word = text.strip()
+    if kind == "onoff":
+        if word.lower() not in _ON + _OFF:
+            raise ParameterError(f"'{word}' is neither on nor off")
+        return word.lower() in _ON
     try:
         if kind.startswith("float"):
             return float(word)
-        if kind == "onoff":
-            if word.lower() not in _ON + _OFF:
-                raise ParameterError(f"'{word}' is neither on nor off")
-            return word.lower() in _ON
         if kind.startswith(("int", "uint")) or kind in ("pid", "timestamp"):
             return int(word, 0)
     except ValueError:

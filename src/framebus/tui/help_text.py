@@ -23,7 +23,7 @@ c              the picture's colours: grey, viridis
 # States of streams
 ● live         frames come
 ◐ STALE        frames came and have stopped; the process that wrote them lives
-○ still        the writer lives, and nothing came since the watch began: a matrix
+○ still        the writer lives and writes now and then: a matrix, a dark
 ◌ empty        no frame was ever written; the process that made it lives
 ✖ DEAD         the process that wrote it is gone
 ✖ BAD          the file is no stream that can be opened

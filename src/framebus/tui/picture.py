@@ -132,10 +132,10 @@ def half_blocks(
     values = _real(image)
     wide, high = picture_size((values.shape[0], values.shape[1]), columns, lines)
     low, top = _limits(values)
-    small = _resized(values, 2 * high, wide)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(all="ignore"):  # values may be so large that their sums and differences are infinite
+        small = _resized(values, 2 * high, wide)
         levels = np.clip((small - low) / ((top - low) or 1.0) * (_LEVELS - 1) + 0.5, 0, _LEVELS - 1)
-    shades = np.where(np.isfinite(small), levels, -1.0).astype(int).tolist()
+    shades = np.where(np.isfinite(small) & np.isfinite(levels), levels, -1.0).astype(int).tolist()
     colours = _colours(palette)
     return [
         _joined(
@@ -183,10 +183,10 @@ def bars(vector: npt.NDArray[Any], columns: int, lines: int, style: str) -> list
     low, top = _limits(values)
     wide = min(columns, values.size) if values.size < columns // 2 else columns
     wide = (columns // values.size) * values.size if values.size < columns else wide
-    small = _resized(values.reshape(1, -1), 1, wide)[0]
-    with np.errstate(invalid="ignore"):
+    with np.errstate(all="ignore"):  # as in ``half_blocks``
+        small = _resized(values.reshape(1, -1), 1, wide)[0]
         heights = np.clip((small - low) / ((top - low) or 1.0), 0.0, 1.0) * (lines * 8 - 1) + 1
-    eighths = np.where(np.isfinite(small), heights, 0.0).astype(int).tolist()
+    eighths = np.where(np.isfinite(small) & np.isfinite(heights), heights, 0.0).astype(int).tolist()
     return [
         [("".join(_EIGHTHS[min(8, max(0, each - 8 * line))] for each in eighths), style)]
         for line in range(lines - 1, -1, -1)

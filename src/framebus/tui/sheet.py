@@ -17,7 +17,7 @@ from textual.widget import Widget
 from framebus.tui.columns import GAP, Column, laid_out
 from framebus.tui.line_editor import LineEditor
 from framebus.tui.notices import report
-from framebus.tui.painted import Line, Span, fit, segments, width_of
+from framebus.tui.painted import Line, Span, fit, segments
 from framebus.tui.styles import CURSOR, CURSOR_AWAY, style
 
 __all__ = ["Row", "Sheet"]
@@ -185,7 +185,7 @@ class Sheet(Widget, can_focus=True):
         return (*spans, (" " * (self._width - self._used()), "head"), ("", ""))
 
     def _starts(self) -> list[int]:
-        """Where each span of a row begins: cells with gaps between them, what is left, the edge; and where that ends."""
+        """Where each span of a row begins: cells with gaps between them, what is left, the edge, the end."""
         starts = [0]
         for _, width in self._widths():
             starts += [starts[-1] + width, starts[-1] + width + GAP]

@@ -1,0 +1,331 @@
+"""The dashboard's keys: sorting, filters, units, tabs, and what happens to errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import framebus as fb
+from framebus.params import Params, ParamSpec
+from framebus.process import Event, ProcessRecord
+from support.pipelines import CHAIN, Pipelines, kill, pids
+from support.processes import Spawner
+from support.waiting import until
+
+pytest.importorskip("textual")
+
+from support.dashboards import Screen, use
+
+
+def order(screen: Screen, *names: str) -> list[str]:
+    """The names in the order in which they stand on the screen."""
+    text = screen.text()
+    return sorted(names, key=text.index)
+
+
+def test_sorting_by_key_and_by_title() -> None:
+    with fb.create("a", shape=(2,), dtype="int16") as a, fb.create("zz", shape=(2,), dtype="int16") as z:
+        a.write(np.zeros(2, np.int16))
+        for _ in range(5):
+            z.write(np.zeros(2, np.int16))
+
+        async def act(screen: Screen) -> None:
+            await screen.shows("STREAM", "\na  ", "\nzz  ")
+            assert screen.app.pane.sheet.keys == ["a", "zz"]
+            for _ in range(5):  # name, state, rate, age, count
+                await screen.press("s")
+            await screen.until(lambda: "COUNT▼" in screen.text())
+            assert screen.app.pane.sheet.keys == ["zz", "a"]
+            await screen.press("S")
+            await screen.until(lambda: "COUNT▲" in screen.text())
+            assert screen.app.pane.sheet.keys == ["a", "zz"]
+            await screen.pilot.click(screen.app.pane.sheet, offset=(2, 0))
+            await screen.shows("STREAM▲")
+            await screen.pilot.click(screen.app.pane.sheet, offset=(2, 0))
+            await screen.shows("STREAM▼")
+            assert screen.app.pane.sheet.keys == ["zz", "a"]
+
+        use(act)
+
+
+def test_filter_by_pattern_and_by_trouble(spawn: Spawner, shm_dir: Path) -> None:
+    (shm_dir / "junk.im.shm").write_bytes(b"no stream")
+    with fb.create("wfs_1", shape=(2,), dtype="int16"), fb.create("dm", shape=(2,), dtype="int16"):
+
+        async def act(screen: Screen) -> None:
+            await screen.shows("wfs_1", "dm", "junk", "✖ BAD")
+            await screen.press("slash")
+            await screen.type("wfs*")
+            await screen.until(lambda: screen.app.pane.sheet.keys == ["wfs_1"])
+            await screen.press("enter")
+            await screen.shows("Esc show all")
+            await screen.press("slash", "x", "x", "enter")
+            await screen.shows("nothing matches 'wfs*xx'; Esc shows all")
+            await screen.press("escape", "f")
+            await screen.until(lambda: screen.app.pane.sheet.keys == ["junk"])
+            await screen.press("f")
+            await screen.until(lambda: len(screen.app.pane.sheet.keys) == 3)
+
+        use(act)
+
+
+def test_a_frozen_screen_stays_and_a_new_stream_is_seen_afterwards() -> None:
+    async def act(screen: Screen) -> None:
+        await screen.shows("no streams")
+        await screen.press("space")
+        await screen.shows("FROZEN")
+        with fb.create("late", shape=(2,), dtype="int16") as late:
+            await screen.until(lambda: "late" in screen.app._newest.streams)
+            assert "late" not in screen.text()
+            await screen.press("space")
+            await screen.shows("late")
+            assert "FROZEN" not in screen.text()
+            late.remove()
+        await screen.press("6")
+        await screen.shows("stream late", "is there", "was removed")
+
+    use(act)
+
+
+def test_values_and_picture_of_the_chosen_stream() -> None:
+    with (
+        fb.create("image", shape=(8, 8), dtype="float32") as image,
+        fb.create("line", shape=(5,), dtype="int32") as line,
+    ):
+        image.write(np.arange(64, dtype=np.float32).reshape(8, 8))
+        line.write(np.array([1, 5, 2, 4, 3], np.int32))
+
+        async def act(screen: Screen) -> None:
+            await screen.shows("── image", "min max 0  63", "▀▀▀▀", "32 33 34")
+            await screen.press("c")
+            await screen.shows("colours: viridis")
+            await screen.press("down")
+            await screen.shows("── line", "min max 1  5", "1 5 2 4 3", "█")
+            await screen.press("t")
+            await screen.shows("trace, newest step first", str(os.getpid()))
+
+        use(act)
+
+
+def test_units_are_paused_stepped_and_run_by_keys() -> None:
+    record = ProcessRecord.create("slopes", trigger="wfs")
+    for event in (Event.INIT, Event.ENABLE, Event.RUN):
+        record.advance(event)
+
+    async def act(screen: Screen) -> None:
+        await screen.shows("slopes", "▶ running")
+        await screen.press("p")
+        await screen.noticed("slopes: pauses")
+        assert record.control == "pause"
+        record.advance(Event.IDLE)
+        await screen.shows("‖ PAUSED")
+        await screen.press("n")
+        await screen.until(lambda: record.control == "step")
+        await screen.press("r")
+        await screen.until(lambda: record.control == "run")
+        await screen.press("x")
+        await screen.shows(f"stop unit slopes.{os.getpid()}?")
+        await screen.press("n")
+        assert record.control == "run"
+        await screen.press("x", "y")
+        await screen.until(lambda: record.control == "stop")
+        record.fail("it broke", "Traceback (most recent call last):\n  ValueError: five")
+        await screen.shows("✖ ERROR", "it broke", "ValueError: five", "✖ 1 failed")
+        await screen.press("p")
+        await screen.noticed("cannot pause unit")
+        for key, said in (("l", "has no log"), ("a", "to no session of tmux")):
+            await screen.press(key)
+            await screen.noticed(said)
+        await screen.press("R")
+        await screen.shows("restart unit slopes")
+        await screen.press("y")
+        await screen.noticed("belongs to no pipeline; end it")
+
+    use(act, tab="units", size=(100, 40))
+    record.remove()
+
+
+def test_a_pipeline_its_logs_restart_replacement_and_graph(pipelines: Pipelines) -> None:
+    up = pipelines.up(CHAIN)
+    before = pids()["times"]
+
+    async def act(screen: Screen) -> None:
+        await screen.shows("chain/count", "chain/negative", "chain/times", "chain up")
+        await screen.press("end", "R")
+        await screen.shows("restart unit chain/times?")
+        await screen.press("y")
+        await screen.noticed("times: runs again")
+        assert pids()["times"] != before
+        await screen.press("u")
+        await screen.shows("put in place of times", "support.pipeline_units:times")
+        await screen.press("ctrl+u")
+        await screen.type("no.such:unit")
+        await screen.press("enter")
+        await screen.noticed("there is no module 'no'")
+        await screen.press("l")
+        await screen.shows("log of chain/times", "times.log")
+        await screen.press("escape", "4")
+        await screen.shows("[count]", "└─▶ negative", "└─▶ [times]")
+        assert order(screen, "[count]", "─▶ count", "[negative]", "─▶ negative", "[times]", "─▶ times") == [
+            *("[count]", "─▶ count", "[negative]", "─▶ negative", "[times]", "─▶ times")
+        ]
+        await screen.press("end", "enter")
+        await screen.shows("── times")
+        assert screen.app.pane.NAME == "streams"
+        kill(pids()["negative"])
+        await screen.press("6")
+        await screen.shows("unit chain/negative", "was started anew", "killed by SIGKILL")
+
+    use(act, tab="units", size=(120, 40))
+    from framebus.pipeline.control import Controller
+
+    Controller("chain").down()
+    up.wait()
+
+
+def test_a_parameter_that_is_edited() -> None:
+    specs = [
+        ParamSpec(
+            "loop.gain", 0.3, minimum=0.0, maximum=2.0, unit="1", description="share that is taken out"
+        ),
+        ParamSpec("loop.closed", True),
+        ParamSpec("rate", 5.0, status=True),
+    ]
+    with Params.create("ao", specs) as ao:
+
+        async def act(screen: Screen) -> None:
+            await screen.shows("▾ ao", "▾ loop", "gain", "0 … 2", "share that is taken out")
+            await screen.press("down", "down", "enter")
+            await screen.shows("Enter write it", "Esc leave it")
+            await screen.press("ctrl+u")
+            await screen.type("three")
+            await screen.press("enter")
+            await screen.shows("✖ 'three' is no float64")
+            assert screen.app.pane.sheet.editing == "ao:loop.gain"
+            await screen.press("escape")
+            await screen.shows("Enter edit")
+            assert ao["loop.gain"] == 0.3
+            await screen.press("enter", "ctrl+u")
+            await screen.type("1.5")
+            await screen.press("enter")
+            await screen.until(lambda: ao["loop.gain"] == 1.5)
+            await screen.press("d", "enter")
+            await screen.until(lambda: ao["loop.gain"] == 0.3)
+            await screen.press("down", "enter")  # the other value is there already
+            assert ao["loop.closed"] is True
+            await screen.press("enter")
+            await screen.until(lambda: ao["loop.closed"] is False)
+            await screen.press("down", "enter")
+            await screen.shows("only the unit itself writes it")
+            ao["loop.gain"] = 0.7  # another writes
+            await screen.shows("0.7")
+            await screen.press("home", "left")
+            await screen.shows("▸ ao")
+            assert "gain" not in screen.text()
+            await screen.press("right")
+            await screen.shows("▾ ao", "gain")
+
+        use(act, tab="parameters", size=(100, 30))
+
+
+def test_a_set_that_is_damaged_is_told(shm_dir: Path) -> None:
+    (shm_dir / "hurt.params.fb").write_bytes(b"nothing of the kind")
+
+    async def act(screen: Screen) -> None:
+        await screen.shows("✖ hurt", "BAD")
+
+    use(act, tab="parameters")
+
+
+def test_sequences_of_an_installation_that_has_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = types.SimpleNamespace(
+        name="calibrate", pid=7, state="running", step="poke", progress=0.5, message="half", started_ns=1
+    )
+    monkeypatch.setitem(sys.modules, "framebus.sequence", types.SimpleNamespace(running=lambda: [found]))
+
+    async def act(screen: Screen) -> None:
+        await screen.shows("calibrate", "running", "███████░░░░░░░  50%", "poke")
+        found.progress = None
+        await screen.until(lambda: "50%" not in screen.text())
+
+    use(act, tab="sequences")
+
+
+def test_an_error_becomes_a_notice_and_all_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    with fb.create("image", shape=(8, 8), dtype="float32") as image:
+
+        async def act(screen: Screen) -> None:
+            await screen.shows("image")
+            with monkeypatch.context() as patch:
+                patch.setattr(screen.app.streams, "details", lambda key: 1 / 0)
+                await screen.noticed("ZeroDivisionError")
+                patch.setattr(screen.app.streams, "row", lambda key: dict[str, str]()["no row"])
+                await screen.press("down", "up")
+                await screen.noticed("KeyError")
+                patch.setattr(screen.app, "action_sort", lambda: int("five"))
+                await screen.press("s")
+                await screen.noticed("invalid literal")
+            image.write(np.ones((8, 8), np.float32))
+            await screen.until(lambda: "● live" in screen.text())
+
+        use(act, size=(120, 40))
+
+
+def test_characters_that_a_terminal_would_obey_are_escaped() -> None:
+    record = ProcessRecord.create("slopes")
+    record.fail("\x1b[31mred")
+
+    async def act(screen: Screen) -> None:
+        await screen.shows("\\x1b[31mred")
+
+    use(act, tab="units")
+    record.remove()
+
+
+def test_no_dashboard_without_a_terminal() -> None:
+    from support.commands import error
+
+    assert "needs a terminal" in error(2, "top")
+    assert json.dumps("framebus ls")[1:-1] in error(2, "top", "--tab", "units")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (140, 40), (40, 12), (200, 60)])
+def test_every_size_of_terminal(size: tuple[int, int]) -> None:
+    with fb.create("image", shape=(8, 8), dtype="float32") as image:
+        image.write(np.ones((8, 8), np.float32))
+
+        async def act(screen: Screen) -> None:
+            await screen.shows("image")
+            for key in "123456":
+                await screen.press(key)
+                lines = screen.text().splitlines()
+                assert len(lines) == size[1]
+                assert max(map(len, lines)) <= size[0]
+            await screen.pilot.resize_terminal(size[0] + 7, size[1] + 3)
+            await screen.press("1")
+            await screen.shows("image")
+
+        use(act, size=size)
+
+
+def test_killed_writers_are_unmistakable(spawn: Spawner) -> None:
+    writer = spawn(
+        'import framebus as fb\ns = fb.create("cam", shape=(2,), dtype="int16")\ns.write([1, 2])\nprint("ok")\ninput()'
+    )
+    writer.expect("ok")
+
+    async def act(screen: Screen) -> None:
+        await screen.shows("cam", "○ still")
+        writer.kill()
+        await screen.shows("✖ DEAD", "✖ 1 dead or bad", f"its writer {writer.pid} is gone", "1 Streams ✖1")
+        sheet = screen.app.pane.sheet
+        assert sheet.cells("cam")[1] == ("✖ DEAD", "alarm")
+
+    use(act)
+    until(lambda: not writer.running)

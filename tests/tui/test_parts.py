@@ -1,0 +1,245 @@
+"""Parts of the dashboard by themselves: wiring, pictures, values that are typed, columns, lines."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from framebus.errors import ParameterError
+from framebus.params import ParamSpec
+from framebus.stream.trace import TraceEntry
+from framebus.tui.columns import GAP, Column, laid_out
+from framebus.tui.entry import as_typed, limits_text, parse_entry
+from framebus.tui.line_editor import LineEditor
+from framebus.tui.looks import PipelineLook, Snapshot, StreamLook, UnitLook
+from framebus.tui.picture import bars, figures, half_blocks, picture_size, sparkline, thinned
+from framebus.tui.wiring import flow_rows, wires_of
+
+
+def trace(pid: int, trigger_inode: int, updated_ns: int) -> TraceEntry:
+    return TraceEntry(1, pid, trigger_inode, 0, updated_ns, -1, 0, 1)
+
+
+def loop() -> tuple[Snapshot, dict[str, int], dict[str, list[TraceEntry]]]:
+    """Camera → slopes, with a dark → control in the same process → dm → camera again."""
+    names = ("cam", "dark", "slopes", "dm")
+    writers = {"cam": 1, "dark": 9, "slopes": 2, "dm": 2}
+    inodes = {name: 10 + i for i, name in enumerate(names)}
+    streams = {n: StreamLook(n, "", inodes[n], "live", count=5, writer_pid=writers[n]) for n in names}
+    units = {
+        f"ao/{name}": UnitLook(f"ao/{name}", name, "ao", name, pid, "running", trigger=trigger)
+        for name, pid, trigger in (("camera", 1, "dm"), ("slopes", 2, "cam"), ("control", 2, "slopes"))
+    }
+    wiring = {
+        "camera": {"command": "dm", "image": "cam"},
+        "slopes": {"image": "cam", "dark": "dark", "slopes": "slopes"},
+        "control": {"slopes": "@S:slopes", "command": "dm[0:3]", "bad": "@@"},
+    }
+    pipelines = {"ao": PipelineLook("ao", "up", True, 0, "", wiring)}
+    traces = {
+        "cam": [trace(1, inodes["dm"], 1000)],
+        "dark": [],
+        "slopes": [trace(2, inodes["cam"], 51_000), trace(1, 0, 1000)],
+        "dm": [trace(2, inodes["slopes"], 81_000), trace(2, inodes["cam"], 51_000), trace(1, 0, 1000)],
+    }
+    return Snapshot(0, streams, units, pipelines), inodes, traces
+
+
+def test_wires_are_told_by_traces_and_plans() -> None:
+    snapshot, inodes, traces = loop()
+    wires = wires_of(snapshot, inodes, traces.__getitem__)
+    assert wires.triggers == {"ao/camera": "dm", "ao/slopes": "cam", "ao/control": "slopes"}
+    assert wires.outputs == {"ao/camera": ["cam"], "ao/slopes": ["slopes"], "ao/control": ["dm"]}
+    assert wires.reads["ao/slopes"] == ["dark"]
+    assert wires.latency_us == {"cam": 0.0, "slopes": 50.0, "dm": 80.0}
+
+
+def test_a_circle_is_drawn_once_and_named_where_it_closes() -> None:
+    snapshot, inodes, traces = loop()
+    rows = flow_rows(snapshot, wires_of(snapshot, inodes, traces.__getitem__))
+    assert [(row.kind, row.name) for row in rows] == [
+        ("stream", "dm"),
+        ("unit", "ao/camera"),
+        ("stream", "cam"),
+        ("unit", "ao/slopes"),
+        ("reads", "dark"),
+        ("stream", "slopes"),
+        ("unit", "ao/control"),
+        ("again", "dm"),
+    ]
+    assert rows[1].branch == "└─▶ "
+    assert len({row.key for row in rows}) == len(rows)
+
+
+def test_what_nothing_is_connected_to_stands_alone() -> None:
+    streams = {"a": StreamLook("a", "", 1, "still", count=1, writer_pid=4)}
+    units = {"u.4": UnitLook("u.4", "u", pid=4, state="running", trigger="clock")}
+    snapshot = Snapshot(0, streams, units, {})
+    rows = flow_rows(snapshot, wires_of(snapshot, {"a": 1}, lambda _name: []))
+    assert [(row.kind, row.name) for row in rows] == [("unit", "u.4"), ("stream", "a")]
+
+
+@settings(max_examples=40)
+@given(
+    arrays(np.float64, array_shapes(min_dims=2, max_dims=2, max_side=40)),
+    st.integers(1, 60),
+    st.integers(1, 30),
+)
+def test_pictures_fit_whatever_is_in_them(image: np.ndarray, columns: int, lines: int) -> None:
+    drawn = half_blocks(image, columns, lines, "viridis")
+    assert 1 <= len(drawn) <= lines
+    widths = {sum(len(text) for text, _ in line) for line in drawn}
+    assert len(widths) == 1
+    assert 1 <= widths.pop() <= columns
+
+
+def test_a_hot_pixel_hides_nothing() -> None:
+    image = np.tile(np.arange(20.0), (20, 1))
+    image[3, 3] = 1e9
+    (_, style) = half_blocks(image, 20, 10)[9][-1]
+    assert style.startswith("#ffffff")
+
+
+def test_what_is_not_finite_is_dark_red() -> None:
+    image = np.ones((2, 2))
+    image[0, 0] = math.nan
+    assert half_blocks(image, 2, 1)[0][0][1].startswith("#5f0000 on ")
+
+
+def test_pixels_are_square() -> None:
+    assert picture_size((10, 10), 80, 40) == (80, 40)
+    assert picture_size((10, 10), 80, 8) == (16, 8)
+    assert picture_size((100, 400), 40, 40) == (40, 5)
+
+
+@settings(max_examples=40)
+@given(arrays(np.float64, st.integers(1, 300)), st.integers(1, 60), st.integers(1, 10))
+def test_bars_fit_whatever_is_in_them(vector: np.ndarray, columns: int, lines: int) -> None:
+    drawn = bars(vector, columns, lines, "data")
+    assert len(drawn) == lines
+    assert len({len(line[0][0]) for line in drawn}) == 1
+    assert 1 <= len(drawn[0][0][0]) <= columns
+
+
+def test_bars_have_the_heights_of_their_values() -> None:
+    (line,) = bars(np.array([0.0, 1.0]), 2, 1, "data")
+    assert line[0][0] == "▁█"
+
+
+def test_figures_of_the_finite_values() -> None:
+    found = figures(np.array([1.0, 3.0, math.nan]), 3)
+    assert found is not None
+    assert found[:4] == (1.0, 2.0, 3.0, 1.0)
+    assert (found.not_finite, found.thinned) == (1, False)
+    assert figures(np.array([math.nan]), 1) is None
+
+
+def test_large_frames_are_thinned_and_cubes_show_their_first_plane() -> None:
+    large = np.zeros((2048, 2048), np.float32)
+    assert thinned(large).size <= 65536
+    assert np.shares_memory(thinned(large), large)
+    assert thinned(np.zeros(10**6)).size <= 65536
+    assert thinned(np.arange(24).reshape(2, 3, 4)).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+    assert thinned(np.zeros(())).shape == (1,)
+
+
+def test_sparkline() -> None:
+    assert sparkline([1.0, 1.0, 2.0, 0.0], 6) == "  ▄▄█ "
+    assert sparkline([], 3) == "   "
+    assert sparkline([math.nan], 1) == " "
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("float64", " 0.5 ", 0.5),
+        ("float32", "1e3", 1000.0),
+        ("int32", "0x10", 16),
+        ("uint64", "7", 7),
+        ("onoff", "On", True),
+        ("onoff", "no", False),
+        ("string", " as it is ", " as it is "),
+    ],
+)
+def test_what_is_typed(kind: str, text: str, value: object) -> None:
+    assert parse_entry(kind, text) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        ("float64", "x", "expected a number"),
+        ("int32", "1.5", "expected a whole number"),
+        ("onoff", "2", "neither on"),
+    ],
+)
+def test_what_is_typed_wrongly(kind: str, text: str, said: str) -> None:
+    with pytest.raises(ParameterError, match=said):
+        parse_entry(kind, text)
+
+
+@given(st.floats(width=32, allow_nan=False) | st.floats(allow_nan=False))
+def test_a_value_is_shown_as_it_would_be_typed(value: float) -> None:
+    assert parse_entry("float64", as_typed("float64", value)) == value
+
+
+def test_values_and_limits_as_they_are_shown() -> None:
+    assert as_typed("float32", float(np.float32(0.1))) == "0.1"
+    assert as_typed("onoff", True) == "on"
+    assert as_typed("string", "\x1b") == "\\x1b"
+    spec = ParamSpec("a", 1.0, "float64", -math.inf, 2.0)
+    assert limits_text(spec) == "≤ 2"
+    assert limits_text(ParamSpec("a", 1.0, "float64", 0.0, math.inf)) == "≥ 0"
+    assert limits_text(ParamSpec("a", 1.0, "float64", 0.0, 2.0)) == "0 … 2"
+    assert limits_text(ParamSpec("a", 1, "int32", -(2**31), 2**31 - 1)) == ""
+
+
+@given(
+    st.lists(
+        st.builds(
+            Column,
+            st.text(),
+            st.text(),
+            st.integers(1, 20),
+            st.booleans(),
+            st.integers(0, 5),
+            st.integers(0, 3),
+            st.just(0),
+        ),
+        min_size=1,
+    ),
+    st.integers(1, 250),
+)
+def test_columns_fit_into_the_width(columns: list[Column], width: int) -> None:
+    shown = laid_out(columns, width)
+    assert shown
+    used = sum(wide for _, wide in shown) + GAP * (len(shown) - 1)
+    assert used <= width or len(shown) == 1
+    assert [i for i, _ in shown] == sorted(i for i, _ in shown)
+    if used <= width and any(columns[i].weight for i, _ in shown):
+        assert used == width
+
+
+def test_a_line_is_edited() -> None:
+    line = LineEditor("gain")
+    for key, character in (
+        ("home", None),
+        ("x", "x"),
+        ("end", None),
+        ("backspace", None),
+        ("left", None),
+        ("delete", None),
+    ):
+        assert line.key(key, character)
+    assert (line.text, line.caret) == ("xga", 3)
+    assert not line.key("f5", None)
+    line.insert("no\ntwo")
+    assert line.text == "xgano"
+    assert "".join(text for text, _ in line.spans(3)) == "no "
+    assert line.key("ctrl+u", None)
+    assert line.text == ""
