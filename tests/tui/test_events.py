@@ -111,7 +111,7 @@ def test_what_supervisors_log(tmp_path: Path) -> None:
     with path.open("a") as file:
         file.write("2026-01-02T03:05:00.000+00:00 slopes: killed by SIGKILL\nhalf a li")
     assert told(log, snapshot(2, pipelines=[pipeline(str(path))])) == [
-        ("warn", "pipeline loop", "supervisor: slopes: killed by SIGKILL")
+        ("bad", "pipeline loop", "supervisor: slopes: killed by SIGKILL")
     ]
     assert told(log, snapshot(3, pipelines=[pipeline(str(path))])) == []
     with path.open("a") as file:

@@ -122,7 +122,7 @@ def _logged(pipeline: str, line: str, now_ns: int) -> Event:
         time_ns, text = now_ns, line
     lowered = text.lower()
     bad = any(word in lowered for word in ("killed", "failed", "given up", "error", "could not", "died"))
-    return Event(time_ns, "warn" if bad else "info", f"pipeline {pipeline}", f"supervisor: {text}")
+    return Event(time_ns, "bad" if bad else "info", f"pipeline {pipeline}", f"supervisor: {text}")
 
 
 def _pipeline_events(before: Snapshot, now: Snapshot) -> Iterator[Event]:
