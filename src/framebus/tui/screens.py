@@ -40,7 +40,7 @@ class LogScreen(Screen[None]):
         self._path = path
         self._lines: dict[str, str] = {}
         self._stamp = (0, 0)
-        self._head = f" {title}  {safe(path)}"
+        self._title, self._where = f" {title}  ", safe(path)
         self.sheet = Sheet([Column("text", "LOG", 10, weight=1)], "the log is empty")
         self.sheet.tails = True
         self._bar, self._keys = Painted(), KeyBar([("Esc", "back")])
@@ -62,7 +62,10 @@ class LogScreen(Screen[None]):
     def on_resize(self) -> None:
         """Lines are wrapped anew."""
         self._stamp = (0, 0)
-        self._bar.paint([((self._head.ljust(self.size.width), "bar strong"),)])
+        room = max(1, self.size.width - len(self._title))
+        # Of a long path its end tells more.
+        where = self._where if len(self._where) <= room else "…" + self._where[-(room - 1) :]
+        self._bar.paint([(((self._title + where).ljust(self.size.width), "bar strong"),)])
         self._keys.tell((("↑↓", "scroll"), ("End", "follow")))
 
     def _look(self) -> None:
