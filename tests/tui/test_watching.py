@@ -213,7 +213,7 @@ def test_a_pipeline_its_units_and_the_death_of_its_supervisor(pipelines: Pipelin
     up = pipelines.up(CHAIN)
     with Watcher() as watcher:
         snapshot = until_seen(
-            watcher, lambda snapshot: all(unit.state == "running" for unit in snapshot.units.values())
+            watcher, lambda snapshot: [unit.state for unit in snapshot.units.values()] == ["running"] * 3
         )
         assert list(snapshot.units) == ["chain/count", "chain/negative", "chain/times"]
         negative = snapshot.units["chain/negative"]
