@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from typing import Any
 
 import click
 import pytest
@@ -12,6 +13,11 @@ import pytest
 from framebus.cli.lazy import LazyGroup
 from framebus.cli.root import EXAMPLES, SECTIONS, root
 from support.commands import output
+
+
+def _context(command: click.Command, **settings: Any) -> click.Context:
+    """One as the command line makes it: a command keeps the help option that its first context asks for."""
+    return click.Context(command, **{**root.context_settings, **command.context_settings, **settings})
 
 
 def _walk(
@@ -25,7 +31,7 @@ def _walk(
             yield from _walk(command, ctx, (*path, name))
 
 
-EVERY = dict(_walk(root, click.Context(root), ()))
+EVERY = dict(_walk(root, _context(root), ()))
 """Every command by its full name, groups before what is in them."""
 LEAVES = {name: command for name, command in EVERY.items() if not isinstance(command, click.Group)}
 
@@ -103,7 +109,7 @@ def _parse(words: list[str]) -> None:
     words = words[:end]
     group: click.Command = root
     while isinstance(group, click.Group) and words:
-        ctx = click.Context(group, resilient_parsing=True)
+        ctx = _context(group, resilient_parsing=True)
         group.parse_args(ctx, list(words))
         words = [*ctx._protected_args, *ctx.args]
         if not words:
@@ -111,9 +117,7 @@ def _parse(words: list[str]) -> None:
         found = group.get_command(ctx, words[0])
         assert found is not None, f"there is no command {words[0]}"
         group, words = found, words[1:]
-    values, rest, _ = group.make_parser(click.Context(group, **group.context_settings)).parse_args(
-        list(words)
-    )
+    values, rest, _ = group.make_parser(_context(group)).parse_args(list(words))
     assert not rest
     missing = [
         parameter.name
@@ -158,7 +162,7 @@ def test_the_lists_of_groups_have_a_line_for_each_command() -> None:
     for name, group in EVERY.items():
         if isinstance(group, LazyGroup):
             lines = output(*name.split(), "--help").splitlines()
-            for command in group.list_commands(click.Context(group)):
+            for command in group.list_commands(_context(group)):
                 assert sum(line.startswith(f"  {command} ") for line in lines) == 1
 
 
