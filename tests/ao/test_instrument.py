@@ -117,7 +117,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     [
         ("respM", np.ones(6), r"\(6,\); expected actuators first"),
         ("respM", np.zeros((6, 4, 5)), "all zeros"),
-        ("respM", np.full((6, 4, 5), np.nan), "120 of its 120 values are not finite"),
+        ("respM", np.full((6, 4, 5), np.nan), "120 of the 120 values of PRIMARY are not finite"),
         ("respM", np.ones((6, 5, 4)), r"\(4, 5\), expected \(5, 4\), the sensor's shape"),
         ("WFSmask", np.ones((4, 4)), r"\(4, 4\), expected \(4, 5\)"),
         ("WFSmask", np.zeros((4, 5)), "all zeros"),

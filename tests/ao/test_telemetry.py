@@ -12,7 +12,6 @@ from framebus.ao.telemetry import (
     correlation_time,
     noise_variance,
     open_loop_telemetry,
-    power_spectrum,
     spectra,
 )
 from framebus.errors import DataError, UsageError
@@ -31,15 +30,17 @@ def autoregressive(memory: float, n: int, channels: int = 3) -> Array:
 def test_the_spectrum_is_that_of_welch() -> None:
     series = RNG.normal(size=(1000, 2)).cumsum(axis=0)
     for length in (128, 127):
-        frequency, density = power_spectrum(series, 500.0, length)
+        found = spectra(series, series, 500.0, length)
+        frequency, density = found.frequency_hz, found.first
         expected = signal.welch(series, 500.0, "hann", length, noverlap=length - length // 2, axis=0)
         np.testing.assert_allclose(frequency, expected[0][1:])
         np.testing.assert_allclose(density, expected[1][1:], rtol=1e-9)
 
 
 def test_the_spectrum_sums_to_the_variance() -> None:
-    frequency, density = power_spectrum(2.0 * RNG.normal(size=(20000, 1)), 100.0, 256)
-    assert density.sum() * frequency[0] == pytest.approx(4.0, rel=0.03)
+    series = 2.0 * RNG.normal(size=(20000, 1))
+    found = spectra(series, series, 100.0, 256)
+    assert found.first.sum() * found.frequency_hz[0] == pytest.approx(4.0, rel=0.03)
 
 
 def test_the_cross_spectrum_tells_a_delay() -> None:
@@ -91,10 +92,14 @@ def test_open_loop_is_found_from_a_loop(delay: float) -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: power_spectrum(np.zeros((100, 2, 2)), 1.0), UsageError, r"shape \(100, 2, 2\)"),
-        (lambda: power_spectrum(np.zeros(100), 0.0), UsageError, "rate_hz is 0.0"),
-        (lambda: power_spectrum(np.zeros(10), 1.0), UsageError, "expected 16 to the 10 frames"),
-        (lambda: power_spectrum([np.nan] * 50, 1.0), DataError, "in 50 of 50 frames"),
+        (
+            lambda: spectra(np.zeros((100, 2, 2)), np.zeros((100, 2, 2)), 1.0),
+            UsageError,
+            r"shape \(100, 2, 2\)",
+        ),
+        (lambda: spectra(np.zeros(100), np.zeros(100), 0.0), UsageError, "rate_hz is 0.0"),
+        (lambda: spectra(np.zeros(10), np.zeros(10), 1.0), UsageError, "expected 16 to the 10 frames"),
+        (lambda: spectra([np.nan] * 50, [np.nan] * 50, 1.0), DataError, "in 50 of 50 frames"),
         (lambda: spectra(np.zeros(50), np.zeros(60), 1.0), UsageError, "expected the same"),
         (lambda: autocovariance(np.zeros(5), 6), UsageError, "expected 1 to 5"),
         (lambda: noise_variance(np.zeros(5)), UsageError, "needs 8 or more"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,8 +15,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from framebus.ao.fits_files import read_fits
 from framebus.ao.sampling import Span
-from framebus.errors import DataError, NotFoundError, UsageError
+from framebus.errors import DataError, UsageError
 
 Value: TypeAlias = str | int | float | bool
 Cards: TypeAlias = Mapping[str, Value | tuple[Value, str]]
@@ -144,29 +144,9 @@ def load_calibration(path: str | PathLike[str], kind: str | None = None) -> Cali
         NotFoundError: no such file.
         DataError: it is no FITS file, damaged, without an image, or of another kind.
     """
-    from astropy.io import fits
-
     source = Path(path)
-    if not source.is_file():
-        raise NotFoundError(f"{source}: no such file; expected a calibration in FITS format")
-    try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            source.open("rb") as file,
-            fits.open(file, memmap=False) as hdus,
-        ):
-            arrays = {
-                (hdu.name or f"HDU{k}").lower(): np.ascontiguousarray(
-                    hdu.data, hdu.data.dtype.newbyteorder("=")
-                )
-                for k, hdu in enumerate(hdus)
-                if hdu.is_image and hdu.data is not None
-            }
-            header = {str(key): value for key, value in hdus[0].header.items() if key and key != "COMMENT"}
-    except Exception as error:  # a damaged file makes astropy, zlib and NumPy raise nearly anything
-        raise DataError(f"{source}: it cannot be read as FITS: {type(error).__name__}: {error}") from error
-    if not arrays:
-        raise DataError(f"{source}: it holds no image; expected a calibration")
+    header, images = read_fits(source, finite=False)
+    arrays = {name.lower(): image for name, image in images.items()}
     found = str(header.get("KIND", ""))
     if kind is not None and found != kind:
         raise DataError(

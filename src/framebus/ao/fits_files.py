@@ -19,12 +19,18 @@ Header: TypeAlias = Mapping[str, tuple[HeaderValue, str]]
 """Keyword of at most 8 characters: value and comment."""
 
 
-def read_fits(path: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def read_fits(
+    path: str | PathLike[str], *, finite: bool = True
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """The header of a FITS file's first part, and all its images by name.
 
+    Args:
+        path: the file, plain or compressed.
+        finite: refuse images with values that are not finite.
+
     Returns:
-        The header's keywords with their values, and the images in native byte order: the first part is ``"PRIMARY"``,
-        the others have their EXTNAME in capitals, or ``"IMAGE<n>"`` by their place.
+        The header's keywords with their values, and the images in native byte order: the first part is ``"PRIMARY"``
+        unless it has an EXTNAME, the others have theirs in capitals, or ``"IMAGE<n>"`` by their place.
 
     Raises:
         NotFoundError: no such file.
@@ -36,21 +42,26 @@ def read_fits(path: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, NDAr
     if not file.is_file():
         raise NotFoundError(f"{file}: no such file; expected a FITS file")
     try:
-        with warnings.catch_warnings(action="ignore"), file.open("rb") as opened:
-            hdus = fits.open(opened, memmap=False)
-            header = dict(hdus[0].header)
+        # Opened here, because astropy leaves a file open that it cannot read. Its warnings are about style; what is
+        # really missing raises.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            file.open("rb") as opened,
+            fits.open(opened, memmap=False) as hdus,
+        ):
+            header = {str(key): value for key, value in hdus[0].header.items() if key and key != "COMMENT"}
             images = {
                 (hdu.name or f"IMAGE{k}").upper(): np.ascontiguousarray(hdu.data).astype(
                     hdu.data.dtype.newbyteorder("=")
                 )
                 for k, hdu in enumerate(hdus)
-                if hdu.is_image and hdu.data is not None
+                if hdu.is_image and hdu.data is not None and hdu.data.size
             }
     except Exception as error:  # a damaged file makes astropy, zlib and NumPy raise nearly anything
         raise DataError(f"{file}: it cannot be read as FITS: {type(error).__name__}: {error}") from error
     if not images:
         raise DataError(f"{file}: it holds no image; expected one")
-    for name, image in images.items():
+    for name, image in images.items() if finite else ():
         bad = int((~np.isfinite(image)).sum())
         if bad:
             raise DataError(f"{file}: {bad} of the {image.size} values of {name} are not finite")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from framebus.ao.fits_image import read_image
+from framebus.ao.fits_files import read_fits
 from framebus.errors import DataError, NotFoundError, UsageError
 
 ENDINGS = (".fits", ".fits.fz", ".fits.gz")
@@ -135,8 +135,8 @@ def _find(directory: Path, name: str) -> Path | None:
 
 
 def _read(path: Path) -> NDArray[np.float32]:
-    data, _ = read_image(path)
-    return np.ascontiguousarray(data, dtype=np.float32)
+    first = next(iter(read_fits(path)[1].values()))
+    return np.ascontiguousarray(first, dtype=np.float32)
 
 
 def _optional(directory: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.float32] | None:

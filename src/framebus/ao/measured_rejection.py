@@ -66,7 +66,7 @@ def rejection_from_loop(
         rate_hz: frames per second.
         predicted: rejection as a function of the frequencies in Hz, or its values at them; complex or magnitude,
             (n_frequencies,) or (n_frequencies, n_channels).
-        segment: frames in a segment, as ``power_spectrum``.
+        segment: frames in a segment, as for ``spectra``.
         confidence: of the interval.
 
     Raises:

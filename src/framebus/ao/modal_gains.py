@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from framebus.ao.telemetry import as_series, noise_variance, power_spectrum
-from framebus.ao.transfer import integrator, open_loop_response, rejection
+from framebus.ao.telemetry import as_series, noise_variance, spectra
+from framebus.ao.transfer import integrator, max_gain, open_loop_response
 from framebus.errors import UsageError
 
 FloatArray = NDArray[np.float64]
@@ -68,15 +68,10 @@ def largest_gain(
         )
     frequency = np.linspace(0.0, 0.5, 200_001)[1:]
     loop = open_loop_response(frequency, 1.0, delay_frames, integrator(1.0, leak))
-    phase = np.unwrap(np.angle(loop))
-    # Where a delay of whole frames has turned by half a circle right at the end, rounding decides.
-    falls = phase - 1e-9
-
-    def crossing(target: float) -> float:
-        """Gain with which the open loop's magnitude is 1 where its phase first falls to the target."""
-        return float(1.0 / np.abs(loop[np.argmax(falls <= target)]))
-
-    return min(crossing(-math.pi) / gain_margin, crossing(math.radians(phase_margin_deg) - math.pi))
+    # A gain does not turn it: the first frequency at which so much phase is left is the one to cross 1 at.
+    left = np.argmax(np.unwrap(np.angle(loop)) <= math.radians(phase_margin_deg) - math.pi + 1e-9)
+    edge = max_gain(delay_frames, lambda gain: integrator(gain, leak))
+    return min(edge / gain_margin, float(1.0 / np.abs(loop[left])))
 
 
 def optimise_gains(
@@ -103,7 +98,7 @@ def optimise_gains(
         leak: of the integrator.
         gain_margin: as for ``largest_gain``.
         phase_margin_deg: as for ``largest_gain``.
-        segment: as for ``power_spectrum``.
+        segment: as for ``spectra``.
 
     Raises:
         UsageError: an argument out of range, or too few frames.
@@ -113,12 +108,13 @@ def optimise_gains(
     limit = largest_gain(delay_frames, leak, gain_margin=gain_margin, phase_margin_deg=phase_margin_deg)
     if limit <= LEAST_GAIN:
         raise UsageError(f"the margins leave a gain of {limit:.2g}; lower them, or the delay")
-    frequency, density = power_spectrum(series, rate_hz, segment)
+    found = spectra(series, series, rate_hz, segment)
+    frequency, density = found.frequency_hz, found.first
     step = frequency[1] - frequency[0]
+    loop = open_loop_response(frequency, rate_hz, delay_frames, integrator(1.0, leak))
 
     def left(gains: FloatArray, mode: slice) -> FloatArray:
-        each = [rejection(frequency, rate_hz, delay_frames, integrator(gain, leak)) for gain in gains]
-        return np.asarray(np.square(np.abs(each)) @ density[:, mode] * step)
+        return np.asarray(np.square(np.abs(1 / (1 + gains[:, None] * loop))) @ density[:, mode] * step)
 
     grid = np.geomspace(LEAST_GAIN, limit, 60)
     best = np.argmin(left(grid, slice(None)), axis=0)

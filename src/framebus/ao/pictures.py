@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from framebus.ao.telemetry import power_spectrum
+from framebus.ao.spectrum import power_spectrum
+from framebus.ao.telemetry import as_series
 from framebus.ao.zernike import zernike_modes
 from framebus.errors import UsageError
 
@@ -155,7 +156,8 @@ def draw_spectrum(series: ArrayLike, rate_hz: float, path: Path) -> None:
         DataError: a value is not finite.
         OSError: the file cannot be written.
     """
-    frequency, density = power_spectrum(series, rate_hz)
+    found = power_spectrum(as_series("series", series), rate_hz)
+    frequency, density = found.frequency_hz[1:], found.density[1:]
     with _figure(path, f"{density.shape[1]} channels at {rate_hz:g} Hz", (9, 5)) as figure:
         axes = figure.subplots()
         axes.loglog(frequency, density[:, :: max(density.shape[1] // 50, 1)], color=GREY, lw=0.3, alpha=0.5)

@@ -35,40 +35,22 @@ class Spectra:
     averages: float
 
 
-def power_spectrum(
-    series: ArrayLike, rate_hz: float, segment: int | None = None
-) -> tuple[FloatArray, FloatArray]:
-    """One-sided power spectral density, by averaging segments.
+def spectra(first: ArrayLike, second: ArrayLike, rate_hz: float, segment: int | None = None) -> Spectra:
+    """Power and cross spectral densities of two series, without the frequency 0, by averaging segments.
 
-    Hann's window, half overlapping, each segment's mean taken away. Source: P. D. Welch, "The use of fast Fourier
+    Hann's window, half overlapping, each segment's mean taken away. Such segments are correlated by 1/6 in amplitude,
+    so k of them are worth k / (1 + 2 (1 - 1/k) / 36) independent ones. Source: P. D. Welch, "The use of fast Fourier
     transform for the estimation of power spectra", IEEE Trans. Audio Electroacoust. 15 (1967) 70.
 
     Args:
-        series: (n_frames, n_channels).
+        first: (n_frames, n_channels).
+        second: likewise.
         rate_hz: frames per second.
         segment: frames in a segment; an eighth of all (at least 16) if ``None``.
 
-    Returns:
-        Frequencies in Hz without 0, and the density (n_frequencies, n_channels), units² / Hz. Their sum times the
-        step is the variance.
-
     Raises:
-        UsageError: a rate or segment out of range, or another shape.
-        DataError: a value is not finite, or too few frames.
-    """
-    found = spectra(series, series, rate_hz, segment)
-    return found.frequency_hz, found.first
-
-
-def spectra(first: ArrayLike, second: ArrayLike, rate_hz: float, segment: int | None = None) -> Spectra:
-    """Spectra and cross spectrum of two series of the same shape, as ``power_spectrum``.
-
-    Half-overlapping segments of Hann's window are correlated by 1/6 in amplitude, so k of them are worth
-    k / (1 + 2 (1 - 1/k) / 36) independent ones (Welch 1967).
-
-    Raises:
-        UsageError: as ``power_spectrum``, or the series differ in shape.
-        DataError: as ``power_spectrum``.
+        UsageError: a rate or segment out of range, too few frames, or the series differ in shape.
+        DataError: a value is not finite.
     """
     one, other = as_series("first", first), as_series("second", second)
     if one.shape != other.shape:
