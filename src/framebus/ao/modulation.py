@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from framebus.ao.interruptible import Interruptible
 from framebus.ao.partial import Partial
 from framebus.ao.response import basis
 from framebus.ao.sampling import (
@@ -23,8 +22,6 @@ from framebus.ao.sampling import (
     at_least,
     command_size,
     nonzero,
-    resting,
-    sender,
 )
 from framebus.ao.stepping import step_through
 from framebus.errors import DataError, UsageError
@@ -131,12 +128,8 @@ def measure_modulated(
             "modes": hashlib.sha256(shapes.tobytes()).hexdigest()[:16],
         },
     )
-    run = _Run(sender(poke, size), Sampler(measure, timeout_s), shapes, slots, amplitude, n_frames, progress)
-    earlier = keep.load()
-    if earlier is not None:
-        run.resume(earlier)
-        rest = earlier["rest"]
-    run.rest = resting(poke, rest, size)
+    run = _Run(poke, Sampler(measure, timeout_s), shapes, slots, amplitude, n_frames, progress)
+    run.begin(keep, poke, rest)
     run.measure_all(keep)
     found = run.solved(delay_frames)
     keep.done()
@@ -154,12 +147,14 @@ def hold_filter(omega: ArrayLike, delay_frames: float) -> NDArray[np.complex128]
     return np.asarray(turn**whole * (1.0 - part + part * turn))
 
 
-class _Run:
+class _Run(Interruptible):
     """Groups of modes, some of them from an earlier try."""
+
+    KEPT = ("done", "used", "waves", "variance")
 
     def __init__(
         self,
-        send: Callable[[FloatArray], object],
+        poke: Poke,
         sampler: Sampler,
         modes: FloatArray,
         slots: NDArray[np.intp],
@@ -167,9 +162,9 @@ class _Run:
         n_frames: int,
         progress: Progress | None,
     ) -> None:
-        self.send, self.sampler, self.modes, self.amplitude = send, sampler, modes, amplitude
+        super().__init__(poke, sampler, modes.shape[1])
+        self.modes, self.amplitude = modes, amplitude
         self.n_frames, self.progress, self.slots = n_frames, progress, slots
-        self.rest = np.zeros(modes.shape[1])
         starts = range(0, len(modes), len(slots))
         self.groups = [np.arange(first, min(first + len(slots), len(modes))) for first in starts]
         self.cycles = np.concatenate([slots[: group.size] for group in self.groups])
@@ -178,25 +173,11 @@ class _Run:
         self.variance = np.zeros((len(self.groups), 0))
         self.used = np.zeros(len(self.groups), np.intp)
 
-    def resume(self, arrays: dict[str, NDArray[Any]]) -> None:
-        self.done, self.used = arrays["done"].astype(bool), arrays["used"]
-        self.waves, self.variance = arrays["waves"], arrays["variance"]
-        self.sampler.span.resume(arrays["span"].astype(np.int64))
-
-    def state(self) -> dict[str, object]:
-        named = {name: getattr(self, name) for name in ("done", "used", "waves", "variance", "rest")}
-        return {**named, "span": self.sampler.span.as_array()}
-
     def measure_all(self, keep: Partial) -> None:
-        try:
+        with self.interruptible(keep):
             for number in np.flatnonzero(~self.done):
                 self._group(int(number))
                 keep.save(self.state(), now=True)
-        except BaseException:
-            keep.save(self.state(), now=True)
-            raise
-        finally:
-            self.send(self.rest)
 
     def _group(self, number: int) -> None:
         group = self.groups[number]
@@ -226,11 +207,7 @@ class _Run:
         if self.waves.shape[1] == 0:
             self.waves = np.zeros((len(self.modes), left.shape[1]), np.complex128)
             self.variance = np.zeros((len(self.groups), left.shape[1]))
-        if self.waves.shape[1] != left.shape[1]:
-            raise DataError(
-                f"a measurement has {left.shape[1]} elements, those of the partial file {self.waves.shape[1]}; remove "
-                f"that file to start anew"
-            )
+        self.check_length(left.shape[1], self.waves.shape[1])
         self.waves[group] = (fitted[1 : group.size + 1] + 1j * fitted[group.size + 1 :]) / self.amplitude
         self.variance[number] = np.sum(left**2, axis=0) / (use.size - design.shape[1])
         self.used[number], self.done[number] = use.size, True

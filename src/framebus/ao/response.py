@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from framebus.ao.interruptible import Interruptible
 from framebus.ao.partial import Partial
 from framebus.ao.patterns import hadamard_patterns, zonal_patterns
 from framebus.ao.sampling import (
@@ -23,8 +24,6 @@ from framebus.ao.sampling import (
     at_least,
     command_size,
     nonzero,
-    resting,
-    sender,
 )
 from framebus.errors import DataError, UsageError
 
@@ -128,7 +127,7 @@ def measure_response(
         "commands": hashlib.sha256(commands.tobytes()).hexdigest()[:16],
     }
     run = _Run(
-        sender(poke, size),
+        poke,
         Sampler(measure, timeout_s),
         commands,
         amplitude,
@@ -138,11 +137,7 @@ def measure_response(
         progress,
     )
     keep = Partial(partial, settings)
-    earlier = keep.load()
-    if earlier is not None:
-        run.resume(earlier)
-        rest = earlier["rest"]
-    run.rest = resting(poke, rest, size)
+    run.begin(keep, poke, rest)
     run.measure_all(keep)
     found = _solved(run, pokes)
     matrix = np.zeros((len(commands) if method == "modal" else size, run.pushed.shape[1]), np.float32)
@@ -157,7 +152,7 @@ def measure_response(
         amplitude=amplitude,
         averages=averages,
         settle_frames=settle_frames,
-        repeated=run.repeated,
+        repeated=int(run.repeated),
         rest=run.rest,
         modes=commands if method == "modal" else None,
         span=replace(run.sampler.span),
@@ -225,12 +220,14 @@ def _own(patterns: ArrayLike | None, n: int) -> FloatArray:
     return matrix
 
 
-class _Run:
+class _Run(Interruptible):
     """Pushes and pulls of every pattern, some of them from an earlier try."""
+
+    KEPT = ("done", "pushed", "pulled", "repeated")
 
     def __init__(
         self,
-        send: Callable[[FloatArray], object],
+        poke: Poke,
         sampler: Sampler,
         commands: FloatArray,
         amplitude: float,
@@ -239,34 +236,17 @@ class _Run:
         tries: int,
         progress: Progress | None,
     ) -> None:
-        self.send, self.sampler, self.commands = send, sampler, commands
-        self.amplitude, self.averages, self.settle_frames = amplitude, averages, settle_frames
-        self.tries, self.progress = tries, progress
-        self.rest = np.zeros(commands.shape[1])
+        super().__init__(poke, sampler, commands.shape[1])
+        self.commands, self.amplitude, self.averages = commands, amplitude, averages
+        self.settle_frames, self.tries, self.progress = settle_frames, tries, progress
         self.done = np.zeros(len(commands), bool)
         self.pushed = np.zeros((len(commands), 0))
         self.pulled = np.zeros((len(commands), 0))
-        self.repeated = 0
-
-    def resume(self, arrays: dict[str, NDArray[np.float64]]) -> None:
-        self.done = arrays["done"].astype(bool)
-        self.pushed, self.pulled = arrays["pushed"], arrays["pulled"]
-        self.repeated = int(arrays["repeated"])
-        self.sampler.span.resume(arrays["span"].astype(np.int64))
-
-    def state(self) -> dict[str, object]:
-        return {
-            "done": self.done,
-            "pushed": self.pushed,
-            "pulled": self.pulled,
-            "rest": self.rest,
-            "repeated": self.repeated,
-            "span": self.sampler.span.as_array(),
-        }
+        self.repeated = np.zeros((), np.int64)
 
     def measure_all(self, keep: Partial) -> None:
         """Until no pattern is missing or disturbed."""
-        try:
+        with self.interruptible(keep):
             for _ in range(self.tries):
                 for k in np.flatnonzero(~self.done):
                     self._pair(int(k))
@@ -281,11 +261,6 @@ class _Run:
                 f"{int((~self.done).sum())} pokes stay disturbed after {self.tries} tries (numbers {listed}); is the "
                 f"light steady and the loop open?"
             )
-        except BaseException:
-            keep.save(self.state(), now=True)
-            raise
-        finally:
-            self.send(self.rest)
 
     def _pair(self, k: int) -> None:
         step = self.amplitude * self.commands[k]
@@ -293,11 +268,7 @@ class _Run:
         if self.pushed.shape[1] == 0:
             self.pushed = np.zeros((len(self.commands), pushed.size))
             self.pulled = self.pushed.copy()
-        if self.pushed.shape[1] != pushed.size:
-            raise DataError(
-                f"a measurement has {pushed.size} elements, those of the partial file {self.pushed.shape[1]}; remove "
-                f"that file to start anew"
-            )
+        self.check_length(pushed.size, self.pushed.shape[1])
         self.pushed[k], self.pulled[k], self.done[k] = pushed, pulled, True
         if self.progress is not None:
             self.progress(int(self.done.sum()), len(self.done))
