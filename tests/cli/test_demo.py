@@ -73,6 +73,9 @@ def test_closes_the_loop_and_leaves_nothing_behind(placement: wiring.Placement, 
     view = Watched(Console(width=80, force_terminal=True), rig, placement)
     demonstration = run(rig, placement, view)
     check(demonstration)
+    with view.console.capture() as last:  # a terminal is drawn once more when all is over
+        view.console.print(view._draw())
+    assert "loop closed" in last.get()
     assert "loop closed" in view.screens[-1]
     assert "reconstructor" in view.screens[-1]
     picture = tmp_path / "demo.png"

@@ -174,7 +174,7 @@ def _conditions(incomplete: str) -> Iterator[str]:
     """``KIND:NAME``; the kinds before there is a colon."""
     kind, colon, name = incomplete.partition(":")
     names: dict[str, _Names] = {
-        "stream": _streams,
+        "stream": lambda _: _stems(places.STREAM),
         "param": _params_or_sets,
         "unit": _units,
         "pipeline": lambda _: _stems(places.PIPELINE),

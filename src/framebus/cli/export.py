@@ -19,15 +19,12 @@ COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, invoke_without_command=True)
-@click.pass_context
-def export(ctx: click.Context) -> None:
+@click.group(cls=LazyGroup, table=COMMANDS)
+def export() -> None:
     """Write a pipeline for another supervisor, which starts it with the machine.
 
     Example: framebus export systemd loop.toml --user
     """
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
 
 
 @click.command("systemd")

@@ -42,7 +42,8 @@ def _debug_option() -> click.Option:
 class LazyGroup(click.Group):
     """Commands out of a table.
 
-    Every command takes ``--debug``, as the group does. ``main`` turns errors into one line and an exit code.
+    Every command takes ``--debug``, as the group does. Without a command the help is printed. ``main`` turns errors
+    into one line and an exit code.
 
     Args:
         table: the commands by name, in the order of the help.
@@ -58,6 +59,7 @@ class LazyGroup(click.Group):
         examples: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
+        kwargs["invoke_without_command"] = True
         super().__init__(*args, **kwargs)
         self._sections = {"Commands": table or {}} if sections is None else sections
         self._examples = examples or {}
@@ -79,6 +81,13 @@ class LazyGroup(click.Group):
         if not any("--debug" in parameter.opts for parameter in command.params):
             command.params.append(_debug_option())
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; without one, print what there is."""
+        result = super().invoke(ctx)
+        if ctx.invoked_subcommand is None:
+            click.echo(ctx.get_help())
+        return result
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
         """The commands that begin so, with their help, from the tables alone; then the group's own options."""

@@ -18,15 +18,12 @@ COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, invoke_without_command=True)
-@click.pass_context
-def new(ctx: click.Context) -> None:
+@click.group(cls=LazyGroup, table=COMMANDS)
+def new() -> None:
     """Begin a unit or a pipeline of your own: a package that works, with tests that pass.
 
     Example: framebus new unit denoise
     """
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
 
 
 @click.command("unit")

@@ -123,13 +123,9 @@ EXAMPLES = {
     cls=LazyGroup,
     sections=SECTIONS,
     examples=EXAMPLES,
-    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="'framebus COMMAND --help' tells more about a command.",
 )
 @click.version_option(framebus.__version__, message="%(prog)s %(version)s")
-@click.pass_context
-def root(ctx: click.Context) -> None:
+def root() -> None:
     """Real-time image streaming for adaptive optics and scientific imaging."""
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())

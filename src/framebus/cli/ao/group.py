@@ -28,14 +28,10 @@ COMMANDS = {
 @click.group(
     cls=LazyGroup,
     table=COMMANDS,
-    invoke_without_command=True,
     epilog="'framebus ao COMMAND --help' tells more about a command.",
 )
-@click.pass_context
-def ao(ctx: click.Context) -> None:
+def ao() -> None:
     """Adaptive optics: simulate a telescope, calibrate a loop through its streams, judge what it does.
 
     Example: framebus ao dark wfs --frames 500 --output dark.fits
     """
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())

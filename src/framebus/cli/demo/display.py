@@ -36,6 +36,7 @@ class LiveView:
         self.title, self.done, self.total = "", 0, 0
         self.began = time.monotonic()
         self.demo: Demonstration | None = None
+        self._stages = Table()
         self.screen = Live(console=console, refresh_per_second=4, get_renderable=self._draw, transient=True)
 
     def phase(self, title: str, seconds: float | None = None) -> None:
@@ -48,6 +49,8 @@ class LiveView:
 
     def live(self, demo: Demonstration) -> None:
         """New data has come."""
+        # Drawn here, not at each refresh: the last one comes when the records are closed.
+        self._stages = stage_table(demo)
         self.demo = demo
 
     def _draw(self) -> RenderableType:
@@ -59,7 +62,7 @@ class LiveView:
         head.add_row(Text(self.title, style="bold"), bar, f"{time.monotonic() - self.began:.0f} s")
         parts: list[RenderableType] = [head]
         if self.demo is not None:
-            parts += [Text(""), self._residual(self.demo), Text(""), stage_table(self.demo)]
+            parts += [Text(""), self._residual(self.demo), Text(""), self._stages]
         return Panel(
             Group(*parts),
             title=f"framebus demo · {self.placement} · {self.rig.rate_hz:g} Hz",

@@ -21,14 +21,10 @@ COMMANDS = {
 @click.group(
     cls=LazyGroup,
     table=COMMANDS,
-    invoke_without_command=True,
     epilog="'framebus seq COMMAND --help' tells more about a command.",
 )
-@click.pass_context
-def seq(ctx: click.Context) -> None:
+def seq() -> None:
     """Sequences: plain Python files that calibrate and operate, seen and stopped from outside.
 
     Example: framebus seq run calibrate.py exposure_s=0.1
     """
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())

@@ -20,15 +20,12 @@ COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, invoke_without_command=True)
-@click.pass_context
-def keyword(ctx: click.Context) -> None:
+@click.group(cls=LazyGroup, table=COMMANDS)
+def keyword() -> None:
     """Read, write and remove keywords of streams, which all their users share.
 
     Example: framebus keyword set wfs EXPTIME 0.002 --comment '[s] exposure'
     """
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
 
 
 @click.command("get")
