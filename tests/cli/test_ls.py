@@ -51,6 +51,7 @@ def test_a_table_tells_what_streams_there_are(spawn: Spawner, shm_dir: Path) -> 
             "AGE",
             "WRITER",
             "PROCESS",
+            "READERS",
             "HISTORY",
             "STATE",
         ]
@@ -61,7 +62,7 @@ def test_a_table_tells_what_streams_there_are(spawn: Spawner, shm_dir: Path) -> 
         assert table["new"][1:5] == ["7", "float32", "0", "-"]
         assert table["new"][-1] == "empty"
         assert table["gone"][-1] == "dead"
-        assert table["gone"][-4:-2] == [str(dead), "gone"]
+        assert table["gone"][-5:-3] == [str(dead), "gone"]
         assert table["junk"] == ["junk", "bad"]
         assert "junk: header field 'version': " in printed
         assert printed.splitlines()[-1] == f"4 streams in {shm_dir}: 1 live, 1 empty, 1 dead, 1 bad"
@@ -86,6 +87,7 @@ def test_json_has_plain_values_for_every_state(spawn: Spawner, shm_dir: Path) ->
         "count": 1,
         "writer_pid": dead,
         "writer_alive": False,
+        "readers": 0,
         "history": 0,
         "size_bytes": (shm_dir / "gone.im.shm").stat().st_size,
         "dialect": "isio",
@@ -178,3 +180,16 @@ def test_a_stream_that_goes_away_before_its_rate_is_measured_has_none() -> None:
     infos = fb.streams()
     stream.remove()
     assert measure_rates(infos, interval_s=0.0) == {}
+
+
+def test_readers_are_counted(spawn: Spawner) -> None:
+    with fb.create("wfs", shape=(3, 4), dtype="float32") as wfs:
+        wfs.write(np.zeros((3, 4), "float32"))
+        assert answer("ls")[0]["readers"] == 0
+        readers = [
+            spawn('import framebus as fb; held = fb.open("wfs"); print("open"); input()') for _ in range(2)
+        ]
+        for reader in readers:
+            reader.expect("open")
+        assert answer("ls")[0]["readers"] == 2
+        assert rows(output("ls"))["wfs"][-3] == "2"

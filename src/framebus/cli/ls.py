@@ -20,6 +20,7 @@ from framebus.cli.complete import stream_names
 from framebus.cli.output import STATE_STYLES, columns, make_console, show, show_json
 from framebus.cli.processes import command_name
 from framebus.errors import FramebusError
+from framebus.stream.mappers import reader_counts
 from framebus.stream.names import shm_directory
 
 RATE_LOOKS_S = 0.5
@@ -46,15 +47,21 @@ def ls(patterns: tuple[str, ...], with_rate: bool, as_json: bool) -> None:
     """
     infos = [info for info in stream.streams() if matches(info.name, patterns)]
     rates = measure_rates(infos) if with_rate else {}
+    readers = reader_counts(infos)
     if as_json:
         show_json(
-            [as_plain(info) | ({"rate_hz": rates.get(info.path)} if with_rate else {}) for info in infos]
+            [
+                as_plain(info)
+                | {"readers": readers.get(info.path)}
+                | ({"rate_hz": rates.get(info.path)} if with_rate else {})
+                for info in infos
+            ]
         )
     elif infos:
         console = make_console()
         reasons = [_reason(info) for info in infos if info.state == "bad"]
         show(
-            _table(infos, rates if with_rate else None, console.width),
+            _table(infos, rates if with_rate else None, readers, console.width),
             *reasons,
             _caption(infos),
             console=console,
@@ -121,18 +128,37 @@ def _rate(before: tuple[int, int, int], after: tuple[int, int, int]) -> float:
     return frames * 1e9 / (published_ns if told else looked_ns)
 
 
-def _table(infos: Sequence[stream.StreamInfo], rates: Mapping[Path, float] | None, width: int) -> Table:
+def _table(
+    infos: Sequence[stream.StreamInfo],
+    rates: Mapping[Path, float] | None,
+    readers: Mapping[Path, int],
+    width: int,
+) -> Table:
     named = width >= _WIDE
-    headers = ["name", "shape", "dtype", "count", "rate", "age", "writer", "process", "history", "state"]
+    headers = [
+        "name",
+        "shape",
+        "dtype",
+        "count",
+        "rate",
+        "age",
+        "writer",
+        "process",
+        "readers",
+        "history",
+        "state",
+    ]
     shown = [h for h in headers if (h != "rate" or rates is not None) and (h != "process" or named)]
-    table = columns(*shown, right=("count", "rate", "age", "writer", "history"), wrapped=("name",))
+    table = columns(*shown, right=("count", "rate", "age", "writer", "readers", "history"), wrapped=("name",))
     for info in infos:
-        cells = _cells(info, {} if rates is None else rates, named)
+        cells = _cells(info, {} if rates is None else rates, readers, named)
         table.add_row(*(cells[header] for header in shown))
     return table
 
 
-def _cells(info: stream.StreamInfo, rates: Mapping[Path, float], named: bool) -> dict[str, Text]:
+def _cells(
+    info: stream.StreamInfo, rates: Mapping[Path, float], readers: Mapping[Path, int], named: bool
+) -> dict[str, Text]:
     good = info.state != "bad"
     known = info.writer_pid > 0
     cells = {
@@ -144,6 +170,7 @@ def _cells(info: stream.StreamInfo, rates: Mapping[Path, float], named: bool) ->
         "age": text.duration(info.age_s) if info.age_s is not None else "-" if good else "",
         "writer": str(info.writer_pid) if known else "-" if good else "",
         "process": (text.safe(command_name(info.writer_pid)) or "gone") if known and named else "",
+        "readers": str(readers.get(info.path, "-")) if good else "",
         "history": (str(info.history) if info.history else "-") if good else "",
     }
     return {key: Text(cell) for key, cell in cells.items()} | {

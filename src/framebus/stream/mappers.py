@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from framebus.stream.listing import StreamInfo
 
 
 def mapped_files() -> tuple[dict[tuple[int, int], set[int]], bool]:
@@ -35,6 +39,24 @@ def mapped_files() -> tuple[dict[tuple[int, int], set[int]], bool]:
             if known is not None and known[1] == key[1]:
                 users.setdefault(known, set()).add(int(entry.name))
     return users, complete
+
+
+def reader_counts(infos: Iterable[StreamInfo]) -> dict[Path, int]:
+    """How many processes have each stream mapped beside the one that writes it, by path; this one does not count.
+
+    Of other users' processes only root can tell.
+    """
+    users = mapped_files()[0]
+    found = {}
+    for info in infos:
+        try:
+            status = info.path.stat()
+        except OSError:
+            continue  # it was removed since it was listed
+        found[info.path] = len(
+            users.get((status.st_dev, status.st_ino), set()) - {info.writer_pid, os.getpid()}
+        )
+    return found
 
 
 def _files(text: str) -> Iterator[tuple[tuple[int, int], str]]:
