@@ -241,8 +241,10 @@ NURSERY = """
         children.append(pid)
     def fine():
         os.sched_yield()
-        pid, status = os.waitpid(-1, os.WNOHANG)
+        pid, status = os.waitpid(-1, os.WNOHANG) if children else (0, 0)
         assert not (pid and status), "a reader failed"
+        if pid:  # done with the last frame already
+            children.remove(pid)
 
     while not board.all():
         fine()
