@@ -34,9 +34,11 @@ _failed = pytest.StashKey[bool]()
 
 def pytest_configure() -> None:
     """Let libraries start their pools of threads now, so that no test is blamed for them."""
-    # A run in the background may have been started with Ctrl-C ignored, and every process of a test would inherit that.
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A run in the background may have been started with Ctrl-C or a hangup ignored, and every process of a test would
+    # inherit that.
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     for name in ("numpy.linalg", "scipy.linalg"):
         try:
             importlib.import_module(name)

@@ -44,7 +44,7 @@ class Session:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.commands = 0
-        self._tmux("new-session", "-d", "-s", "operator", "-x", "100", "-y", "30", "-c", str(folder), "sh")
+        self._tmux("new-session", "-d", "-s", "operator", "-x", "120", "-y", "30", "-c", str(folder), "sh")
 
     def _tmux(self, *arguments: str) -> str:
         done = subprocess.run([TMUX, *arguments], capture_output=True, text=True, check=False)

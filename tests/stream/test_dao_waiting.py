@@ -452,7 +452,7 @@ def test_a_file_that_may_only_be_read(dao: DaoStream, path: Path, shm_dir: Path,
         """
         import os, sys
         import framebus as fb
-        from framebus.errors import UsageError
+        from framebus.errors import UsageError, WaitTimeout
         from framebus.stream import Stream  # numpy, while this process may still read everything
         if os.getuid() == 0:
             os.setgroups([])
@@ -463,6 +463,10 @@ def test_a_file_that_may_only_be_read(dao: DaoStream, path: Path, shm_dir: Path,
             s.write([1, 1])
         except UsageError as error:
             print("refused", error)
+        try:
+            s.read_next(timeout_s=0.01)  # it waits for once, however late this process is below
+        except WaitTimeout:
+            print("nothing yet")
         for _ in range(3):
             frame = s.read_next(timeout_s=60)
             print("got", frame.count, frame.missed, frame.data.tolist())
@@ -471,6 +475,7 @@ def test_a_file_that_may_only_be_read(dao: DaoStream, path: Path, shm_dir: Path,
         str(path),
     )
     assert "this process may not write to the stream" in process.expect("refused")
+    process.expect("nothing yet")
     for n in range(1, 4):
         dao.write(np.full(2, n))
         assert process.expect("got") == f"got {n} 0 [{n}, {n}]"
