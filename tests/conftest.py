@@ -106,7 +106,7 @@ def shm_dir(
     """The test's own directory of streams, removed after it; leaks make the test fail."""
     scratch = _make_scratch(tmp_path_factory.getbasetemp())
     monkeypatch.setenv("MILK_SHM_DIR", str(scratch))
-    before = Snapshot.take(scratch)
+    before = Snapshot.take()
     yield scratch
     request.node.funcargs.clear()  # the values of fixtures that are done by now
     leaks = before.leaks(scratch, mappings=not request.node.stash.get(_failed, False))

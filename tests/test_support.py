@@ -80,11 +80,11 @@ def test_the_process_shares_the_scratch_directory(spawn: Spawner, shm_dir: Path)
 
 
 def test_nothing_left_is_no_leak(shm_dir: Path) -> None:
-    assert Snapshot.take(shm_dir).leaks(shm_dir) == []
+    assert Snapshot.take().leaks(shm_dir) == []
 
 
 def test_process_left_running_is_found_and_ended(shm_dir: Path) -> None:
-    before = Snapshot.take(shm_dir)
+    before = Snapshot.take()
     spawner = Spawner()
     process = spawner(ECHO)
     process.expect("ready")
@@ -96,7 +96,7 @@ def test_process_left_running_is_found_and_ended(shm_dir: Path) -> None:
 
 
 def test_grandchild_whose_parent_is_gone_is_found_and_ended(shm_dir: Path, spawn: Spawner) -> None:
-    before = Snapshot.take(shm_dir)
+    before = Snapshot.take()
     parent = spawn(
         """
         import os, subprocess, sys
@@ -114,7 +114,7 @@ def test_grandchild_whose_parent_is_gone_is_found_and_ended(shm_dir: Path, spawn
 
 
 def test_thread_left_running_is_named(shm_dir: Path) -> None:
-    before = Snapshot.take(shm_dir)
+    before = Snapshot.take()
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait, name="straggler")
     thread.start()
@@ -125,7 +125,7 @@ def test_thread_left_running_is_named(shm_dir: Path) -> None:
 
 
 def test_open_socket_is_found(shm_dir: Path) -> None:
-    before = Snapshot.take(shm_dir)
+    before = Snapshot.take()
     with socket.socket():
         assert any("socket left open" in leak for leak in before.leaks(shm_dir))
     assert before.leaks(shm_dir) == []
@@ -133,7 +133,7 @@ def test_open_socket_is_found(shm_dir: Path) -> None:
 
 @pytest.mark.skipif(not os.access(SHARED_MEMORY, os.W_OK), reason="/dev/shm cannot be written here")
 def test_file_in_real_shared_memory_is_found(shm_dir: Path) -> None:
-    before = Snapshot.take(shm_dir)
+    before = Snapshot.take()
     path = SHARED_MEMORY / f"{uuid.uuid4().hex}.im.shm"
     path.touch()
     try:
@@ -144,7 +144,7 @@ def test_file_in_real_shared_memory_is_found(shm_dir: Path) -> None:
 
 
 def test_mapping_is_found_even_when_its_file_is_gone(shm_dir: Path) -> None:
-    before = Snapshot.take(shm_dir)
+    before = Snapshot.take()
     path = shm_dir / "image.im.shm"
     path.write_bytes(bytes(4096))
     with path.open("r+b") as file:
@@ -156,7 +156,7 @@ def test_mapping_is_found_even_when_its_file_is_gone(shm_dir: Path) -> None:
 
 
 def test_changed_working_directory_is_found_and_put_right(shm_dir: Path, tmp_path: Path) -> None:
-    before = Snapshot.take(shm_dir)
+    before = Snapshot.take()
     here = Path.cwd()
     os.chdir(tmp_path)
     assert any("working directory" in leak for leak in before.leaks(shm_dir))

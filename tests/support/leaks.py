@@ -36,10 +36,10 @@ class Snapshot:
     directory: str
 
     @classmethod
-    def take(cls, scratch: Path) -> Snapshot:
-        """Look now; ``scratch`` is the directory in which the test's streams will lie."""
+    def take(cls) -> Snapshot:
+        """Look now."""
         return cls(
-            frozenset(_descendants(scratch)),
+            frozenset(_pids()),
             frozenset(_threads()),
             frozenset(_sockets()),
             frozenset(_shared_files()),
@@ -73,14 +73,26 @@ class Snapshot:
 
     def end_processes(self, scratch: Path) -> None:
         """Kill the processes that are new since the snapshot, so that the next test starts clean."""
-        for pid in set(_descendants(scratch)) - self.processes:
+        for pid in self._descendants(scratch):
             if not _allowed(pid):
                 os.kill(pid, signal.SIGKILL)
+
+    def _descendants(self, scratch: Path) -> Iterator[int]:
+        """Our new children, and whoever inherited the scratch directory's name: a grandchild whose parent is gone."""
+        mark = f"MILK_SHM_DIR={scratch}\0"
+        own = os.getpid()
+        # Those that were there before are not looked into, which would take longer than most tests.
+        for pid in set(_pids()) - self.processes:
+            fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+            if pid == own or not fields or fields[0] in "ZX":
+                continue
+            if int(fields[1]) == own or mark in _text(f"/proc/{pid}/environ"):
+                yield pid
 
     def _new_processes(self, scratch: Path) -> list[str]:
         return [
             f"process left running: {pid} {_command(pid)}"
-            for pid in sorted(set(_descendants(scratch)) - self.processes)
+            for pid in sorted(self._descendants(scratch))
             if not _allowed(pid)
         ]
 
@@ -118,18 +130,6 @@ def _text(path: str) -> str:
 
 def _pids() -> Iterator[int]:
     return (int(entry) for entry in os.listdir("/proc") if entry.isdigit())
-
-
-def _descendants(scratch: Path) -> Iterator[int]:
-    """Our children, and whoever inherited the scratch directory's name: a grandchild whose parent is gone as well."""
-    mark = f"MILK_SHM_DIR={scratch}\0"
-    own = os.getpid()
-    for pid in _pids():
-        fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
-        if pid == own or not fields or fields[0] in "ZX":
-            continue
-        if int(fields[1]) == own or mark in _text(f"/proc/{pid}/environ"):
-            yield pid
 
 
 def _command(pid: int) -> str:
