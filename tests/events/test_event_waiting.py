@@ -13,7 +13,8 @@ import pytest
 
 import framebus as fb
 from framebus.errors import NotFoundError, ParameterError, UsageError, WaitTimeout
-from framebus.events import Occurrences, wait_for
+from framebus.events import Occurrences, parse, wait_for, waiting
+from framebus.events.watchers import Sighting, Watcher
 from framebus.params import Params, ParamSpec
 from framebus.process import ProcessRecord, State
 from support.commands import output
@@ -280,6 +281,36 @@ def test_any_tells_which_and_all_waits_for_each(spawn: Spawner) -> None:
                 f"fired 2 unit 'slopes': running, process {os.getpid()}",
             ]
             record.remove()
+
+
+def test_any_keeps_what_held_only_for_a_moment() -> None:
+    class Blinks(Watcher):
+        """Holds at its second look alone."""
+
+        looks = 0
+
+        def look(self) -> Sighting | None:
+            self.looks += 1
+            return Sighting({"parameter": "a.b", "value": 1}, 1, 1) if self.looks == 2 else None
+
+        def wait(self, timeout_s: float) -> None:
+            pass
+
+        def instead(self) -> str:
+            return ""
+
+    blinks = Blinks(parse("param:a.b=1"))
+    together = waiting._Together([blinks], [None], "any")
+    (thread,) = together.threads
+    thread.start()
+    until(
+        lambda: blinks.looks > 3 or not thread.is_alive()
+    )  # who waits for the news has not come to look yet
+    together.stop.set()
+    thread.join()
+    (seen,) = together.seen
+    assert seen is not None
+    assert seen.values == {"parameter": "a.b", "value": 1}
 
 
 def test_a_timeout_says_what_is_missing_of_all() -> None:
