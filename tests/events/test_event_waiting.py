@@ -16,6 +16,7 @@ from framebus.errors import NotFoundError, ParameterError, UsageError, WaitTimeo
 from framebus.events import Occurrences, parse, wait_for, waiting
 from framebus.events.watchers import Sighting, Watcher
 from framebus.params import Params, ParamSpec
+from framebus.pipeline.running import find_unit
 from framebus.process import ProcessRecord, State
 from support.commands import output
 from support.pipelines import COUNT, NEGATIVE, Pipelines, kill, pids, state
@@ -240,6 +241,22 @@ def test_a_pipeline_and_its_units_from_start_to_end(pipelines: Pipelines, spawn:
     wait_for("pipeline:chain=unsupervised", timeout_s=60)
     output("down")
     wait_for(["pipeline:chain=gone", "unit:negative=gone", "stream:negative=gone"], mode="all", timeout_s=60)
+
+
+def test_a_unit_that_came_to_its_end_has_ended(pipelines: Pipelines) -> None:
+    """It is the state that ``ps`` shows, also where no supervisor has noticed."""
+    output("up", str(pipelines.write(COUNT + NEGATIVE + 'trigger = "once"\n')), "--detach")
+    for condition in ("unit:negative=ended", "unit:chain/negative=ended", "unit:negative=gone"):
+        assert wait_for(condition, timeout_s=60)[0].values["state"] == "ended"
+    assert find_unit("negative").state == "ended"
+    kill(state()["supervisor"]["pid"])
+    with ProcessRecord.open("count") as record, Occurrences("unit:chain/count=ended") as ends:
+        record.stop()
+        assert ends.next(60).values["state"] == "ended"
+    for condition in ("unit:count=ended", "unit:count=gone"):
+        assert wait_for(condition, timeout_s=60)[0].values["state"] == "ended"
+    assert find_unit("count").state == "ended"
+    output("down")
 
 
 def test_a_unit_that_was_given_up_is_failed(pipelines: Pipelines) -> None:
