@@ -11,6 +11,7 @@ import framebus as fb
 from framebus.errors import ParameterError, UsageError, WaitTimeout
 from framebus.events import Occurrences, parse
 from framebus.params import Params
+from support.waiting import until
 
 
 def test_frames_are_skipped_by_the_counter_and_none_is_lost() -> None:
@@ -41,6 +42,18 @@ def test_what_comes_too_soon_is_given_after_the_pause() -> None:
             second = occurrences.next(60)
         assert second.index < 50
         assert occurrences.skipped == 50 - second.index
+
+
+def test_a_pause_is_no_silence() -> None:
+    """The timeout is for events that do not come, and not for those that have to wait for their turn."""
+    with fb.create("wfs", shape=(1,)) as wfs, Occurrences("stream:wfs", every_s=0.4) as occurrences:
+        wfs.write([0.0])
+        occurrences.next(60)
+        wfs.write([0.0])
+        until(lambda: occurrences.skipped == 1)  # it has been seen
+        assert occurrences.next(0.05).values["count"] == 2
+        with pytest.raises(WaitTimeout, match=r"did not occur within 0\.05 s"):
+            occurrences.next(0.05)
 
 
 def test_a_value_occurs_each_time_that_it_comes_true() -> None:

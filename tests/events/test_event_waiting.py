@@ -13,8 +13,10 @@ import pytest
 
 import framebus as fb
 from framebus.errors import NotFoundError, ParameterError, UsageError, WaitTimeout
-from framebus.events import Occurrences, wait_for
+from framebus.events import Occurrences, parse, wait_for, waiting
+from framebus.events.watchers import Sighting, Watcher
 from framebus.params import Params, ParamSpec
+from framebus.pipeline.running import find_unit
 from framebus.process import ProcessRecord, State
 from support.commands import output
 from support.pipelines import COUNT, NEGATIVE, Pipelines, kill, pids, state
@@ -241,6 +243,22 @@ def test_a_pipeline_and_its_units_from_start_to_end(pipelines: Pipelines, spawn:
     wait_for(["pipeline:chain=gone", "unit:negative=gone", "stream:negative=gone"], mode="all", timeout_s=60)
 
 
+def test_a_unit_that_came_to_its_end_has_ended(pipelines: Pipelines) -> None:
+    """It is the state that ``ps`` shows, also where no supervisor has noticed."""
+    output("up", str(pipelines.write(COUNT + NEGATIVE + 'trigger = "once"\n')), "--detach")
+    for condition in ("unit:negative=ended", "unit:chain/negative=ended", "unit:negative=gone"):
+        assert wait_for(condition, timeout_s=60)[0].values["state"] == "ended"
+    assert find_unit("negative").state == "ended"
+    kill(state()["supervisor"]["pid"])
+    with ProcessRecord.open("count") as record, Occurrences("unit:chain/count=ended") as ends:
+        record.stop()
+        assert ends.next(60).values["state"] == "ended"
+    for condition in ("unit:count=ended", "unit:count=gone"):
+        assert wait_for(condition, timeout_s=60)[0].values["state"] == "ended"
+    assert find_unit("count").state == "ended"
+    output("down")
+
+
 def test_a_unit_that_was_given_up_is_failed(pipelines: Pipelines) -> None:
     with fb.create("image", shape=(1,), dtype="float64") as image:
         fragile = (
@@ -280,6 +298,36 @@ def test_any_tells_which_and_all_waits_for_each(spawn: Spawner) -> None:
                 f"fired 2 unit 'slopes': running, process {os.getpid()}",
             ]
             record.remove()
+
+
+def test_any_keeps_what_held_only_for_a_moment() -> None:
+    class Blinks(Watcher):
+        """Holds at its second look alone."""
+
+        looks = 0
+
+        def look(self) -> Sighting | None:
+            self.looks += 1
+            return Sighting({"parameter": "a.b", "value": 1}, 1, 1) if self.looks == 2 else None
+
+        def wait(self, timeout_s: float) -> None:
+            pass
+
+        def instead(self) -> str:
+            return ""
+
+    blinks = Blinks(parse("param:a.b=1"))
+    together = waiting._Together([blinks], [None], "any")
+    (thread,) = together.threads
+    thread.start()
+    until(
+        lambda: blinks.looks > 3 or not thread.is_alive()
+    )  # who waits for the news has not come to look yet
+    together.stop.set()
+    thread.join()
+    (seen,) = together.seen
+    assert seen is not None
+    assert seen.values == {"parameter": "a.b", "value": 1}
 
 
 def test_a_timeout_says_what_is_missing_of_all() -> None:

@@ -60,6 +60,14 @@ def test_repeats(loop: Params) -> None:
         do(gather(times=-1))
 
 
+def test_pauses_between_passes_alone() -> None:
+    async def gather() -> list[int]:
+        async with asyncio.timeout(30):
+            return [i async for i in repeat(1, pause_s=1000.0)]
+
+    assert do(gather()) == [0]
+
+
 def test_an_endless_repetition_can_be_cancelled() -> None:
     async def main() -> None:
         async def forever() -> None:

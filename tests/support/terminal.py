@@ -87,6 +87,11 @@ class Terminal:
         told, self.seen = self.seen, ""
         return self.process.wait(1.0), told
 
+    def hang_up(self) -> None:
+        """Close it, as a window is closed or a line is lost: its program gets SIGHUP, and can write to it no more."""
+        os.close(self._leader)
+        self._leader = -1
+
     def modes(self) -> list[object]:
         """The terminal's modes now, as ``termios.tcgetattr`` gives them; at first they were ``modes_before``."""
         return termios.tcgetattr(self._follower)
@@ -110,5 +115,6 @@ class Terminal:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        os.close(self._leader)
+        if self._leader >= 0:
+            os.close(self._leader)
         os.close(self._follower)

@@ -83,6 +83,10 @@ class Occurrences:
     def next(self, timeout_s: float | None = None) -> Occurrence:
         """The newest occurrence that was not given yet; waits for it.
 
+        Args:
+            timeout_s: for one to occur, s; None: as long as it takes. One that only has to wait for its turn
+                (``every_s``) is given then.
+
         Raises:
             WaitTimeout: there was none in time.
             UsageError: this is closed; or what ended the watching: see ``wait_for``.
@@ -94,12 +98,18 @@ class Occurrences:
             pause_s = self._given_at + self._every_s - now
             if pause_s <= 0 and (found := self._take()) is not None:
                 return found
-            if now >= deadline:
+            if now >= deadline and not self._pending:
                 raise WaitTimeout(f"'{self._condition}' did not occur within {timeout_s:g} s")
             if pause_s > 0:
-                self._closing.wait(min(pause_s, deadline - now))
+                self._closing.wait(min(pause_s, deadline - now) if now < deadline else pause_s)
             else:
                 self._news.wait(min(deadline - now, threading.TIMEOUT_MAX))
+
+    @property
+    def _pending(self) -> bool:
+        """Whether there is something to give, be it an error."""
+        with self._lock:
+            return self._newest is not None or self._error is not None
 
     def _take(self) -> Occurrence | None:
         with self._lock:

@@ -11,6 +11,7 @@ from framebus.errors import DataError, FramebusError, NotFoundError
 from framebus.events.conditions import Condition
 from framebus.events.watchers import POLL_S, StateWatcher
 from framebus.pipeline.rundir import RunDir, run_dirs
+from framebus.pipeline.running import unit_state
 from framebus.process import ProcessRecord, records
 
 __all__ = ["PipelineWatcher", "UnitWatcher", "pipeline_state"]
@@ -35,15 +36,14 @@ class UnitWatcher(StateWatcher):
         """The state now, and what else there is to tell."""
         if self._record is None or not self._record.alive:
             self._reopen()
-        record = self._record
+        record, process = self._record, self._process()
         if record is not None:
             self._activity = record.activity
-            if record.alive:
-                return record.state.name.lower(), {"pid": record.pid}
-        process = self._process()
-        if process is not None and process["state"] != "up":
-            return str(process["state"]), {"pid": process["pid"]}
-        return ("gone", {"pid": 0}) if record is None else ("dead", {"pid": record.pid})
+            if process is not None and record.pid not in (process["pid"], *process["others"]):
+                # Of another process: what lives goes before what is to come, what is left of a dead one behind it.
+                record, process = (record, None) if record.alive else (None, process)
+        pid = record.pid if record is not None else process["pid"] if process is not None else 0
+        return unit_state("" if process is None else process["state"], record), {"pid": pid}
 
     def is_in(self, state: str, named: str) -> bool:
         """Whether ``state`` is what a condition calls ``named``."""
@@ -94,7 +94,9 @@ class UnitWatcher(StateWatcher):
         for run_dir in [RunDir(self._pipeline)] if self._pipeline else run_dirs():
             with contextlib.suppress(FramebusError, OSError):  # none, or it goes down just now
                 for process in run_dir.read_state()["processes"].values():
-                    if self._unit in process["units"]:
+                    if self._unit in (
+                        name for unit in process["units"] for name in (unit, f"{unit}.{process['pid']}")
+                    ):
                         found: Mapping[str, Any] = process
                         return found
         return None

@@ -149,7 +149,8 @@ def _alone(watchers: Sequence[Watcher], mode: Mode, deadline: float) -> list[Sig
 class _Together:
     """What several watchers see, each in a thread of its own."""
 
-    def __init__(self, watchers: Sequence[Watcher], seen: Sequence[Sighting | None]) -> None:
+    def __init__(self, watchers: Sequence[Watcher], seen: Sequence[Sighting | None], mode: Mode) -> None:
+        self._mode = mode
         self.seen = list(seen)
         self.error: BaseException | None = None
         self.news = threading.Event()
@@ -170,7 +171,9 @@ class _Together:
                 self.seen[index] = found
                 if changed:
                     self.news.set()
-                if self.stop.is_set() or (found is not None and watcher.condition.is_event):
+                # One is enough for 'any', also if it does not hold any more when somebody comes to look.
+                last = watcher.condition.is_event or self._mode == "any"
+                if self.stop.is_set() or (found is not None and last):
                     return
                 watcher.wait(_SLICE_S)
         except BaseException as error:  # noqa: BLE001 - it is raised where the conditions are waited for
@@ -182,7 +185,7 @@ def _together(watchers: Sequence[Watcher], mode: Mode, deadline: float) -> list[
     """What the watchers see until enough of them see something, or until the deadline."""
     seen: list[Sighting | None] = [None] * len(watchers)
     while True:
-        seen = _watch_all(_Together(watchers, seen), all if mode == "all" else any, deadline)
+        seen = _watch_all(_Together(watchers, seen, mode), all if mode == "all" else any, deadline)
         if mode == "any" or not all(seen):
             return seen
         # Each thread saw its own at another moment: now that they rest, look whether all of it holds at once.

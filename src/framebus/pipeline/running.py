@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from framebus.pipeline.rundir import run_dirs
 from framebus.process import ProcessRecord, records
 from framebus.process.timing import Spread
 
-__all__ = ["UnitStatus", "find_unit", "pipeline_units", "running"]
+__all__ = ["UnitStatus", "find_unit", "pipeline_units", "running", "unit_state"]
 
 _QUIET_S = 0.5
 """A last frame that is no older than this says that the unit goes on."""
@@ -84,8 +85,8 @@ def running() -> list[UnitStatus]:
         with record:
             of_pipeline = record.unit in units and (not record.alive or record.pid in others)
             if (record.unit, record.pid) not in known and not of_pipeline:
-                state = record.state.name.lower() if record.alive else "dead"
-                found.append(_of_record(record, UnitStatus(record.unit, pid=record.pid, state=state)))
+                alone = UnitStatus(record.unit, pid=record.pid)
+                found.append(_of_record(record, alone, unit_state("", record)))
     return found
 
 
@@ -107,29 +108,38 @@ def _unit(pipeline: str, name: str, process: Mapping[str, Any], unit: str) -> Un
         return bare
     try:
         with ProcessRecord.open(f"{unit}.{process['pid']}") as record:
-            if not record.alive:
-                state = "dead"
-            elif state == "up":
-                state = record.state.name.lower()
-            return _of_record(record, bare, state)
+            return _of_record(record, bare, unit_state(state, record))
     except NotFoundError:
-        return _with_state(bare, "ended" if state == "up" else state)
+        return dataclasses.replace(bare, state=unit_state(state, None))
 
 
-def _with_state(unit: UnitStatus, state: str) -> UnitStatus:
-    return UnitStatus(
-        unit.unit, unit.pipeline, unit.process, unit.pid, state, restarts=unit.restarts, message=unit.message
-    )
+def unit_state(phase: str, record: ProcessRecord | None) -> str:
+    """The state of a unit: as its record says while its process is up, else that of its process.
+
+    Args:
+        phase: the state of the pipeline's process that it runs in; empty if it is of no pipeline.
+        record: of that process; None if it has none (any more): it has ended, though its process may go on for others.
+
+    Returns:
+        One of those of ``UnitStatus``, or ``gone``: there is neither.
+    """
+    if record is not None and not record.alive:
+        return "dead"
+    if phase not in ("", "up"):
+        return phase
+    if record is None:
+        return "ended" if phase else "gone"
+    return record.state.name.lower()
 
 
-def _of_record(record: ProcessRecord, unit: UnitStatus, state: str | None = None) -> UnitStatus:
+def _of_record(record: ProcessRecord, unit: UnitStatus, state: str) -> UnitStatus:
     statistics = record.statistics()
     return UnitStatus(
         unit.unit,
         unit.pipeline,
         unit.process,
         unit.pid,
-        state or unit.state,
+        state,
         record.loop_count,
         _rate_now(record),
         record.missed,

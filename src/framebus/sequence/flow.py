@@ -53,7 +53,8 @@ async def repeat(
             session.update(step=title, progress=None if times is None else done / times)
         yield done
         done += 1
-        await asyncio.sleep(pause_s)
+        if times is None or done < times:
+            await asyncio.sleep(pause_s)
     if title and session is not None and times is not None:
         session.update(progress=1.0)
 

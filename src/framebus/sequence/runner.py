@@ -83,6 +83,7 @@ class Runner:
             UsageError: a sequence of that name runs, or its arguments are wrong.
             DataError: the file has no sequence, or is no Python.
             SequenceError: it failed.
+            KeyboardInterrupt: Ctrl-C stopped it, where no handler of the caller's takes that signal.
         """
         session = self._session
         inbox = session.begin(lambda path: Inbox(path, session.deliver, self.stop))
@@ -91,12 +92,15 @@ class Runner:
             bind_arguments(found.function, self._arguments, os.path.basename(self._path))
             session.update(state="running")
             state = self._run(found)
+        except KeyboardInterrupt:
+            self._session.end("stopped")
+            raise
         except BaseException as error:
-            self._end("failed", error=told(error), where=place_of(error))
+            self._session.end("failed", error=told(error), where=place_of(error))
             raise
         finally:
             inbox.close()
-        self._end(state)
+        session.end(state)
         return self.status
 
     def stop(self) -> None:
@@ -107,8 +111,12 @@ class Runner:
                 self._loop.call_soon_threadsafe(self._cancel)
 
     def give_up(self) -> None:
-        """Say that the process ends before the cleanup is over; then it must do so."""
-        self._end("stopped", error="the process was ended before the cleanup was over")
+        """Say that the process ends before the cleanup is over; then it must do so.
+
+        In the status and the log alone, so that a signal handler can do it whatever it has interrupted.
+        """
+        self._session.detach()
+        self._session.end("stopped", error="the process was ended before the cleanup was over")
 
     def _run(self, found: Sequence[Any, Any]) -> str:
         """The state at the end."""
@@ -139,12 +147,9 @@ class Runner:
     def _cancel(self) -> None:
         if self._task is None or self._task.done() or self.status.state == "stopping":
             return
+        self._task.cancel()  # before it is told: telling may fail
         self._session.update(state="stopping")
         self._session.write_log("told to stop")
-        self._task.cancel()
-
-    def _end(self, state: str, *, error: str = "", where: str = "") -> None:
-        self._session.end(state, error=error, where=where)
 
 
 def run_file(
@@ -163,6 +168,7 @@ def run_file(
         NotFoundError: there is no such file. DataError: it has no sequence.
         UsageError: a sequence of that name runs, or the arguments are wrong.
         SequenceError: it failed; the message begins with file and line.
+        KeyboardInterrupt: Ctrl-C stopped it, in the main thread; its ``finally`` blocks have run.
     """
     runner = Runner(file, arguments, name=name)
     runner.run()

@@ -104,6 +104,10 @@ class Session:
         self.update(state=state, error=error, where=where, ended_ns=_core.realtime_ns(), programs=[])
         self.write_log(f"{state}: {said}" if said else state)
 
+    def detach(self) -> None:
+        """From now on tell nobody but the status and the log."""
+        self._on_change = self._on_line = None
+
     def update(self, **changes: Any) -> None:
         """Change the status and write it."""
         with self._lock:

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,14 +16,13 @@ from types import FrameType
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from framebus import _core
 from framebus.cli import text
 from framebus.cli.complete import python_files
 from framebus.cli.failures import FAILED, INTERRUPTED
-from framebus.cli.output import make_console, show_json
+from framebus.cli.output import show_json
+from framebus.cli.seq.view import View, lasting_outputs
 from framebus.errors import NotFoundError, SequenceError, UsageError
 from framebus.pipeline.logs import LogFile, tail
 from framebus.pipeline.rundir import default_logs
@@ -57,14 +55,15 @@ def run(file: str, arguments: tuple[str, ...], name: str, detach: bool, quiet: b
         if as_json:
             raise click.UsageError("--json tells how it ended, which --detach does not wait for")
         return _detached(file, arguments, name or Path(file).stem, quiet=quiet)
-    view = _View(quiet=quiet, to_stderr=as_json)
-    runner = Runner(file, given, name=name, on_change=view.change, on_line=view.line)
-    with view, _signals(runner, view):
-        status = runner.run()
-    if as_json:
-        show_json({**as_plain(status), "result": _plain(runner.result)})
-    elif not quiet:
-        view.last(status)
+    with lasting_outputs():
+        view = View(quiet=quiet, to_stderr=as_json)
+        runner = Runner(file, given, name=name, on_change=view.change, on_line=view.line)
+        with view, _signals(runner, view):
+            status = runner.run()
+        if as_json:
+            show_json({**as_plain(status), "result": _plain(runner.result)})
+        elif not quiet:
+            view.last(status)
     return INTERRUPTED if status.state == "stopped" else 0
 
 
@@ -76,24 +75,26 @@ def _argument(given: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _signals(runner: Runner, view: _View) -> Iterator[None]:
+def _signals(runner: Runner, view: View) -> Iterator[None]:
     """Signals that ask to end stop the sequence; a second one ends the process."""
-    told = 0
+    told = False
 
     def on_signal(number: int, where: FrameType | None) -> None:
         nonlocal told
         del where
-        told += 1
-        if told == 1:
+        if not told:
+            told = True
             runner.stop()
             return
+        if number == signal.SIGHUP:
+            return  # one terminal that closes sends it twice: by the kernel, and by the shell
         for pid, _ in runner.status.programs:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
         runner.give_up()
-        view.close()
-        sys.stderr.write("framebus: error: ended before the cleanup was over\n")
-        sys.stderr.flush()
+        view.abandon()
+        with contextlib.suppress(OSError):  # past Python's own file, in whose write this may have come
+            os.write(2, b"framebus: error: ended before the cleanup was over\n")
         os._exit(128 + number)
 
     before = {
@@ -106,68 +107,6 @@ def _signals(runner: Runner, view: _View) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class _View:
-    """What is shown of a sequence: its lines, and on a terminal below them a bar of the step."""
-
-    def __init__(self, *, quiet: bool, to_stderr: bool) -> None:
-        self._console = Console(stderr=True, markup=False, highlight=False) if to_stderr else make_console()
-        self._quiet = quiet
-        self._lock = threading.Lock()
-        self._bar: Progress | None = None
-        if not quiet and self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(20),
-                TextColumn("{task.fields[share]}", markup=False),
-                TimeElapsedColumn(),
-                console=self._console,
-                transient=True,
-                refresh_per_second=8,
-            )
-            self._task = self._bar.add_task("", total=None, share="")
-
-    def __enter__(self) -> _View:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Leave the terminal as it was."""
-        if self._bar is not None:
-            self._bar.stop()
-
-    def change(self, status: SequenceStatus) -> None:
-        """The status has changed."""
-        if self._bar is None:
-            return
-        room = max(20, self._console.width - 42)
-        said = status.step or status.state
-        share = status.progress
-        self._bar.update(
-            self._task,
-            description=text.safe(said if len(said) <= room else f"{said[: room - 1]}…"),
-            total=None if share is None else 1.0,
-            completed=share or 0.0,
-            share="" if share is None else f"{share:4.0%}",
-        )
-
-    def line(self, line: str) -> None:
-        """It has logged a line."""
-        if not self._quiet:
-            with self._lock:
-                self._console.print(f"{time.strftime('%H:%M:%S')} {text.safe(line)}", soft_wrap=True)
-
-    def last(self, status: SequenceStatus) -> None:
-        """It has ended."""
-        spent = text.duration(status.elapsed_s)
-        self._console.print(
-            f"sequence '{text.safe(status.name)}' is {status.state} after {spent}", soft_wrap=True
-        )
 
 
 def _detached(file: str, arguments: tuple[str, ...], name: str, *, quiet: bool) -> int:
