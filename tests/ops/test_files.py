@@ -104,6 +104,9 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
         write_frames(tmp_path / "a.txt", np.zeros(2), {})
     with pytest.raises(UsageError, match="is no directory"):
         write_frames(tmp_path / "nowhere" / "a.fits", np.zeros(2), {})
+    (tmp_path / "dir.npy").mkdir()
+    with pytest.raises(UsageError, match="is a directory"):
+        write_frames(tmp_path / "dir.npy", np.zeros(2), {}, overwrite=True)
 
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:
