@@ -205,7 +205,13 @@ def _write_fits(
 ) -> list[str]:
     fits = _astropy_fits(path)
     compressed = path.name.lower().endswith(".fz")
-    image = fits.CompImageHDU(data) if compressed else fits.PrimaryHDU(data)
+    if compressed:
+        # Rice's code, the usual one, holds whole numbers of up to 32 bits; of fractions it would drop digits.
+        small = data.dtype.kind in "iu" and data.dtype.itemsize <= 4
+        exactly = {} if small else {"compression_type": "GZIP_2", "quantize_level": 0.0}
+        image = fits.CompImageHDU(data, **exactly)
+    else:
+        image = fits.PrimaryHDU(data)
     left_out = []
     with warnings.catch_warnings(action="ignore"):  # of comments that are cut, and names that become HIERARCH
         image.header["ORIGIN"] = ("framebus", "program that wrote this file")
