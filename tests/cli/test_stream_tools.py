@@ -215,6 +215,9 @@ def test_what_never_comes_says_why(dm: fb.Stream) -> None:
         for arguments in (["save", "never", "a.fits"], ["cube", "never", "3"], ["stats", "never"]):
             assert "no frame was ever published" in error(1, *arguments, "--timeout", "0")
         assert error(2, "cube", "dm", "3", "--output", "a.txt").endswith(".npy")
+    with fb.create("field", shape=2, dtype="complex64"):
+        for arguments in (["cube", "field", "3"], ["save", "field", "a.fits"], ["snapshot", "field"]):
+            assert "FITS has no complex64" in error(2, *arguments), "before it waits"
     assert list(Path().iterdir()) == []
 
 

@@ -32,11 +32,14 @@ def test_every_type_comes_back_from_fits(dtype: str, ending: str, tmp_path: Path
     assert (back.tolist(), back.dtype, keywords) == (data.tolist(), data.dtype, {})
 
 
-def test_a_tile_compressed_file_comes_back(tmp_path: Path) -> None:
-    data = of_dtype("uint16", (32, 32))
+@pytest.mark.parametrize("dtype", FITS_DTYPES)
+def test_a_tile_compressed_file_comes_back(dtype: str, tmp_path: Path) -> None:
+    data = of_dtype(dtype, (32, 32))
+    if data.dtype.kind == "f":
+        data[:] = np.random.default_rng(1).normal(size=data.shape)  # many digits
     write_frames(tmp_path / "a.fits.fz", data, {"RATE": (5.0, "Hz")})
     back, keywords = read_frames(tmp_path / "a.fits.fz")
-    assert (back.tolist(), keywords) == (data.tolist(), {"RATE": (5.0, "Hz")})
+    assert (back.tolist(), back.dtype, keywords) == (data.tolist(), data.dtype, {"RATE": (5.0, "Hz")})
 
 
 @pytest.mark.parametrize("dtype", ALL_DTYPES)
@@ -104,6 +107,9 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
         write_frames(tmp_path / "a.txt", np.zeros(2), {})
     with pytest.raises(UsageError, match="is no directory"):
         write_frames(tmp_path / "nowhere" / "a.fits", np.zeros(2), {})
+    (tmp_path / "dir.npy").mkdir()
+    with pytest.raises(UsageError, match="is a directory"):
+        write_frames(tmp_path / "dir.npy", np.zeros(2), {}, overwrite=True)
 
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from astropy.io import fits
 
 import framebus as fb
-from framebus.errors import DataError, StreamNotFound, UsageError, WaitTimeout
+from framebus.errors import DataError, NotFoundError, StreamNotFound, UsageError, WaitTimeout
 from framebus.ops import load_frames, save_stream, snapshot, take_cube
 from support.processes import Spawner
 from support.waiting import once_asleep
@@ -59,7 +60,11 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
         save_stream("nothing", tmp_path / "a.fits")
     with fb.create("a", shape=2, dtype="complex64") as a:
         with pytest.raises(WaitTimeout, match="no frame was ever published"):
-            save_stream("a", tmp_path / "a.fits", timeout_s=0.0)
+            save_stream("a", tmp_path / "a.npy", timeout_s=0.0)
+        # Before any frame: a long measurement would be lost.
+        for frames in (None, 3):
+            with pytest.raises(UsageError, match="FITS has no complex64"):
+                save_stream("a", tmp_path / "a.fits", frames=frames)
         a.write([1, 2])
         with pytest.raises(UsageError, match="FITS has no complex64"):
             save_stream("a", tmp_path / "a.fits")
@@ -81,6 +86,27 @@ def test_a_snapshot_has_one_time_for_all(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="is no directory"):
             snapshot(["a"], tmp_path / "nowhere")
         assert snapshot(["a"], tmp_path, ending=".npy")[0].path.suffix == ".npy"
+
+
+def test_a_snapshot_refuses_before_it_writes(tmp_path: Path) -> None:
+    with fb.create("a", shape=(2, 2)) as a, fb.create("b", shape=2, dtype="complex64") as b:
+        a.write(np.ones((2, 2)))
+        b.write([1, 2])
+        with pytest.raises(UsageError, match=r"b_.*FITS has no complex64; choose a name that ends in \.npy"):
+            snapshot(["a", "b"], tmp_path)
+        with pytest.raises(UsageError, match=r"2 of these streams would go to .*a_.*\.npy"):
+            snapshot(["a[0,*]", "b", "a[1,*]"], tmp_path, ending=".npy")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_astropy_nothing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "astropy.io", None)
+    with fb.create("a", shape=2):  # without a frame: whoever waited for one would end in a WaitTimeout
+        for frames in (None, 3):
+            with pytest.raises(NotFoundError, match=r"astropy is not installed; install the extra"):
+                save_stream("a", tmp_path / "a.fits", frames=frames, timeout_s=0.0)
+        with pytest.raises(NotFoundError, match="astropy"):
+            snapshot(["a"], tmp_path, timeout_s=0.0)
 
 
 def test_a_cube_of_consecutive_frames(spawn: Spawner, tmp_path: Path, shm_dir: Path) -> None:

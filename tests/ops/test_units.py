@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from framebus.errors import UsageError
+from framebus.errors import BindingError, NotFoundError, UsageError
 from framebus.ops.blocks import average, mean_dtype
 from framebus.ops.sources import clock, noise, whole_noise
 from framebus.ops.sums import MOST, join_of, sum_of
 from framebus.ops.windows import bin as bin_unit
 from framebus.ops.windows import crop
+from framebus.unit import ArraySpec, load_unit
 from framebus.unit.stage import SKIP
 
 
@@ -107,6 +108,37 @@ def test_sums_have_weights(n: int) -> None:
     target = np.zeros((2, 3))
     sum_of(n)(*sources, target, **weights)
     np.testing.assert_allclose(target, sum(w * s for w, s in zip(weights.values(), sources, strict=True)))
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_sums_are_rounded_once(dtype: str, compiled: bool) -> None:
+    sources = [np.full((2, 2), value, dtype) for value in (1e8, 1.0, -1e8)]
+    target = np.zeros((2, 2), dtype)
+    unit = sum_of(3)
+    (unit.jit if compiled else unit)(*sources, target, weight_1=1.0, weight_2=1.0, weight_3=1.0)
+    assert target.tolist() == [[1, 1], [1, 1]]
+
+
+def test_each_number_of_streams_has_a_unit_that_is_found_by_name() -> None:
+    for n in range(2, MOST + 1):
+        for word, made in (("sum", sum_of), ("join", join_of)):
+            unit = load_unit(f"framebus.ops.sums:{word}_{n}")
+            assert unit is made(n)
+            assert unit.use == f"framebus.ops.sums:{word}_{n}"
+            assert [argument.name for argument in unit.inputs()] == [f"source_{k}" for k in range(1, n + 1)]
+    with pytest.raises(NotFoundError, match=r"no 'sum_17'; it has the units join_10, .*sum_9"):
+        load_unit("framebus.ops.sums:sum_17")
+
+
+def test_sums_refuse_different_shapes() -> None:
+    specs = {
+        "source_1": ArraySpec((3, 4), np.dtype("uint16")),
+        "source_2": ArraySpec((3, 4), np.dtype("int64")),
+    }
+    assert sum_of(2).resolve(specs)["target"] == ArraySpec((3, 4), np.dtype("float64"))
+    with pytest.raises(BindingError, match=r"'source_2': its shape is \(4, 3\), expected\s+\(3, 4\)"):
+        sum_of(2).resolve(specs | {"source_2": ArraySpec((4, 3), np.dtype("int64"))})
 
 
 def test_a_weight_of_zero_leaves_its_source_out() -> None:

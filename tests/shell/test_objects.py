@@ -157,6 +157,53 @@ def test_changes_in_place(shell: Session, im: fb.Stream) -> None:
         shell.run("np.add(im, 1, out=(im,), casting='unsafe', dtype='c8')")
 
 
+def test_a_stream_goes_into_arrays(shell: Session, im: fb.Stream) -> None:
+    shell.run("acc = np.zeros((3, 4)); acc += im; acc += im; np.multiply(im, 2, out=acc)")
+    assert type(shell.namespace["acc"]) is np.ndarray
+    assert (shell.namespace["acc"] == 2 * im.read()).all()
+    shell.run("q = np.zeros((3, 4)); np.divmod(im, 2, q, None); r = np.zeros(4); np.sum(im, axis=0, out=r)")
+    assert (shell.namespace["q"] == im.read() // 2).all()
+    assert shell.namespace["r"].tolist() == im.read().sum(axis=0).tolist()
+    with pytest.raises(UsageError, match="assign it instead"):
+        shell.run("np.divmod(im, 2, im, q)")
+    assert im.count == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        *("im.fill(7)", "im.put([1, 2], -1)", "im[:] = im[::-1]; im.sort(axis=0)", "im.partition(1)"),
+        *("np.copyto(im, 3)", "np.put(im, [0], 9)", "np.place(im, im > 3, 0)", "np.putmask(im, im > 3, 0)"),
+        *("np.fill_diagonal(im, -5)", "np.put_along_axis(im, im.argmax(0)[None], -1, 0)", "im.flat = 4"),
+        *("np.cumsum(im, axis=0, out=im)", "im.real = 6", "np.copyto(dst=im, src=2, where=im > 3)"),
+    ],
+)
+def test_what_changes_an_array_publishes_a_frame(shell: Session, im: fb.Stream, statement: str) -> None:
+    plain = im.read()
+    exec(statement, {"np": np, "im": plain})
+    before = im.count
+    shell.run(statement)
+    np.testing.assert_array_equal(im.read(), plain)
+    assert im.count > before
+    assert "im" not in dict(shell.namespace)
+
+
+def test_changes_that_a_stream_cannot_have(shell: Session, im: fb.Stream) -> None:
+    for statement in ("im.resize(2)", "im.setflags(write=False)", "im.shape = (4, 3)", "im.nothing = 3"):
+        with pytest.raises(AttributeError, match=r"stream 'im'.*'im\[\.\.\.\] = values'"):
+            shell.run(statement)
+    assert "resize" not in dir(shell.streams.im)
+    assert (im.count, read("im").shape) == (1, SHAPE)
+
+
+def test_a_slice_may_have_its_streams_name(shell: Session, im: fb.Stream) -> None:
+    shell.run("im = s['im[0:1,*]']; a = im.shape")
+    assert shell.namespace["a"] == (3, 2)
+    shell.run("im += 1; b = im.shape")
+    assert shell.namespace["b"] == (3, 2)
+    assert im.read()[0].tolist() == [1, 2, 2, 3]
+
+
 def test_variables_and_functions_go_before_streams(shell: Session, im: fb.Stream) -> None:
     for name in ("mean", "max"):
         with fb.create(name, shape=(2,)) as stream:

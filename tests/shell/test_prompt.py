@@ -278,6 +278,26 @@ def test_a_signal_ends_it_and_removes_the_pipe(tmp_path: Path, number: signal.Si
     assert not pipe.exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_within_a_line_ends_it_too(tmp_path: Path, number: signal.Signals) -> None:
+    pipe = tmp_path / "commands"
+    command = [*PROGRAM, "shell", "--fifo", str(pipe)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        program.stdout.readline()
+        pipe.write_text(
+            "print('waits', flush=True); import threading; threading.Event().wait()\nprint('went' + ' on')\n"
+        )
+        assert program.stdout.readline().startswith("[pipe] ")
+        assert program.stdout.readline() == "waits\n"
+        program.send_signal(number)
+        said, _ = program.communicate(timeout=60)
+    assert program.returncode == 0
+    assert "KeyboardInterrupt" in said
+    assert "went on" not in said
+    assert not pipe.exists()
+
+
 def test_lines_of_a_pipe(tmp_path: Path) -> None:
     found: list[str] = []
     path = tmp_path / "commands"

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from framebus.ao.shapes import same_number
 from framebus.errors import UsageError
 from framebus.unit import ArraySpec, FunctionUnit
-from framebus.unit.declare import unit
+from framebus.unit.written import AllShapes, family, written_out
 
 MAX_CHANNELS = 16
 
@@ -20,11 +21,6 @@ _DOC = """Wanted = channel_1 + ... + channel_{n}, added in float64 in that order
     anybody at any time. All have as many elements as the last one, whose shape the sum gets: let that be the flat.
     """
 
-_HEADER = """from typing import Annotated
-import numpy as np
-from framebus.unit import Array, In, Out
-"""
-
 
 def channel_sum(n: int) -> FunctionUnit:
     """The unit that adds ``n`` channels, 2 to 16.
@@ -32,13 +28,13 @@ def channel_sum(n: int) -> FunctionUnit:
     Raises:
         UsageError: another number of channels.
     """
-    if n not in _SUMS:
+    if not 2 <= n <= MAX_CHANNELS:
         raise UsageError(f"{n} channels cannot be added by one unit; expected 2 to {MAX_CHANNELS}")
-    return _SUMS[n]
+    return _make(n)
 
 
+@lru_cache
 def _make(n: int) -> FunctionUnit:
-    """``sum_n``: written out, as a unit has a fixed number of arguments."""
     names = [f"channel_{k}" for k in range(1, n + 1)]
     channel = 'Annotated[In, Array(..., dtype="float32"), "{}"]'
     told = ["triggers", *["read as it stands"] * (n - 2), "likewise; gives the shape, so usually the flat"]
@@ -46,28 +42,22 @@ def _make(n: int) -> FunctionUnit:
     arguments.append(
         'wanted: Annotated[Out, Array(..., dtype="float32"), "the sum, in the shape of the last channel"]'
     )
-    views = [f"    v{k} = {name}.reshape(-1)" for k, name in enumerate(names)]
     terms = " + ".join(f"np.float64(v{k}[i])" for k in range(n))
-    lines = [
-        f"def sum_{n}({', '.join(arguments)}) -> None:",
-        *views,
-        "    total = wanted.reshape(-1)",
-        "    for i in range(total.size):",
-        f"        total[i] = np.float32({terms})",
-    ]
-    namespace: dict[str, Any] = {"__name__": __name__}
-    exec(_HEADER + "\n".join(lines), namespace)
-    function = namespace[f"sum_{n}"]
-    function.__doc__ = _DOC.format(n=n)
-    made = unit(function)
-    pairs = ", ".join(f"{name}={name}" for name in names)
-    namespace["check"] = _checked(made.name)
-    exec(f"def shapes({', '.join(names)}): return check(dict({pairs}))", namespace)
-    made.shapes(namespace["shapes"])
-    return made
+    name = f"sum_{n}"
+    return written_out(
+        f"{name}({', '.join(arguments)}) -> None",
+        [
+            *(f"v{k} = {channel}.reshape(-1)" for k, channel in enumerate(names)),
+            "total = wanted.reshape(-1)",
+            f"for i in range(total.size): total[i] = np.float32({terms})",
+        ],
+        doc=_DOC.format(n=n),
+        names={"__name__": __name__},
+        shapes=_checked(name),
+    )
 
 
-def _checked(unit_name: str) -> Any:
+def _checked(unit_name: str) -> AllShapes:
     def check(channels: dict[str, ArraySpec]) -> dict[str, Any]:
         *others, last = channels
         same_number(unit_name, last, channels[last], {name: channels[name] for name in others})
@@ -76,5 +66,4 @@ def _checked(unit_name: str) -> Any:
     return check
 
 
-_SUMS = {n: _make(n) for n in range(2, MAX_CHANNELS + 1)}
-globals().update({made.name: made for made in _SUMS.values()})
+__getattr__, __dir__ = family(globals(), {"sum": channel_sum}, range(2, MAX_CHANNELS + 1))

@@ -80,10 +80,10 @@ def _prompt(begin: Callable[[], None], fifo: str | None) -> int:
         if pipe is None or (sys.stdin.isatty() and sys.stdout.isatty()):
             interact(session(), pipe=pipe, startup=begin)
             return 0
-        with signals_end_it(), contextlib.suppress(KeyboardInterrupt):
+        with signals_end_it() as signals, contextlib.suppress(KeyboardInterrupt):
             if code := _guarded(begin):
                 return code
-            serve(session(), pipe)
+            serve(session(), pipe, lambda: signals.came)
     return 0
 
 

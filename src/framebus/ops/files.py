@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +18,16 @@ from framebus.stream.conf import Keywords, is_structural, load_conf
 from framebus.stream.datatypes import CODES
 from framebus.stream.keywords import fits as fits_a_stream
 
-__all__ = ["FITS_NAMES", "NPY_NAMES", "check_new", "fitting", "kind_of", "read_frames", "write_frames"]
+__all__ = [
+    "FITS_NAMES",
+    "NPY_NAMES",
+    "check_new",
+    "check_writable",
+    "fitting",
+    "kind_of",
+    "read_frames",
+    "write_frames",
+]
 
 FilePath: TypeAlias = str | os.PathLike[str]
 
@@ -99,15 +109,39 @@ def check_new(path: FilePath, overwrite: bool) -> Path:
     """Refuse a file that must not be written, before anything is measured for it.
 
     Raises:
-        UsageError: it exists and is not to be overwritten, or its directory does not exist.
+        UsageError: it exists and is not to be overwritten, it is a directory, or its directory does not exist.
     """
     file = Path(path)
+    if file.is_dir():
+        raise UsageError(f"{file} is a directory; expected the name of a file")
     if file.exists() and not overwrite:
         raise UsageError(
             f"{file} exists; choose another name, or add --overwrite (in Python: overwrite=True)"
         )
     if not file.parent.is_dir():
         raise UsageError(f"{file.parent} is no directory; make it first")
+    return file
+
+
+def check_writable(path: FilePath, dtype: npt.DTypeLike, overwrite: bool = False) -> Path:
+    """Refuse a file that ``write_frames`` would refuse, before anything is measured for it.
+
+    Args:
+        path: its name says which kind of file it is.
+        dtype: of the array that it will hold.
+        overwrite: a file that is there will be replaced.
+
+    Raises:
+        UsageError: as ``check_new``; or FITS has no such dtype, or the name is of neither kind of file.
+        NotFoundError: astropy, which FITS needs, is not installed.
+    """
+    kind = kind_of(path)
+    file = check_new(path, overwrite)
+    if kind == "fits":
+        wanted = np.dtype(dtype)
+        if wanted.name in _NO_FITS:
+            raise UsageError(f"{file}: FITS has no {wanted}; choose a name that ends in .npy")
+        _astropy_fits(file)
     return file
 
 
@@ -133,18 +167,14 @@ def write_frames(
         Names of the keywords that a FITS header cannot hold: infinities, and names that describe the file itself.
 
     Raises:
-        UsageError: as ``check_new``; or FITS has no such dtype, or the name is of neither kind of file.
-        NotFoundError: astropy is not installed.
+        UsageError, NotFoundError: as ``check_writable``.
         OSError: the file cannot be written.
     """
-    kind = kind_of(path)
-    file = check_new(path, overwrite)
-    if kind == "fits" and data.dtype.name in _NO_FITS:
-        raise UsageError(f"{file}: FITS has no {data.dtype}; choose a name that ends in .npy")
+    file = check_writable(path, data.dtype, overwrite)
     # The ending stays, as it tells astropy whether to compress.
     part = file.with_name(f".{os.getpid()}.{file.name}")
     try:
-        if kind == "npy":
+        if kind_of(file) == "npy":
             with part.open("wb") as opened:
                 np.save(opened, data)
             left_out = []
@@ -156,20 +186,32 @@ def write_frames(
     return left_out
 
 
-def _write_fits(
-    path: Path,
-    data: npt.NDArray[Any],
-    keywords: Mapping[str, tuple[int | float | str, str]],
-    table: Mapping[str, npt.NDArray[np.int64]] | None,
-) -> list[str]:
+def _astropy_fits(path: Path) -> ModuleType:
     try:
         from astropy.io import fits
     except ImportError as error:
         raise NotFoundError(
             f"{path} cannot be written: astropy is not installed; install the extra: pip install 'framebus[fits]'"
         ) from error
+    module: ModuleType = fits
+    return module
+
+
+def _write_fits(
+    path: Path,
+    data: npt.NDArray[Any],
+    keywords: Mapping[str, tuple[int | float | str, str]],
+    table: Mapping[str, npt.NDArray[np.int64]] | None,
+) -> list[str]:
+    fits = _astropy_fits(path)
     compressed = path.name.lower().endswith(".fz")
-    image = fits.CompImageHDU(data) if compressed else fits.PrimaryHDU(data)
+    if compressed:
+        # Rice's code, the usual one, holds whole numbers of up to 32 bits; of fractions it would drop digits.
+        small = data.dtype.kind in "iu" and data.dtype.itemsize <= 4
+        exactly = {} if small else {"compression_type": "GZIP_2", "quantize_level": 0.0}
+        image = fits.CompImageHDU(data, **exactly)
+    else:
+        image = fits.PrimaryHDU(data)
     left_out = []
     with warnings.catch_warnings(action="ignore"):  # of comments that are cut, and names that become HIERARCH
         image.header["ORIGIN"] = ("framebus", "program that wrote this file")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from framebus.errors import UsageError
 from framebus.ops.cubes import Progress, frame_cards, take_cube
-from framebus.ops.files import FilePath, check_new, kind_of, write_frames
+from framebus.ops.files import FilePath, check_new, check_writable, kind_of, write_frames
 from framebus.ops.targets import newest_frame, open_existing
 from framebus.params import save_sets
 
@@ -66,27 +68,26 @@ def save_stream(
         NotFoundError: astropy is not installed. OSError: the file cannot be written.
     """
     kind_of(path)
-    file = check_new(path, overwrite)
-    if frames is not None:
-        cube = take_cube(name, frames, timeout_s=timeout_s, progress=progress)
-        left_out = cube.save(file, overwrite=overwrite)
-        return Saved(
-            cube.name,
-            file,
-            cube.data.shape,
-            cube.data.dtype.name,
-            int(cube.counts[-1]),
-            len(cube.counts),
-            cube.missed,
-            tuple(left_out),
-        )
     with open_existing(name) as stream:
-        frame = newest_frame(stream, timeout_s)
-        cards = frame_cards(stream, frame.count, frame.acquisition_ns, frame.write_ns)
-        left_out = write_frames(file, frame.data, cards, overwrite=overwrite)
-        return Saved(
-            stream.name, file, frame.data.shape, frame.data.dtype.name, frame.count, left_out=tuple(left_out)
-        )
+        file = check_writable(path, stream.dtype, overwrite)
+        if frames is None:
+            frame = newest_frame(stream, timeout_s)
+            cards = frame_cards(stream, frame.count, frame.acquisition_ns, frame.write_ns)
+            left_out = write_frames(file, frame.data, cards, overwrite=overwrite)
+            shape, dtype = frame.data.shape, frame.data.dtype.name
+            return Saved(stream.name, file, shape, dtype, frame.count, left_out=tuple(left_out))
+    cube = take_cube(name, frames, timeout_s=timeout_s, progress=progress)
+    left_out = cube.save(file, overwrite=overwrite)
+    return Saved(
+        cube.name,
+        file,
+        cube.data.shape,
+        cube.data.dtype.name,
+        int(cube.counts[-1]),
+        len(cube.counts),
+        cube.missed,
+        tuple(left_out),
+    )
 
 
 def snapshot(
@@ -108,14 +109,19 @@ def snapshot(
         timeout_s: how long to wait for a first frame of each stream, in s.
 
     Raises:
-        UsageError: a file exists, the directory does not, or two streams have one name.
-        StreamNotFound, WaitTimeout, OSError: as ``save_stream``; no file was written, but for OSError.
+        UsageError: a file exists, the directory does not, a file cannot hold its stream's dtype, or two files would
+            have one name: of slices of one stream, or of links to it.
+        StreamNotFound, NotFoundError, WaitTimeout, OSError: as ``save_stream``; no file was written, but for OSError.
     """
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     kind_of(f"x{ending}")
     with ExitStack() as stack:
         opened = [stack.enter_context(open_existing(name)) for name in names]
-        files = [check_new(Path(directory, f"{stream.name}_{moment}{ending}"), False) for stream in opened]
+        files = [
+            check_writable(Path(directory, f"{stream.name}_{moment}{ending}"), stream.dtype)
+            for stream in opened
+        ]
+        _refuse_equal(files)
         frames = [newest_frame(stream, timeout_s) for stream in opened]
         saved = []
         for stream, file, frame in zip(opened, files, frames, strict=True):
@@ -127,6 +133,15 @@ def snapshot(
                 )
             )
         return saved
+
+
+def _refuse_equal(files: Sequence[Path]) -> None:
+    for file, times in Counter(files).items():
+        if times > 1:
+            raise UsageError(
+                f"{times} of these streams would go to {file}, which is named for the stream; save parts of one stream "
+                "one by one"
+            )
 
 
 def save_parameters(names: str | Iterable[str], path: FilePath, *, overwrite: bool = False) -> Path:

@@ -5,12 +5,15 @@ A unit has a fixed number of arguments, so there is one for each number of strea
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from framebus.errors import BindingError, UsageError
 from framebus.ops.blocks import mean_dtype
+from framebus.ops.windows import ANY
 from framebus.unit.arrays import ArraySpec
-from framebus.unit.declare import FunctionUnit, unit
+from framebus.unit.declare import FunctionUnit
+from framebus.unit.written import family, written_out
 
 MOST = 16
 """Streams that one unit takes."""
@@ -18,13 +21,9 @@ MOST = 16
 JOINED = '("first", ...)'
 """Shape of what is joined: none that the inputs settle, so its stream is there before the unit."""
 
-_HEADER = """from typing import Annotated
-import numpy as np
-from framebus.ops.windows import ANY
-from framebus.unit.arrays import Array, In, Out
-"""
+_SUM_DOC = """Target = weight_1 * source_1 + ... + weight_{n} * source_{n}, of one shape.
 
-_SUM_DOC = """Target = weight_1 * source_1 + ... + weight_{n} * source_{n}, of one shape, added in that order.
+    Added in float64 in that order, complex in complex128, and rounded once.
 
     The first source triggers, the others are read as they stand. The weights may be changed while it runs; a weight
     of 0 leaves its source out, whatever that holds.
@@ -39,12 +38,12 @@ _JOIN_DOC = """Target = the {n} sources one behind the other along an axis.
 
 def sum_of(n: int) -> FunctionUnit:
     """The unit that adds ``n`` streams. Raises UsageError unless n is 2 to 16."""
-    return _SUMS[_checked(n)]
+    return _make_sum(_checked(n))
 
 
 def join_of(n: int) -> FunctionUnit:
     """The unit that joins ``n`` streams. Raises UsageError unless n is 2 to 16."""
-    return _JOINS[_checked(n)]
+    return _make_join(_checked(n))
 
 
 def _checked(n: int) -> int:
@@ -66,28 +65,28 @@ def _arguments(n: int, shape: str = "...") -> str:
     return ", ".join([*arguments, f"target: Annotated[Out, Array({shape}, dtype=ANY)]"])
 
 
+@lru_cache
 def _make_sum(n: int) -> FunctionUnit:
+    names = _sources(n)
     weights = ", ".join(f"weight_{k}: float = 1.0" for k in range(1, n + 1))
-    lines = [
-        f"def sum_{n}({_arguments(n)}, *, {weights}) -> None:",
-        "    total = target.reshape(-1)",
-    ]
-    for k, name in enumerate(_sources(n), 1):
-        change = "=" if k == 1 else "+="
+    lines = ["total = target.reshape(-1)"]
+    for k, name in enumerate(names, 1):
         lines += [
-            f"    v{k} = {name}.reshape(-1)",
-            f"    if v{k}.size != total.size: raise ValueError('sum: the sources have different sizes')",
-            f"    if weight_{k} != 0.0:",
-            f"        for i in range(total.size): total[i] {change} weight_{k} * v{k}[i]",
+            f"v{k} = {name}.reshape(-1)",
+            f"if v{k}.size != total.size: raise ValueError('sum: the sources have different sizes')",
         ]
-        if k == 1:
-            lines += ["    else:", "        for i in range(total.size): total[i] = 0"]
-    made, namespace = _declared(f"sum_{n}", lines, _SUM_DOC.format(n=n))
-    namespace["together"] = _sum_spec
-    pairs = ", ".join(f"{name}={name}" for name in _sources(n))
-    exec(f"def shapes({', '.join(_sources(n))}): return together(dict({pairs}))", namespace)
-    made.shapes(namespace["shapes"])
-    return made
+    # In one pass, as the target may be float32: what is stored in it is rounded. The weights become NumPy's
+    # float64 as a Python number would adapt to float32 pixels in the interpreter.
+    terms = [f"(w{k} * v{k}[i] if w{k} != 0.0 else 0.0)" for k in range(1, n + 1)]
+    lines += [f"w{k} = np.float64(weight_{k})" for k in range(1, n + 1)]
+    lines += ["for i in range(total.size):", f"    total[i] = {' + '.join(terms)}"]
+    return written_out(
+        f"sum_{n}({_arguments(n)}, *, {weights}) -> None",
+        lines,
+        doc=_SUM_DOC.format(n=n),
+        names=_NAMES,
+        shapes=_sum_spec,
+    )
 
 
 def _sum_spec(sources: dict[str, ArraySpec]) -> dict[str, Any]:
@@ -101,37 +100,34 @@ def _sum_spec(sources: dict[str, ArraySpec]) -> dict[str, Any]:
     return {"target": (sources[first].shape, mean_dtype(*(spec.dtype for spec in sources.values())))}
 
 
+@lru_cache
 def _make_join(n: int) -> FunctionUnit:
     names = _sources(n)
     lines = [
-        f"def join_{n}({_arguments(n, JOINED)}, *, outer: int = 1) -> None:",
-        "    joined = target.reshape(-1)",
-        f"    if {' + '.join(f'{name}.size' for name in names)} != joined.size:",
-        "        raise ValueError('join: the target has not as many elements as the sources together')",
-        f"    if outer < 1 or {' or '.join(f'{name}.size % outer != 0' for name in names)}:",
-        "        raise ValueError('join: the sources cannot be cut into so many rows')",
-        "    at = 0",
-        "    row = joined.size // outer",
+        "joined = target.reshape(-1)",
+        f"if {' + '.join(f'{name}.size' for name in names)} != joined.size:",
+        "    raise ValueError('join: the target has not as many elements as the sources together')",
+        f"if outer < 1 or {' or '.join(f'{name}.size % outer != 0' for name in names)}:",
+        "    raise ValueError('join: the sources cannot be cut into so many rows')",
+        "at = 0",
+        "row = joined.size // outer",
     ]
     for k, name in enumerate(names, 1):
         lines += [
-            f"    v{k} = {name}.reshape(-1)",
-            f"    n{k} = v{k}.size // outer",
-            "    for j in range(outer):",
-            f"        for i in range(n{k}): joined[j * row + at + i] = v{k}[j * n{k} + i]",
-            f"    at += n{k}",
+            f"v{k} = {name}.reshape(-1)",
+            f"n{k} = v{k}.size // outer",
+            "for j in range(outer):",
+            f"    for i in range(n{k}): joined[j * row + at + i] = v{k}[j * n{k} + i]",
+            f"at += n{k}",
         ]
-    return _declared(f"join_{n}", lines, _JOIN_DOC.format(n=n))[0]
+    return written_out(
+        f"join_{n}({_arguments(n, JOINED)}, *, outer: int = 1) -> None",
+        lines,
+        doc=_JOIN_DOC.format(n=n),
+        names=_NAMES,
+    )
 
 
-def _declared(name: str, lines: list[str], doc: str) -> tuple[FunctionUnit, dict[str, Any]]:
-    namespace: dict[str, Any] = {"__name__": __name__}
-    exec(_HEADER + "\n".join(lines), namespace)
-    function = namespace[name]
-    function.__doc__ = doc
-    return unit(function), namespace
+_NAMES = {"__name__": __name__, "ANY": ANY}
 
-
-_SUMS = {n: _make_sum(n) for n in range(2, MOST + 1)}
-_JOINS = {n: _make_join(n) for n in range(2, MOST + 1)}
-globals().update({made.name: made for made in (*_SUMS.values(), *_JOINS.values())})
+__getattr__, __dir__ = family(globals(), {"sum": sum_of, "join": join_of}, range(2, MOST + 1))

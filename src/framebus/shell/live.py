@@ -26,11 +26,20 @@ def stream_names() -> list[str]:
     return sorted(path.name.removesuffix(SUFFIX) for path in paths if not path.name.startswith("."))
 
 
+_CHANGING = frozenset({"fill", "partition", "put", "setfield", "sort"})
+"""Methods that change an array itself: of a stream the changed frame is published."""
+
+_UNCHANGEABLE = frozenset({"resize", "setflags"})
+
+_CHANGE_FIRST = frozenset({np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask})
+"""Functions that do so with their first argument."""
+
+
 class LiveStream(NDArrayOperatorsMixin):
     """A stream by its name, opened when it is first read. In arithmetic it is its newest frame.
 
     ``im + 2``, ``np.sqrt(im)``, ``im[10:20, 3]``, ``im.mean()`` read the newest frame, and give images and numbers.
-    ``im[3, 4] = 0`` and ``im += 1`` publish a changed frame.
+    ``im[3, 4] = 0``, ``im += 1``, ``im.fill(0)`` and ``np.copyto(im, dark)`` publish a changed frame.
     """
 
     __hash__ = None  # type: ignore[assignment]  # '==' compares element by element
@@ -49,6 +58,11 @@ class LiveStream(NDArrayOperatorsMixin):
         if self._opened is None:
             self._opened = open_stream(self._text)
         return self._opened
+
+    @property
+    def asked_for(self) -> str:
+        """Its name as it was given, with the slice if there was one."""
+        return self._text
 
     @property
     def name(self) -> str:
@@ -116,7 +130,9 @@ class LiveStream(NDArrayOperatorsMixin):
         values = [_frame_of(value) for value in inputs]
         if out is None:
             return as_images(getattr(ufunc, method)(*values, **named))
-        if len(out) != 1 or not isinstance(out[0], LiveStream):
+        if not any(isinstance(target, LiveStream) for target in out):
+            return getattr(ufunc, method)(*values, out=out, **named)
+        if len(out) != 1:
             raise UsageError("a result cannot go to a stream and an array at once; assign it instead")
         target = out[0]
         target.write(getattr(ufunc, method)(*values, **named))
@@ -124,7 +140,19 @@ class LiveStream(NDArrayOperatorsMixin):
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         del types
-        return as_images(func(*_frames_in(args), **_frames_in(kwargs)))
+        target = kwargs.get("out")
+        if func in _CHANGE_FIRST:
+            target = args[0] if args else next(iter(kwargs.values()))
+        if not isinstance(target, LiveStream):
+            return as_images(func(*_frames_in(args), **_frames_in(kwargs)))
+        frame = target.read()
+
+        def put(value: Any) -> Any:
+            return frame if value is target else _frames_in(value)
+
+        func(*map(put, args), **{key: put(value) for key, value in kwargs.items()})
+        target.write(frame)
+        return None if func in _CHANGE_FIRST else target
 
     def __getitem__(self, key: Any) -> Any:
         return self.read()[_frame_of(key)]
@@ -153,10 +181,34 @@ class LiveStream(NDArrayOperatorsMixin):
         # Called for what is not above: an array's methods, such as mean.
         if name.startswith("_") or not hasattr(Image, name):
             raise AttributeError(f"stream '{self._text}' has no attribute '{name}'")
-        return getattr(self.read(), name)
+        if name in _UNCHANGEABLE:
+            raise AttributeError(f"stream '{self._text}' cannot {name}; {self._hint()}")
+        if name not in _CHANGING:
+            return getattr(self.read(), name)
+
+        def change(*args: Any, **kwargs: Any) -> None:
+            frame = self.read()
+            getattr(frame, name)(*_frames_in(args), **_frames_in(kwargs))
+            self.write(frame)
+
+        return change
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("_"):
+            super().__setattr__(name, value)
+            return
+        if name not in ("flat", "real", "imag"):
+            raise AttributeError(f"stream '{self._text}': its {name} cannot be set; {self._hint()}")
+        frame = self.read()
+        setattr(frame, name, _frame_of(value))
+        self.write(frame)
+
+    def _hint(self) -> str:
+        return f"'{self.name}[...] = values' publishes a frame"
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *(name for name in dir(Image) if not name.startswith("_"))})
+        inherited = {name for name in dir(Image) if not name.startswith("_")} - _UNCHANGEABLE
+        return sorted({*super().__dir__(), *inherited})
 
     def __repr__(self) -> str:
         try:

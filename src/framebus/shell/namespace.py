@@ -41,7 +41,7 @@ class Namespace(dict[str, Any]):
         return self._streams[name]
 
     def __setitem__(self, name: str, value: Any) -> None:
-        if isinstance(value, LiveStream) and value.name == name and name not in self:
+        if isinstance(value, LiveStream) and value.asked_for == name and name not in self:
             return  # the end of `im += 1`
         if not isinstance(value, Image) or name.startswith("_") or not self.publishing:
             super().__setitem__(name, value)

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -108,8 +108,14 @@ def interact(session: Session, *, pipe: CommandPipe | None = None, startup: Any 
         TerminalIPythonApp.clear_instance()
 
 
-def serve(session: Session, pipe: CommandPipe) -> None:
-    """Run the lines of a pipe, without a terminal, until one of them is ``exit``."""
+def serve(session: Session, pipe: CommandPipe, ended: Callable[[], bool] = lambda: False) -> None:
+    """Run the lines of a pipe, without a terminal, until one of them is ``exit``.
+
+    Args:
+        session: whose namespace they have.
+        pipe: that they come through.
+        ended: asked after every line, whether to end: IPython keeps a KeyboardInterrupt within a line to itself.
+    """
     shell: Any = _Service.instance(config=_config(), user_ns=session.namespace)
     try:
         configure(shell, session)
@@ -117,7 +123,7 @@ def serve(session: Session, pipe: CommandPipe) -> None:
         for line in pipe.lines():
             _run_line(shell, line)
             sys.stdout.flush()
-            if not shell.keep_running:
+            if ended() or not shell.keep_running:
                 return
     finally:
         shell._atexit_once()

@@ -140,12 +140,11 @@ def _load_file(place: str, use: str) -> ModuleType:
 
 
 def _units_of(module: ModuleType) -> str:
-    names = [name for name, value in vars(module).items() if isinstance(value, FunctionUnit)]
-    names += [
-        name
-        for name, value in vars(module).items()
-        if isinstance(value, type) and hasattr(value, "declaration")
-    ]
+    names = []
+    for name in dir(module):  # a module may make its units when they are asked for
+        value = getattr(module, name, None)
+        if isinstance(value, FunctionUnit) or (isinstance(value, type) and hasattr(value, "declaration")):
+            names.append(name)
     return f"the units {', '.join(sorted(names))}" if names else "no units"
 
 

@@ -44,14 +44,13 @@ def cube(
     Example: framebus cube wfs 1000 --output wfs.fits
     """
     from framebus.ops import take_cube
-    from framebus.ops.files import check_new, kind_of
+    from framebus.ops.files import check_writable
     from framebus.ops.targets import open_existing
 
     with open_existing(name) as stream:
-        plain = stream.name
+        plain, dtype = stream.name, stream.dtype
     file = output or Path(f"{plain}_{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.fits")
-    kind_of(file)
-    check_new(file, overwrite)
+    check_writable(file, dtype, overwrite)
     with measuring(f"frames of {plain}") as progress:
         taken = take_cube(name, n, timeout_s=timeout_s, complete=complete, progress=progress)
     missing = taken.save(file, overwrite=overwrite)

@@ -54,7 +54,9 @@ def stats(
     if output is not None and len(streams) != 1:
         raise UsageError(f"--output takes the frames of one stream; these are {len(streams)}")
     if output is not None:
-        _check_output(output, overwrite)
+        from framebus.ops.files import check_writable
+
+        check_writable(output, "float64", overwrite)  # as figures of any stream are
     found = []
     for name in streams:
         with measuring(f"frames of {name}") as progress:
@@ -76,13 +78,6 @@ def stats(
         f"{text.safe(one.name)}: {one.not_finite} values are not finite" for one in found if one.not_finite
     ]
     show(table, *bad, *([f"wrote {text.safe(str(output))}"] if output is not None else []))
-
-
-def _check_output(output: Path, overwrite: bool) -> None:
-    from framebus.ops.files import check_new, kind_of
-
-    kind_of(output)
-    check_new(output, overwrite)
 
 
 def _write(output: Path, found: object, overwrite: bool) -> None:
