@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from textual.events import Key
 from textual.pilot import Pilot
 
 from framebus.tui.app import Dashboard
@@ -15,6 +16,18 @@ TIMEOUT_S = 60.0
 """Far longer than anything takes, so that only a hang fails."""
 
 Use = Callable[["Screen"], Awaitable[None]]
+
+_NAMES = {
+    " ": "space",
+    ".": "full_stop",
+    "-": "minus",
+    "=": "equals_sign",
+    ":": "colon",
+    "/": "slash",
+    "_": "underscore",
+    "?": "question_mark",
+}
+"""What textual calls characters that are no letters."""
 
 
 class Screen:
@@ -37,18 +50,16 @@ class Screen:
         for key in keys:
             await self.pilot.press(key)
 
+    def burst(self, *keys: str) -> None:
+        """Keys that come all at once: none is waited for; a text of one character is typed."""
+        for key in keys:
+            character = key if len(key) == 1 else None
+            name = _NAMES.get(key, key)
+            self.app.post_message(Key(name, character))
+
     async def type(self, text: str) -> None:
         """Type a text."""
-        names = {
-            " ": "space",
-            ".": "full_stop",
-            "-": "minus",
-            "=": "equals_sign",
-            ":": "colon",
-            "/": "slash",
-            "_": "underscore",
-        }
-        await self.pilot.press(*(names.get(character, character) for character in text))
+        await self.pilot.press(*(_NAMES.get(character, character) for character in text))
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Return once ``condition()`` is true; AssertionError with the screen if it does not become so."""

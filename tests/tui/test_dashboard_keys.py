@@ -234,6 +234,51 @@ def test_a_parameter_that_is_edited() -> None:
         use(act, tab="parameters", size=(100, 30))
 
 
+def test_keys_of_one_burst_mean_what_the_ones_before_make_of_them() -> None:
+    specs = [ParamSpec("gain", 0.3, minimum=0.0, maximum=2.0), ParamSpec("leak", 0.1)]
+    record = ProcessRecord.create("slopes", trigger="wfs")
+    with Params.create("ao", specs) as ao:
+
+        async def act(screen: Screen) -> None:
+            await screen.shows("▾ ao", "gain", "leak")
+            screen.burst("down", "enter", "ctrl+u", "0", ".", "5", "enter", "2")
+            await screen.shows("1 unit", "── slopes")
+            assert ao["gain"] == 0.5
+            assert screen.app.pane.NAME == "units"
+            screen.burst("3", "/", *"leq", "backspace", "enter", "4")  # "q" quits elsewhere
+            await screen.until(lambda: screen.app.pane.NAME == "graph")
+            assert screen.app.parameters.filter == "le"
+            screen.burst("3", "escape", "end", "d", "ctrl+u", *"0.25", "enter", "?", "escape", "2")
+            await screen.until(lambda: screen.app.pane.NAME == "units")
+            assert len(screen.app.screen_stack) == 1
+            assert ao["leak"] == 0.25
+            asked = []
+            screen.app.prompt.confirm("really?", lambda: asked.append("yes"))
+            screen.burst("y", "y", "y", "1")
+            await screen.until(lambda: screen.app.pane.NAME == "streams")
+            assert asked == ["yes"]
+
+        use(act, tab="parameters", size=(100, 30))
+        ao.remove()
+    record.remove()
+
+
+def test_enter_on_the_graph_picks_the_row_that_the_next_key_is_about() -> None:
+    records = [ProcessRecord.create(name, trigger="wfs") for name in ("first", "second")]
+
+    async def act(screen: Screen) -> None:
+        await screen.shows("[first]", "[second]")
+        key = next(key for key, row in screen.app.graph._rows.items() if row.name.startswith("second"))
+        screen.app.graph.sheet.pick(key)
+        screen.burst("enter", "x")
+        await screen.shows(f"stop unit second.{os.getpid()}?")
+        screen.burst("n", "q")
+
+    use(act, tab="graph", size=(100, 30))
+    for record in records:
+        record.remove()
+
+
 def test_a_set_that_is_damaged_is_told(shm_dir: Path) -> None:
     (shm_dir / "hurt.params.fb").write_bytes(b"nothing of the kind")
 

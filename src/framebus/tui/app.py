@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
+from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
@@ -101,6 +102,7 @@ class Dashboard(App[None]):
         self._ticks = 0
         self.streams, self.units = StreamsPane(self.watcher), UnitsPane()
         self.parameters, self.graph = ParamsPane(self.watcher), GraphPane(self.watcher)
+        self.graph.sheet.opened = self._open_target
         self.sequences, self.messages = SequencesPane(), MessagesPane(self.log_of_events)
         panes: tuple[Pane, ...] = (
             *(self.streams, self.units, self.parameters),
@@ -108,7 +110,7 @@ class Dashboard(App[None]):
         )
         self._panes = {pane.NAME: pane for pane in panes}
         self.title_bar, self.tab_bar, self.key_bar = TitleBar(), TabBar(TABS), KeyBar()
-        self.prompt = Prompt()
+        self.prompt = Prompt(self.focus_pane)
         self.snapshot = Snapshot(0, {}, {}, {})
         self._newest = self.snapshot
 
@@ -214,6 +216,31 @@ class Dashboard(App[None]):
             self.tell_once(error)
             return True
 
+    async def on_event(self, event: events.Event) -> None:
+        """Textual's: what comes in, of which keys are obeyed at once.
+
+        Textual queues a key for the widget that has the focus when it comes in. Of keys that come in one burst (typed
+        ahead, or by a script) the later ones would then mean what they meant before the first was obeyed: the digits of
+        a value would open tabs.
+        """
+        if isinstance(event, events.Key) and not event.is_forwarded and self.is_mounted and self.screen_stack:
+            binding = self.screen.active_bindings.get(event.key)
+            if binding is None or not binding.binding.priority:
+                if len(self.screen_stack) == 1 and self._taken(event):
+                    return
+                if binding is not None:
+                    await self.run_action(binding.binding.action, binding.node)
+                    return
+        await super().on_event(event)
+
+    def _taken(self, event: events.Key) -> bool:
+        """Whether the key was the prompt's, or the open tab's."""
+        try:
+            return self.prompt.take(event) or self.pane.sheet.take(event)
+        except Exception as error:  # noqa: BLE001 - as in ``run_action``
+            self.tell_once(error)
+            return True
+
     # ---- tabs ------------------------------------------------------------------------------------------------------
 
     def action_open(self, tab: str) -> None:
@@ -248,7 +275,8 @@ class Dashboard(App[None]):
 
     def focus_pane(self) -> None:
         """Let the keys go to the tab that is open."""
-        self.pane.sheet.focus()
+        sheet = self.pane.sheet
+        sheet.screen.set_focus(sheet)  # now, not later: keys may be waiting
 
     def action_next_tab(self, step: int) -> None:
         """Open the next tab, or the one before."""
@@ -258,17 +286,14 @@ class Dashboard(App[None]):
         """A tab was clicked."""
         self.action_open(event.tab)
 
-    def on_prompt_done(self) -> None:
-        """The prompt asks no more."""
-        self.focus_pane()
-
-    def on_sheet_opened(self) -> None:
+    def _open_target(self) -> None:
         """Enter on the graph goes to what it shows."""
-        target = self.graph.target() if self._tab == "graph" else None
+        target = self.graph.target()
         if target is not None:
             tab, row = target
             self.action_open(tab)
-            self.call_after_refresh(lambda: self._panes[tab].sheet.pick(row))
+            self._show_opened()  # at once: a key that follows is about this row
+            self.pane.sheet.pick(row)
 
     # ---- keys of all tabs ------------------------------------------------------------------------------------------
 

@@ -51,6 +51,7 @@ class Pane(Vertical):
         super().__init__(id=self.NAME)
         self.filter, self.trouble = "", False
         self.sheet = Sheet(self.COLUMNS, self.EMPTY)
+        self.sheet.opened, self.sheet.typed = self.opened, self.typed
         self.detail = Painted()
         self.snapshot = Snapshot(0, {}, {}, {})
         self._items: Mapping[str, Any] = {}
@@ -86,6 +87,12 @@ class Pane(Vertical):
     def details(self, key: str) -> Sequence[Line]:
         """What is shown of the row with the cursor."""
         raise NotImplementedError
+
+    def opened(self) -> None:
+        """Enter was pressed on the row with the cursor, or it was clicked twice."""
+
+    def typed(self, key: str, text: str) -> None:
+        """A cell's editing was ended with Enter."""
 
     # ---- showing ---------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from framebus.tui.notices import noticed
 from framebus.tui.painted import Line
 from framebus.tui.pane import Pane, rule, wrapped
 from framebus.tui.param_watch import ParamLook, ParamWatch, SetLook
-from framebus.tui.sheet import Row, Sheet
+from framebus.tui.sheet import Row
 from framebus.tui.watching import PARAMETERS, Watcher
 
 __all__ = ["ParamsPane"]
@@ -218,7 +218,7 @@ class ParamsPane(Pane):
     # ---- keys ------------------------------------------------------------------------------------------------------
 
     @noticed
-    def on_sheet_opened(self) -> None:
+    def opened(self) -> None:
         """Enter edits a value, and folds a set or a group."""
         key = self.sheet.cursor_key
         if key is None:
@@ -239,11 +239,8 @@ class ParamsPane(Pane):
             self.sheet.edit("value", as_typed(look.spec.type, look.value))
 
     @noticed
-    def on_sheet_typed(self, event: Sheet.Typed) -> None:
+    def typed(self, key: str, text: str) -> None:
         """Write what was typed; what is wrong with it is told on its line, where editing goes on."""
-        self._write(event.key, event.text)
-
-    def _write(self, key: str, text: str) -> None:
         node = self._tree_lines.get(key)
         if node is None:
             return

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from textual import events
-from textual.message import Message
 
 from framebus.tui.line_editor import LineEditor
 from framebus.tui.painted import Painted, width_of
@@ -14,15 +13,17 @@ __all__ = ["Prompt"]
 
 
 class Prompt(Painted, can_focus=True):
-    """Asks for a line of text, or for yes or no; it is seen only while it asks."""
+    """Asks for a line of text, or for yes or no; it is seen only while it asks.
+
+    Args:
+        done: called when it asks no more: the keys go elsewhere again.
+    """
 
     DEFAULT_CSS = "Prompt { height: 1; display: none; }"
 
-    class Done(Message):
-        """It asks no more: the keys go elsewhere again."""
-
-    def __init__(self) -> None:
+    def __init__(self, done: Callable[[], None]) -> None:
         super().__init__()
+        self._done = done
         self._question, self._editor = "", LineEditor()
         self._yes_no = False
         self._answer: Callable[[str], None] = lambda _text: None
@@ -73,10 +74,10 @@ class Prompt(Painted, can_focus=True):
         width = max(8, self.app.size.width - width_of(question))
         self.paint([((question, "tab on"), *self._editor.spans(width))])
 
-    def on_key(self, event: events.Key) -> None:
-        """All keys are its own while it asks."""
-        event.stop()
-        event.prevent_default()
+    def take(self, event: events.Key) -> bool:
+        """Take a key; all are its own while it asks."""
+        if not self.display:
+            return False
         if self._yes_no:
             self._end()
             if event.key == "y":
@@ -90,6 +91,7 @@ class Prompt(Painted, can_focus=True):
                 self._cancelled()
         elif self._editor.key(event.key, event.character):
             self._edited()
+        return True
 
     def on_paste(self, event: events.Paste) -> None:
         """A text that is pasted goes into the line."""
@@ -105,7 +107,7 @@ class Prompt(Painted, can_focus=True):
 
     def _end(self) -> None:
         self.display = False
-        self.post_message(self.Done())
+        self._done()
 
     def on_resize(self) -> None:
         """The line has the width of the screen."""

@@ -40,6 +40,11 @@ class Sheet(Widget, can_focus=True):
     Args:
         columns: of the table.
         empty: what to show where there are no rows.
+
+    Attributes:
+        opened: called when Enter is pressed on the cursor's row, or when it is clicked twice.
+        typed: called with a row and a text when a cell's editing is ended with Enter. Both are called, not sent as
+            messages: what the next key does depends on them, and it may be waiting already.
     """
 
     DEFAULT_CSS = "Sheet { height: 1fr; }"
@@ -55,9 +60,6 @@ class Sheet(Widget, can_focus=True):
     class Picked(Message):
         """The cursor is on another row."""
 
-    class Opened(Message):
-        """Enter was pressed on the row, or it was clicked twice."""
-
     class HeadClicked(Message):
         """A column's title was clicked."""
 
@@ -68,16 +70,11 @@ class Sheet(Widget, can_focus=True):
     class Editing(Message):
         """A cell's editing began or ended."""
 
-    class Typed(Message):
-        """A cell's editing was ended with Enter."""
-
-        def __init__(self, key: str, text: str) -> None:
-            super().__init__()
-            self.key, self.text = key, text
-
     def __init__(self, columns: Sequence[Column], empty: str = "", *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.columns, self.empty = columns, empty
+        self.opened: Callable[[], None] = lambda: None
+        self.typed: Callable[[str, str], None] = lambda _key, _text: None
         self.sorted_by, self.descending = "", False
         self.tails = False  # whether the cursor keeps to the last row
         self._keys: list[str] = []
@@ -233,21 +230,19 @@ class Sheet(Widget, can_focus=True):
         """Move the cursor by what fits on the screen."""
         self._to(self._cursor + pages * max(1, self._height - 2))
 
-    def on_key(self, event: events.Key) -> None:
-        """While a cell is edited, all keys are its own."""
+    def take(self, event: events.Key) -> bool:
+        """Take a key, if it is one of this table's; while a cell is edited, all are."""
         if self._edit is None:
-            if event.key == "enter":
-                event.stop()
-                self.post_message(self.Opened())
-            return
-        event.stop()
-        event.prevent_default()
-        if event.key == "enter":
-            self.post_message(self.Typed(self._edit.key, self._edit.editor.text))
+            if event.key != "enter":
+                return False
+            self.opened()
+        elif event.key == "enter":
+            self.typed(self._edit.key, self._edit.editor.text)
         elif event.key == "escape":
             self.end_edit()
         elif self._edit.editor.key(event.key, event.character):
             self.update()
+        return True
 
     def on_paste(self, event: events.Paste) -> None:
         """A text that is pasted goes into the cell that is edited."""
@@ -269,7 +264,7 @@ class Sheet(Widget, can_focus=True):
         if index < len(self._keys):
             self._to(index)
             if event.chain == 2:
-                self.post_message(self.Opened())
+                self.opened()
 
     def on_mouse_scroll_down(self) -> None:
         """The wheel moves the cursor."""
@@ -300,7 +295,7 @@ class Sheet(Widget, can_focus=True):
         return None if self._edit is None else self._edit.key
 
     def edit(self, column: str, text: str) -> None:
-        """Let a cell of the cursor's row be edited; ``Typed`` tells when that is done."""
+        """Let a cell of the cursor's row be edited; ``typed`` is called when that is done."""
         key = self.cursor_key
         if key is not None:
             index = next(i for i, each in enumerate(self.columns) if each.key == column)
