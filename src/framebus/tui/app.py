@@ -223,7 +223,7 @@ class Dashboard(App[None]):
         ahead, or by a script) the later ones would then mean what they meant before the first was obeyed: the digits of
         a value would open tabs.
         """
-        if isinstance(event, events.Key) and not event.is_forwarded and self.is_mounted and self.screen_stack:
+        if isinstance(event, events.Key) and not event.is_forwarded and self.screen_stack:
             binding = self.screen.active_bindings.get(event.key)
             if binding is None or not binding.binding.priority:
                 if len(self.screen_stack) == 1 and self._taken(event):
