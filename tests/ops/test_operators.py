@@ -69,6 +69,22 @@ def test_a_target_is_gone_on_with_and_never_replaced_unasked(shm_dir: Path) -> N
                 assert b.count == 1
 
 
+@pytest.mark.parametrize("dialect", ["isio", "dao"])
+def test_what_replaces_a_target_is_like_the_source(dialect: str, dao_name: str) -> None:
+    source, target = f"{dao_name}a", f"{dao_name}b"
+    with fb.create(source, shape=(4, 4), dialect=dialect, history=6) as a:
+        for history in (None, 9):
+            fb.create(target, shape=5).close()
+            operators.crop(f"{source}[0:1,0:1]", target, overwrite=True, history=history)
+            with fb.open(target) as b:
+                assert (b.shape, b.history_length, b.dialect.name) == ((2, 2), history or 6, dialect)
+        operators.average(source, target, 2, overwrite=True, dialect="isio")
+        with fb.open(target) as b:
+            assert (b.shape, b.history_length, b.dialect.name) == ((4, 4), 6, "isio")
+            b.remove()
+        a.remove()
+
+
 def test_the_target_of_a_dead_process_keeps_its_shape(spawn: Callable[..., object]) -> None:
     """Its shape cannot be worked out from the source's."""
     writer = spawn("import framebus as fb\nfb.create('b', shape=(2, 2)).write([[1, 2], [3, 4]])")
@@ -181,6 +197,7 @@ def test_what_cannot_be() -> None:
         fb.create("a", shape=(4, 6)),
         fb.create("small", shape=(2, 2)),
         fb.create("whole", shape=(4, 6), dtype="int8"),
+        fb.create("c", shape=(4, 6)),
         fb.create("z", shape=2, dtype="complex64"),
         fb.create("h", shape=2, dtype="float16"),
         fb.create("cube", shape=(2, 4, 6)),
@@ -189,6 +206,8 @@ def test_what_cannot_be() -> None:
             (lambda: operators.crop("a", "b"), "says no window"),
             (lambda: operators.crop("a[::2b]", "b"), "has no bins"),
             (lambda: operators.crop("a[0:1,*]", "a"), "'a' is read and would be written"),
+            (lambda: operators.crop("h[0]", "b"), "dtype float16, which compiled units cannot read"),
+            (lambda: operators.combine({"a": 1.0, "c": 1.0}, "c"), "'c' is read and would be written"),
             (lambda: operators.bin("a", "b", 5), "do not fit 'a'"),
             (lambda: operators.bin("a", "b", 0), "do not fit 'a'"),
             (lambda: operators.bin("a", "b", (2, 2, 2)), "3 factors for the 2 axes"),
