@@ -320,6 +320,13 @@ def test_operators_once(dm: fb.Stream) -> None:
 def test_average_once() -> None:
     printed = output("average", "wfs", "mean", "5", "--once")
     assert printed == "mean: the mean of 5 frames of wfs, frame 1\n"
+    assert answer("average", "wfs", "mean", "5", "--once") == {
+        "source": "wfs",
+        "target": "mean",
+        "count": 2,
+        "frames": 5,
+        "missed": 0,
+    }
     with fb.open("mean") as mean:
         assert len(set(mean.read().flat)) == 1
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import framebus as fb
-from framebus.errors import NameFormatError, StreamNotFound, UsageError
+from framebus.errors import NameFormatError, StreamNotFound, UsageError, WaitTimeout
 from framebus.ops import operators
 from framebus.unit import LoopOptions, Stage, start
+from support.waiting import once_asleep
 
 ONCE = LoopOptions(trigger="once")
 
@@ -169,25 +170,58 @@ def test_noise_compiled_is_noise_interpreted() -> None:
         np.testing.assert_allclose(drawn, wanted, rtol=1e-12)
 
 
-def test_average_once() -> None:
-    import threading
-
-    from support.waiting import asleep_at, until
-
-    with fb.create("a", shape=2, history=8) as a:
-        a.write([0, 0])
-
-        def three() -> None:
-            until(lambda: asleep_at(a.path))
-            for k in (1, 2, 3):
-                a.write([k, 2 * k])
-
-        thread = threading.Thread(target=three)
-        thread.start()
-        assert operators.average_once("a", "mean", 3, timeout_s=60.0) == 1
+def test_average_once_is_what_average_gives() -> None:
+    frames = [[1e8, 1, 2, np.inf], [1, 2, np.nan, 1], [-1e8, 3, 4, -np.inf]]
+    with fb.create("a", shape=4, history=8) as a:
+        a.write([0, 0, 0, 0])
+        thread = once_asleep(
+            a.path, lambda: [a.write(frame, acquisition_ns=1000 + k) for k, frame in enumerate(frames)]
+        )
+        done = operators.average_once("a", "once", 3, timeout_s=60.0)
         thread.join()
-        with fb.open("mean") as mean:
-            assert mean.read().tolist() == [2, 4]
+        assert done == operators.Averaged(count=1, frames=3, missed=0)
+        stage = operators.average("a", "always", 3)
+        with start(stage, LoopOptions(every_frame=True)), fb.open("always") as always:
+            for frame in frames:
+                a.write(frame, acquisition_ns=1002)
+            wanted = always.read_next(timeout_s=60.0)
+        with fb.open("once") as once:
+            [got] = once.history(1)
+            np.testing.assert_array_equal(got.data, wanted.data)
+            np.testing.assert_array_equal(got.data, np.array([1 / 3, 2, np.nan, np.nan], np.float32))
+            assert (got.acquisition_ns, once.history_length) == (wanted.acquisition_ns, 8)
+
+
+def test_average_once_counts_frames_that_it_missed() -> None:
+    with fb.create("a", shape=2, dtype="uint8", history=8) as a:
+        a.write([0, 0])
+        thread = once_asleep(a.path, lambda: a.write([1, 1]))
+        seen: list[tuple[int, int]] = []
+
+        def tell(k: int, total: int) -> None:
+            if not seen:
+                thread.join()
+                a.write([3, 3], count=12)
+            seen.append((k, total))
+
+        done = operators.average_once("a", "b", 2, timeout_s=60.0, progress=tell)
+        assert (done, seen) == (operators.Averaged(1, 2, missed=9), [(1, 2), (2, 2)])
+
+
+def test_an_average_of_frames_that_never_came_makes_and_replaces_nothing(shm_dir: Path) -> None:
+    with fb.create("a", shape=2) as a, fb.create("there", shape=3) as there:
+        for target in ("new", "there"):
+            with pytest.raises(WaitTimeout):
+                operators.average_once("a", target, 1, timeout_s=0, overwrite=True)
+        assert {path.name for path in shm_dir.iterdir()} == {"a.im.shm", "there.im.shm"}
+        there.write([1, 2, 3])
+        with pytest.raises(UsageError, match=r"'there' is there.*add --overwrite"):
+            operators.average_once("a", "there", 1, timeout_s=0)
+        with pytest.raises(UsageError, match="'a' is read and would be written"):
+            operators.average_once("a", "a", 1, timeout_s=0)
+        with pytest.raises(UsageError, match="an average of 0 frames"):
+            operators.average_once("a", "new", 0, timeout_s=0)
+        assert a.count == 0
 
 
 def test_what_cannot_be() -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
@@ -19,7 +20,6 @@ import numpy.typing as npt
 from framebus.errors import UsageError
 from framebus.ops import blocks, sources, windows
 from framebus.ops.cubes import Progress
-from framebus.ops.statistics import statistics
 from framebus.ops.sums import join_of, sum_of
 from framebus.ops.targets import open_existing, target_stream
 from framebus.stream import Stream, create
@@ -29,7 +29,18 @@ from framebus.stream.slices import Slices
 from framebus.unit import Stage
 from framebus.unit.declare import FunctionUnit
 
-__all__ = ["Making", "average", "average_once", "bin", "clock", "combine", "concatenate", "crop", "random"]
+__all__ = [
+    "Averaged",
+    "Making",
+    "average",
+    "average_once",
+    "bin",
+    "clock",
+    "combine",
+    "concatenate",
+    "crop",
+    "random",
+]
 
 _AXES = "xyz"
 
@@ -147,12 +158,26 @@ def average(
         UsageError: ``frames`` is below 1, or a target is there that does not fit.
         StreamNotFound, StreamFormatError, NameFormatError: as ``framebus.open``.
     """
-    if frames < 1:
-        raise UsageError(f"an average of {frames} frames cannot be made; expected 1 or more")
+    _check_frames(frames)
     with open_existing(source) as stream:
         dtype = blocks.mean_dtype(_real(stream))
         _made([stream], target, stream.shape, dtype, making)
     return Stage(blocks.average, {"source": source, "target": target}, {"frames": frames}, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Averaged:
+    """One mean that was published.
+
+    Attributes:
+        count: of the frame that holds it.
+        frames: how many it is of.
+        missed: frames that passed between these unseen.
+    """
+
+    count: int
+    frames: int
+    missed: int
 
 
 def average_once(
@@ -163,11 +188,11 @@ def average_once(
     timeout_s: float | None = 5.0,
     progress: Progress | None = None,
     **making: Unpack[Making],
-) -> int:
-    """Publish the mean of the next ``frames`` frames, once; the count of its frame.
+) -> Averaged:
+    """Publish the mean of the next ``frames`` frames, once: what the unit of ``average`` makes of them.
 
     Args:
-        source, target, frames, making: as of ``average``.
+        source, target, frames, making: as of ``average``. The target is made, or replaced, when the mean is there.
         timeout_s: how long to wait for each frame, in s; None: for ever.
         progress: called after every frame.
 
@@ -175,10 +200,24 @@ def average_once(
         UsageError, StreamNotFound, StreamFormatError, NameFormatError: as ``average``.
         WaitTimeout: no frame came.
     """
-    stage = average(source, target, frames, **making)
-    found = statistics(source, frames, timeout_s=timeout_s, progress=progress)
-    with open_existing(stage.streams["target"]) as made:
-        return made.write(found.mean_frame.astype(made.dtype))
+    _check_frames(frames)
+    with open_existing(source) as stream:
+        wanted = [stream], target, stream.shape, blocks.mean_dtype(_real(stream)), making
+        path = _path([stream], target)
+        if path is not None and path.exists() and not making.get("overwrite"):
+            _made(*wanted)  # so that one that does not fit is refused before anything is measured
+        total, missed = np.zeros(stream.shape), 0
+        stream.skip_to_newest()
+        with np.errstate(all="ignore"):  # as compiled code does: sums of infinities are no numbers
+            for k, frame in enumerate(stream.frames(frames, timeout_s=timeout_s), 1):
+                total += frame.data
+                missed += frame.missed if k > 1 else 0  # what passed before the first frame is no loss
+                if progress is not None:
+                    progress(k, frames)
+            mean = (total / frames).astype(wanted[3])
+        _made(*wanted)
+        with open_existing(target) as made:
+            return Averaged(made.write(mean, acquisition_ns=frame.acquisition_ns), frames, missed)
 
 
 def combine(
@@ -301,6 +340,11 @@ def random(
 # ---- what they share -------------------------------------------------------------------------------------------------
 
 
+def _check_frames(frames: int) -> None:
+    if frames < 1:
+        raise UsageError(f"an average of {frames} frames cannot be made; expected 1 or more")
+
+
 def _real(stream: Stream) -> np.dtype[Any]:
     if stream.dtype.name not in windows.REAL:
         raise UsageError(
@@ -322,14 +366,22 @@ def _opened(stack: ExitStack, names: Mapping[str, float] | Sequence[str]) -> lis
     return opened
 
 
+def _path(sources: Sequence[Stream], target: str) -> Path | None:
+    """Where the target lies, or would; None if it is this process' own."""
+    parsed = require(parse(target), allowed=["S", "L", "path"], context="the stream that is written to")
+    if parsed.local:
+        return None
+    path = stream_path(parsed)
+    if any(path.resolve() == stream.path.resolve() for stream in sources):
+        raise UsageError(f"'{target}' is read and would be written; give the result another name")
+    return path
+
+
 def _made(
     sources: Sequence[Stream], target: str, shape: tuple[int, ...], dtype: np.dtype[Any], making: Making
 ) -> None:
     """See to the target; a new one has history and format of the first source unless told."""
-    parsed = require(parse(target), allowed=["S", "L", "path"], context="the stream that is written to")
-    path = None if parsed.local else stream_path(parsed).resolve()
-    if any(path == stream.path.resolve() for stream in sources):
-        raise UsageError(f"'{target}' is read and would be written; give the result another name")
+    _path(sources, target)
     target_stream(target, shape=shape, dtype=dtype, like=sources[0], **making).close()
 
 
