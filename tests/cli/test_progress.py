@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from framebus.cli import progress
 from framebus.cli.progress import measuring, progress_line
 from support.terminal import Terminal
 
@@ -78,6 +80,41 @@ def test_sigterm_ends_a_measurement_with_what_it_has_to_put_in_order() -> None:
         code, rest = terminal.wait()
     assert code == 143
     assert "over" not in rest
+
+
+def test_a_bar_is_not_told_of_every_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Bar:
+        def __init__(self) -> None:
+            self.told: list[tuple[str, float]] = []
+
+        def add_task(self, title: str, total: float) -> int:
+            return 0
+
+        def update(self, task: int, *, description: str, completed: float, total: float) -> None:
+            self.told.append((description, completed))
+
+        def start(self) -> None: ...
+
+        def stop(self) -> None: ...
+
+    bar, now = Bar(), [100.0]
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(progress, "_make_bar", lambda *, counted: bar)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with measuring("frames") as report:
+        for done in range(1, 1401):  # 1 kHz
+            report(done, 1400)
+            now[0] += 0.001
+    counts = [count for _, count in bar.told]
+    assert [title for title, _ in bar.told] == ["frames"] * len(counts)
+    assert counts[-1] == 1400
+    assert 3 <= len(counts) <= 5, "one about every 0.1 s, from the first second on, and the last"
+    bar.told.clear()
+    with progress_line() as show:
+        for moment, title, share in ((0.5, "early", 0.1), (0.6, "a", 0.2), (0.0, "a", 0.3), (0.0, "b", 0.3)):
+            now[0] += moment
+            show(title, share)
+    assert bar.told == [("a", 0.2), ("b", 0.3)], "what is being done now is shown at once"
 
 
 def test_both_can_be_told_anything_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
