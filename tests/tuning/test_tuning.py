@@ -242,6 +242,55 @@ def test_what_cannot_be_put_back_at_once_stays_remembered(laptop: Path) -> None:
     assert values(laptop)["proc/sys/vm/swappiness"] == "60"
 
 
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit, UnicodeError])
+def test_an_item_that_anything_ends_is_not_changed_at_all(raised: type[BaseException], laptop: Path) -> None:
+    class Ended(KernelFile):
+        def put(self, value: str | None) -> None:
+            super().put(value)
+            if value == self.wanted:
+                raise raised
+
+    before = content(laptop)
+    rule = TextFile("/etc/udev/rules.d/a.rules", "x\n", laptop)
+    swap = Ended("/proc/sys/vm/swappiness", "1", laptop)
+    done = item(KernelFile("/proc/sys/kernel/numa_balancing", "0", laptop))
+    with pytest.raises(raised):
+        tuning.apply([done, item(rule, swap)], laptop)
+    assert values(laptop)["proc/sys/kernel/numa_balancing"] == "0", "an item that is done stays so"
+    assert len(tuning.undo(laptop)) == 1
+    assert content(laptop) == before
+
+
+@pytest.mark.parametrize("written", [0, 1, 2, 3])
+def test_where_previous_values_cannot_be_kept_any_more_the_item_is_not_changed(
+    written: int, laptop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk takes the file, then its folder, for each setting; from one of them on it takes nothing."""
+
+    def full(_file: int) -> None:
+        nonlocal written
+        written -= 1
+        if written < 0:
+            raise OSError(28, "No space left on device")
+
+    before = content(laptop)
+    found = [
+        item(
+            KernelFile("/proc/sys/vm/swappiness", "1", laptop),
+            KernelFile("/proc/sys/kernel/numa_balancing", "0", laptop),
+        )
+    ]
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        (outcome,) = tuning.apply(found, laptop)
+    assert outcome.result == "failed"
+    assert "No space left on device" in outcome.text
+    assert content(laptop) == before
+    assert [path.name for path in tuning.state_path(laptop).parent.glob(".*")] == []
+    assert set(results(tuning.undo(laptop)).values()) <= {"restored"}
+    assert content(laptop) == before
+
+
 @pytest.mark.parametrize("writes", [1, 2, 4, 7, 12])
 def test_what_was_interrupted_anywhere_can_be_undone(writes: int, laptop: Path, spawn: Spawner) -> None:
     """The process is killed in the moment before its nth change, whose previous value is on disk already."""
@@ -433,6 +482,19 @@ def test_without_a_program_to_mount_with_it_is_told(laptop: Path, monkeypatch: p
     assert int(change.current()) > 0
     with pytest.raises(OSError, match="no program 'mount'"):
         change.put("1")
+
+
+def test_without_a_program_to_mount_with_nothing_is_forgotten(
+    laptop: Path, mounting: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts = laptop / "proc/mounts"
+    mounts.write_text("tmpfs /dev/shm tmpfs rw,size=65536k 0 0\n")
+    mounting(f'echo "tmpfs /dev/shm tmpfs rw,${{2#remount,}} 0 0" > {mounts}')
+    tuning.apply([item(MountSize("/dev/shm", "131072", laptop))], laptop)
+    monkeypatch.setenv("PATH", "/nowhere")
+    (outcome,) = tuning.undo(laptop)
+    assert (outcome.result, "no program 'mount'" in outcome.text) == ("failed", True)
+    assert tuning.state_path(laptop).exists()
 
 
 def test_commands_are_a_shells(laptop: Path) -> None:

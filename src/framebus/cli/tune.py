@@ -11,6 +11,7 @@ from rich.text import Text
 
 from framebus import tuning
 from framebus.cli.output import columns, show, show_json
+from framebus.cli.signals import signals_end_it
 from framebus.cli.text import safe
 from framebus.errors import NotFoundError, UsageError
 from framebus.process.kernel_files import numbers
@@ -57,11 +58,19 @@ def tune(
     if action == "undo":
         if only or cpus or user or huge_pages is not None:
             raise UsageError("--undo puts back all that --apply changed; give it alone, or with --force")
-        return _tell(tuning.undo(root, force=force), as_json, "nothing is to be undone")
+        with signals_end_it():
+            outcomes = tuning.undo(root, force=force)
+        return _tell(outcomes, as_json, "nothing is to be undone")
     loops = _cpus(cpus)
     found = _chosen(tuning.items(root, cpus=loops, user=user, huge_pages=huge_pages), only)
     if action == "apply":
-        return _tell(tuning.apply(found, root), as_json, "nothing is to be changed")
+        try:
+            with signals_end_it():
+                outcomes = tuning.apply(found, root)
+        except KeyboardInterrupt:
+            click.echo("interrupted: 'framebus tune --undo' puts back what was applied until then", err=True)
+            raise
+        return _tell(outcomes, as_json, "nothing is to be changed")
     by_hand = tuning.manuals(root, cpus=loops) if not only else []
     if as_json:
         show_json({"items": [_plain(item) for item in found], "by_hand": [asdict(item) for item in by_hand]})
