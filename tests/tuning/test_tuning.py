@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import stat
 import tempfile
@@ -456,17 +457,34 @@ def mounting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
     return put
 
 
-def test_shared_memory_is_mounted_anew_and_back(laptop: Path, mounting: Callable[[str], None]) -> None:
+@pytest.fixture
+def shared(laptop: Path, mounting: Callable[[str], None]) -> Path:
+    """The table of mounts of a machine whose /dev/shm can be mounted anew; as the kernel does, to whole pages."""
     mounts = laptop / "proc/mounts"
-    mounts.write_text("tmpfs /dev/shm tmpfs rw,size=65536k 0 0\n")
-    mounting(f'test "$1" = -o && echo "tmpfs $3 tmpfs rw,${{2#remount,}} 0 0" > {mounts}')
-    change = MountSize("/dev/shm", "131072", laptop)
-    assert change.command() == "sudo mount -o remount,size=131072k /dev/shm"
-    (outcome,) = tuning.apply([item(change)], laptop)
-    assert outcome.result == "applied"
-    assert "size=131072k" in mounts.read_text()
+    mounts.write_text(
+        f"tmpfs /dev/shm tmpfs rw,size=65536k 0 0\ntmpfs {laptop}/dev/shm tmpfs rw,size=65536k 0 0\n"
+    )
+    page = mmap.PAGESIZE // 1024
+    mounting(
+        f"""test "$1" = -o || exit 1
+        size=${{2#remount,size=}}
+        size=$(( (${{size%k}} + {page - 1}) / {page} * {page} ))
+        echo "tmpfs $3 tmpfs rw,size=${{size}}k 0 0" > {mounts}"""
+    )
+    return mounts
+
+
+def test_shared_memory_is_mounted_anew_and_back(laptop: Path, shared: Path) -> None:
+    memory = laptop / "proc/meminfo"
+    memory.write_text("MemTotal: 17592186044422 kB\n")  # its half is no number of pages
+    (found,) = [i for i in tuning.items(laptop, user="root") if i.name == "shared-memory"]
+    (change,) = found.changes
+    assert change.command() == f"sudo mount -o remount,size={change.wanted}k /dev/shm"
+    (outcome,) = tuning.apply([found], laptop)
+    assert outcome.result == "applied", outcome.text
+    assert f"size={change.wanted}k" in shared.read_text()
     tuning.undo(laptop)
-    assert "size=65536k" in mounts.read_text()
+    assert "size=65536k" in shared.read_text()
 
 
 def test_a_mount_that_is_refused_says_why(laptop: Path, mounting: Callable[[str], None]) -> None:
@@ -484,12 +502,10 @@ def test_without_a_program_to_mount_with_it_is_told(laptop: Path, monkeypatch: p
         change.put("1")
 
 
+@pytest.mark.usefixtures("shared")
 def test_without_a_program_to_mount_with_nothing_is_forgotten(
-    laptop: Path, mounting: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    laptop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mounts = laptop / "proc/mounts"
-    mounts.write_text("tmpfs /dev/shm tmpfs rw,size=65536k 0 0\n")
-    mounting(f'echo "tmpfs /dev/shm tmpfs rw,${{2#remount,}} 0 0" > {mounts}')
     tuning.apply([item(MountSize("/dev/shm", "131072", laptop))], laptop)
     monkeypatch.setenv("PATH", "/nowhere")
     (outcome,) = tuning.undo(laptop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import mmap
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -218,9 +219,10 @@ def _clock(base: Path, around: Surroundings) -> Iterator[Item]:
 def _shared_memory(base: Path, around: Surroundings) -> Iterator[Item]:
     shared = around.shared_memory
     if shared and shared.kind == "tmpfs" and shared.total_bytes < around.memory_bytes * LARGE_SHARE:
-        size = around.memory_bytes // 2048
-        change = MountSize("/dev/shm", str(size), base)
-        yield Item("shared-memory", f"{size >> 10} MiB, half of the memory", "streams find room", (change,))
+        half = around.memory_bytes // 2
+        size = half - half % mmap.PAGESIZE  # of another size the kernel would make whole pages
+        change = MountSize("/dev/shm", str(size >> 10), base)
+        yield Item("shared-memory", f"{size >> 20} MiB, half of the memory", "streams find room", (change,))
 
 
 def _limits(base: Path, user: str) -> Iterator[Item]:
