@@ -167,6 +167,54 @@ def test_all_is_applied_and_put_back_exactly(laptop: Path) -> None:
     assert tuning.undo(laptop) == []
 
 
+def test_a_text_file_comes_back_byte_for_byte(laptop: Path) -> None:
+    limits = laptop / "etc/security/limits.d/framebus.conf"
+    limits.write_bytes(b"a\r\n\xff")
+    tuning.apply(tuning.items(laptop, user="mara"), laptop)
+    assert limits.read_bytes() == b"a\r\n\xff\nmara - rtprio 99\nmara - memlock unlimited\n"
+    tuning.undo(laptop)
+    assert limits.read_bytes() == b"a\r\n\xff"
+
+
+@pytest.mark.parametrize("before", [b"# ours\n", None])
+def test_a_text_file_behind_a_link_stays_there(before: bytes | None, laptop: Path) -> None:
+    link = laptop / "etc/security/limits.d/framebus.conf"
+    link.symlink_to("../ours")
+    if before is not None:
+        (laptop / "etc/security/ours").write_bytes(before)
+    tuning.apply(tuning.items(laptop, user="mara"), laptop)
+    assert link.is_symlink()
+    assert "mara - rtprio 99" in (laptop / "etc/security/ours").read_text()
+    tuning.undo(laptop)
+    assert link.is_symlink()
+    assert (link.read_bytes() if link.exists() else None) == before
+
+
+def test_a_link_out_of_a_stand_in_is_not_followed(laptop: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("of another machine\n")
+    (laptop / "etc/security/limits.d/framebus.conf").symlink_to(outside)
+    with pytest.raises(OSError, match="leads out of"):
+        tuning.items(laptop, user="mara")
+    change = TextFile("/etc/security/limits.d/framebus.conf", "x\n", laptop)
+    (outcome,) = tuning.apply([item(change)], laptop)
+    assert (outcome.result, "leads out of" in outcome.text) == ("failed", True)
+    assert outside.read_text() == "of another machine\n"
+
+
+def test_a_text_file_stays_its_owners(laptop: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    limits = laptop / "etc/security/limits.d/framebus.conf"
+    limits.write_text("# ours\n")
+    limits.chmod(0o640)
+    os.chown(limits, 1234, 4321)
+    tuning.apply(tuning.items(laptop, user="mara"), laptop)
+    tuning.undo(laptop)
+    now = limits.stat()
+    assert (now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode)) == (1234, 4321, 0o640)
+
+
 def test_applied_twice_the_first_values_come_back(laptop: Path) -> None:
     before = settled(laptop)
     tuning.apply(tuning.items(laptop, cpus=(3,), user="mara"), laptop)

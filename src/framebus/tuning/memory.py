@@ -14,6 +14,7 @@ from typing import Self
 from framebus.errors import DataError, UsageError
 from framebus.process.kernel_files import text
 from framebus.tuning.changes import Change, Form
+from framebus.tuning.replacing import replace_file
 
 __all__ = ["Memory", "Remembered", "state_path"]
 
@@ -134,19 +135,5 @@ class Memory:
             self.path.unlink(missing_ok=True)
         else:
             told = {"version": _VERSION, "settings": [asdict(entry) for entry in entries]}
-            draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-            try:
-                with draft.open("w") as file:
-                    json.dump(told, file, indent=1)
-                    file.flush()
-                    os.fsync(file.fileno())
-                draft.replace(self.path)
-            except BaseException:
-                draft.unlink(missing_ok=True)
-                raise
-            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            replace_file(self.path, json.dumps(told, indent=1).encode())
         self.entries = entries
