@@ -402,6 +402,24 @@ def test_a_restart_undoes_what_the_kernel_forgets(laptop: Path) -> None:
     assert not tuning.state_path(laptop).exists()
 
 
+@pytest.mark.parametrize("now", [0o666, 0o600])
+def test_a_restart_does_not_undo_the_mode_of_a_device(now: int, laptop: Path) -> None:
+    """The rule for udev makes it anew; where no udev runs, it is as it was."""
+    device = laptop / "dev/cpu_dma_latency"
+    device.chmod(0o600)
+    before = content(laptop)
+    tuning.apply([i for i in tuning.items(laptop, user="root") if i.name == "latency-device"], laptop)
+    (laptop / "proc/sys/kernel/random/boot_id").write_text("boot-2\n")
+    device.chmod(now)
+    outcomes = tuning.undo(laptop)
+    assert [(o.item, o.result) for o in outcomes] == [("latency-device", "restored")] * 2
+    assert not (laptop / "etc/udev/rules.d/99-framebus.rules").exists()
+    assert stat.S_IMODE(device.stat().st_mode) == 0o600
+    (laptop / "proc/sys/kernel/random/boot_id").write_text("boot-1\n")
+    assert content(laptop) == before
+    assert not tuning.state_path(laptop).exists()
+
+
 def test_after_a_restart_the_new_value_is_the_one_to_come_back(laptop: Path) -> None:
     swap = item(KernelFile("/proc/sys/vm/swappiness", "1", laptop))
     tuning.apply([swap], laptop)

@@ -129,6 +129,7 @@ class FileMode(_Setting):
     """Who may read and write a file, as an octal number."""
 
     kind = "mode"
+    lasts = True  # a device is made anew with each restart, and its rule gives it this mode again
 
     def current(self) -> str:
         """Its access mode."""
