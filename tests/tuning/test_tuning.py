@@ -454,12 +454,28 @@ def test_without_a_place_for_previous_values_nothing_is_changed(laptop: Path) ->
     assert content(laptop) == before
 
 
+ENTRY = {
+    "item": "swappiness",
+    "kind": "kernel",
+    "path": "/proc/sys/vm/swappiness",
+    "form": "word",
+    "previous": "60",
+    "applied": "1",
+    "boot": "boot-1",
+}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("{", "cannot be understood"),
         ('{"version": 7}', "version 7"),
         ('{"version": 1, "settings": [{}]}', "understood"),
+        (json.dumps({"version": 1, "settings": [{**ENTRY, "path": 7}]}), "path of a setting is 7"),
+        (
+            json.dumps({"version": 1, "settings": [{**ENTRY, "form": "cloud"}]}),
+            "form of a setting is 'cloud'",
+        ),
     ],
 )
 def test_a_file_of_previous_values_that_is_none_is_an_error(text: str, message: str, laptop: Path) -> None:
@@ -471,14 +487,25 @@ def test_a_file_of_previous_values_that_is_none_is_an_error(text: str, message: 
     assert path.read_text() == text
 
 
-def test_a_kind_of_setting_that_is_unknown_is_an_error(laptop: Path) -> None:
-    tuning.apply([item(KernelFile("/proc/sys/vm/swappiness", "1", laptop))], laptop)
+def test_a_setting_of_an_unknown_kind_does_not_keep_others_from_being_undone(laptop: Path) -> None:
+    before = content(laptop)
+    names = ("vm/swappiness", "kernel/sched_rt_runtime_us", "vm/nr_hugepages")
+    tuning.apply(
+        [Item(name, "", "", (KernelFile(f"/proc/sys/{name}", "1", laptop),)) for name in names], laptop
+    )
     path = tuning.state_path(laptop)
     told = json.loads(path.read_text())
-    told["settings"][0]["kind"] = "magic"
+    told["settings"][1]["kind"] = "magic"
     path.write_text(json.dumps(told))
-    with pytest.raises(DataError, match="'magic'"):
-        tuning.undo(laptop)
+    first, second, third = tuning.undo(laptop)
+    assert (first.result, second.result, third.result) == ("restored", "failed", "restored")
+    assert "'magic' is no kind of setting that this framebus knows" in second.text
+    (kept,) = json.loads(path.read_text())["settings"]
+    assert kept == told["settings"][1], "one that knows it can undo it"
+    assert results(tuning.undo(laptop)) == {names[1]: "failed"}
+    assert {name for name, said in content(laptop).items() if said != before[name]} == {
+        f"proc/sys/{names[1]}"
+    }
 
 
 def test_a_user_without_privileges_is_told_to_be_root(spawn: Spawner) -> None:

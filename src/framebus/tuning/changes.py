@@ -192,7 +192,9 @@ def rebuilt(kind: str, path: str, form: Form, root: Path) -> Change:
         DataError: no such kind is known.
     """
     if kind not in _KINDS:
-        raise DataError(f"{path}: '{kind}' is no kind of setting that this framebus knows")
+        raise DataError(
+            f"{path}: '{kind}' is no kind of setting that this framebus knows; undo it with the one that changed it"
+        )
     return _KINDS[kind](path, None, root, form)
 
 

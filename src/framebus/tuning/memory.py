@@ -7,9 +7,9 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Self
+from typing import Self, get_args
 
 from framebus.errors import DataError, UsageError
 from framebus.process.kernel_files import text
@@ -41,6 +41,14 @@ class Remembered:
     previous: str | None
     applied: str | None
     boot: str
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, str) and not (value is None and field.name in ("previous", "applied")):
+                raise TypeError(f"the {field.name} of a setting is {value!r}")
+        if self.form not in get_args(Form):
+            raise ValueError(f"the form of a setting is {self.form!r}")
 
 
 def state_path(root: str | os.PathLike[str] = "/") -> Path:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from framebus.errors import DataError
 from framebus.tuning.catalogue import Item
 from framebus.tuning.changes import Change, rebuilt
 from framebus.tuning.memory import Memory, Remembered
@@ -110,7 +111,10 @@ def _failure(item: Item, change: Change, error: OSError, left: list[str]) -> Out
 
 
 def _undo_one(entry: Remembered, memory: Memory, root: Path, force: bool) -> Outcome:
-    change = rebuilt(entry.kind, entry.path, entry.form, root)
+    try:
+        change = rebuilt(entry.kind, entry.path, entry.form, root)
+    except DataError as error:
+        return Outcome(entry.item, "failed", str(error))
     if entry.boot != memory.boot and not change.lasts:
         memory.forget(entry)
         return Outcome(entry.item, "kept", f"{entry.path}: the machine was restarted since, which undid it")
