@@ -129,7 +129,9 @@ def test_an_interruption_tells_how_to_put_back_what_was_done(
     monkeypatch.setattr(TextFile, "put", interrupted)
     result = call(*on(laptop, "--apply", "--only", "governor", "--only", "limits"))
     assert result.exit_code == 130
-    assert result.stderr.strip() == "interrupted: 'framebus tune --undo' puts back what was applied until then"
+    assert (
+        result.stderr.strip() == "interrupted: 'framebus tune --undo' puts back what was applied until then"
+    )
     undone = answer("tune", "--undo", "--root", str(laptop))
     assert {outcome["item"] for outcome in undone} == {"governor"}
 
@@ -142,6 +144,8 @@ def test_an_interruption_tells_how_to_put_back_what_was_done(
         (("--cpus", "77"), "CPUs 77 do not exist"),
         (("--force",), "--force goes with --undo"),
         (("--undo",), "--undo puts back all"),
+        (("--apply", "--undo"), "--apply and --undo together"),
+        (("--print", "--apply"), "--print and --apply together"),
     ],
 )
 def test_command_lines_that_are_wrong(arguments: tuple[str, ...], message: str, laptop: Path) -> None:

@@ -15,6 +15,9 @@ import pytest
 
 from framebus import tuning
 from framebus.errors import DataError, UsageError
+from framebus.process.findings import Finding, examine_machine, examine_surroundings
+from framebus.process.machine import machine
+from framebus.process.surroundings import surroundings
 from framebus.tuning import Item, Memory
 from framebus.tuning.changes import Change, FileMode, KernelFile, MountSize, TextFile
 from support import machines
@@ -134,6 +137,42 @@ def test_a_mask_of_many_cpus_is_in_words(tmp_path: Path) -> None:
     assert item.changes[0].wanted == "3f,ffffffff"
     (root / "proc/irq/default_smp_affinity").write_text("0000003f,ffffffff\n")
     assert "irq-default" not in [i.name for i in tuning.items(root, cpus=(38, 39), user="root")]
+
+
+# ---- what framebus doctor says of the same ---------------------------------------------------------------------------
+
+
+def doctors(root: Path, subject: str) -> Finding:
+    found = [*examine_machine(machine(root)), *examine_surroundings(surroundings(root))]
+    return next(finding for finding in found if finding.subject == subject)
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 3, 4, 5])
+def test_the_doctor_proposes_the_same_cpus_for_loops(cpus: int, tmp_path: Path) -> None:
+    root = machines.build(tmp_path, machines.basic(cpus))
+    commands = [manual.command for manual in tuning.manuals(root) if manual.name == "isolation"]
+    finding = doctors(root, "isolated CPUs")
+    assert finding.severity == "info"
+    assert ([finding.remedy] if "isolcpus" in finding.remedy else []) == commands
+    assert bool(commands) == (cpus > 1), "no machine can do with isolated CPUs alone"
+
+
+@pytest.mark.parametrize(
+    "clock", ["tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page", "hpet", "acpi_pm"]
+)
+def test_a_clock_that_the_doctor_likes_is_not_changed(clock: str, laptop: Path) -> None:
+    folder = laptop / "sys/devices/system/clocksource/clocksource0"
+    (folder / "current_clocksource").write_text(f"{clock}\n")
+    changed = "clock" in [item.name for item in tuning.items(laptop, user="root")]
+    assert changed == (doctors(laptop, "clock").severity != "ok")
+
+
+@pytest.mark.parametrize("swappiness", [0, 1, 2, 10, 11, 60, 200])
+def test_a_swappiness_that_the_doctor_likes_is_not_changed(swappiness: int, laptop: Path) -> None:
+    (laptop / "proc/meminfo").write_text("MemTotal: 9 kB\nSwapTotal: 2097152 kB\nSwapFree: 2097152 kB\n")
+    (laptop / "proc/sys/vm/swappiness").write_text(f"{swappiness}\n")
+    changed = "swappiness" in [item.name for item in tuning.items(laptop, user="root")]
+    assert changed == (doctors(laptop, "swap").severity != "ok")
 
 
 # ---- applying and undoing --------------------------------------------------------------------------------------------

@@ -22,9 +22,9 @@ _DIGITS = "0123456789,- "
 
 
 @click.command()
-@click.option("--print", "action", flag_value="print", default=True, help="Print the commands (as without).")
-@click.option("--apply", "action", flag_value="apply", help="Change the settings; needs root.")
-@click.option("--undo", "action", flag_value="undo", help="Put back what --apply changed; needs root.")
+@click.option("--print", "print_them", is_flag=True, help="Print the commands (as without).")
+@click.option("--apply", "apply_them", is_flag=True, help="Change the settings; needs root.")
+@click.option("--undo", is_flag=True, help="Put back what --apply changed; needs root.")
 @click.option(
     "--cpus", metavar="LIST", help="CPUs of loops (2-3,6); interrupts go elsewhere. [isolated ones]"
 )
@@ -35,7 +35,9 @@ _DIGITS = "0123456789,- "
 @click.option("--root", default="/", hidden=True, type=click.Path(exists=True, file_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def tune(
-    action: str,
+    print_them: bool,
+    apply_them: bool,
+    undo: bool,
     cpus: str | None,
     user: str | None,
     huge_pages: int | None,
@@ -53,9 +55,12 @@ def tune(
 
     Example: sudo framebus tune --apply --cpus 2-3
     """
-    if force and action != "undo":
+    asked = {"--print": print_them, "--apply": apply_them, "--undo": undo}
+    if len(flags := [flag for flag, given in asked.items() if given]) > 1:
+        raise UsageError(f"{' and '.join(flags)} together say nothing; give one of them")
+    if force and not undo:
         raise UsageError("--force goes with --undo; it puts back what others have changed since, too")
-    if action == "undo":
+    if undo:
         if only or cpus or user or huge_pages is not None:
             raise UsageError("--undo puts back all that --apply changed; give it alone, or with --force")
         with signals_end_it():
@@ -63,7 +68,7 @@ def tune(
         return _tell(outcomes, as_json, "nothing is to be undone")
     loops = _cpus(cpus)
     found = _chosen(tuning.items(root, cpus=loops, user=user, huge_pages=huge_pages), only)
-    if action == "apply":
+    if apply_them:
         try:
             with signals_end_it():
                 outcomes = tuning.apply(found, root)
