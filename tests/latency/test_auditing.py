@@ -46,6 +46,8 @@ def chain(pipelines: Pipelines) -> Pipelines:
 def test_a_slow_unit_is_found_among_others(chain: Pipelines) -> None:
     units = targets(["chain"])
     assert [unit.unit for unit in units] == ["count", "negative", "times", "slow"]
+    twice = targets(["slow", "chain", "chain/negative"])
+    assert [unit.unit for unit in twice] == ["slow", "count", "negative", "times"], "each once"
     shares: list[float] = []
     found = audit(units, 0.6, shares.append)
     by_name = {unit.unit: unit for unit in found.units}

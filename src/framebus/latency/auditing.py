@@ -105,7 +105,10 @@ def targets(names: Iterable[str] = ()) -> list[UnitStatus]:
             found += pipeline_units(Controller(name).status())
         else:
             found.append(find_unit(name))
-    alive = [unit for unit in dict.fromkeys(found) if unit.pid and unit.state != "dead"]
+    once = {
+        (unit.unit, unit.pid): unit for unit in found
+    }  # a unit that goes on differs from one look to the next
+    alive = [unit for unit in once.values() if unit.pid and unit.state != "dead"]
     if not alive:
         what = ", ".join(wanted)
         raise NotFoundError(
