@@ -105,9 +105,8 @@ def targets(names: Iterable[str] = ()) -> list[UnitStatus]:
             found += pipeline_units(Controller(name).status())
         else:
             found.append(find_unit(name))
-    once = {
-        (unit.unit, unit.pid): unit for unit in found
-    }  # a unit that goes on differs from one look to the next
+    # By what stays: loops and rates of the same unit differ from one look to the next.
+    once = {(unit.unit, unit.pid): unit for unit in found}
     alive = [unit for unit in once.values() if unit.pid and unit.state != "dead"]
     if not alive:
         what = ", ".join(wanted)
