@@ -6,6 +6,7 @@ import json
 import mmap
 import os
 import stat
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -643,6 +644,14 @@ def test_without_a_program_to_mount_with_nothing_is_forgotten(
     (outcome,) = tuning.undo(laptop)
     assert (outcome.result, "no program 'mount'" in outcome.text) == ("failed", True)
     assert tuning.state_path(laptop).exists()
+
+
+@pytest.mark.parametrize("text", ["a\r\n\udcff\\n%s\n", "no end", "é 'x'\n\n", "", "\t\x0b\u2028\n"])
+def test_a_command_writes_a_text_byte_for_byte(text: str, tmp_path: Path) -> None:
+    command = TextFile(str(tmp_path / "a file"), text).command()
+    assert command.isprintable(), "it is shown in a terminal, and copied from there"
+    subprocess.run(["sh", "-e"], input=command.replace("sudo ", "").encode(), check=True, capture_output=True)
+    assert (tmp_path / "a file").read_bytes() == text.encode(errors="surrogateescape")
 
 
 def test_commands_are_a_shells(laptop: Path) -> None:

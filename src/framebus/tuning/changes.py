@@ -120,8 +120,17 @@ class TextFile(_Setting):
 
     def command(self) -> str:
         """As root's shell."""
-        lines = " ".join(shlex.quote(line) for line in str(self.wanted).splitlines())
-        return f"printf '%s\\n' {lines} | sudo tee {shlex.quote(self.path)}"
+        wanted = str(self.wanted)
+        *lines, rest = wanted.split("\n")
+        if lines and not rest and wanted.replace("\n", "").isprintable():
+            written = f"'%s\\n' {' '.join(shlex.quote(line) for line in lines)}"
+        else:  # what a terminal would not show, or not as it is, in octal
+            data = wanted.encode(errors="surrogateescape")
+            kept = (
+                chr(byte) if 32 <= byte < 127 and byte != ord("\\") else f"\\0{byte:03o}" for byte in data
+            )
+            written = f"%b {shlex.quote(''.join(kept))}"
+        return f"printf {written} | sudo tee {shlex.quote(self.path)}"
 
 
 @dataclass(frozen=True)
