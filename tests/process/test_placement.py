@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import textwrap
 import threading
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -749,6 +751,25 @@ def test_parts_that_are_missing_say_how_to_get_them(monkeypatch: pytest.MonkeyPa
     assert found["tmux program"].remedy == "sudo apt install tmux"
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/tmux")
     assert findings.examine_parts()[-1].severity == "ok"
+
+
+def test_every_extra_of_the_package_is_a_part_with_all_that_it_brings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    brought = {
+        extra: {re.split(r"[<>=\[]", needed)[0].lower().replace("-", "_") for needed in packages}
+        - {"framebus"}
+        for extra, packages in project["optional-dependencies"].items()
+        if extra != "all"
+    }
+    monkeypatch.setattr(findings, "find_spec", lambda name: None)
+    missing = {
+        finding.subject: set(finding.text.partition("(")[2].partition(")")[0].lower().split(", "))
+        for finding in findings.examine_parts()
+        if finding.subject != "tmux program"
+    }
+    assert missing == brought
 
 
 def test_everything_is_examined_in_order() -> None:
