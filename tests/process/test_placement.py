@@ -717,6 +717,14 @@ def test_a_machine_that_lacks_nothing_is_ok() -> None:
     assert (severities["frequency governor"], severities["preemption"]) == ("unknown", "info")
 
 
+@pytest.mark.parametrize("mode", ["always", "never"])
+def test_huge_pages_for_all_or_none_are_told_as_tune_would_have_them(mode: str) -> None:
+    found = {f.subject: f for f in findings.examine_machine(replace(STRONG, transparent=mode))}
+    assert found["transparent huge pages"].severity == "info"
+    assert f"({mode})" in found["transparent huge pages"].text
+    assert found["transparent huge pages"].remedy.startswith("echo madvise | sudo tee /sys")
+
+
 def test_what_running_units_were_refused_is_found() -> None:
     (idle,) = findings.examine_units()
     assert (idle.severity, idle.text) == ("ok", "none run now")

@@ -64,10 +64,13 @@ def _locked(on: Machine) -> Told:
 
 def _transparent(on: Machine) -> Told:
     switch = "/sys/kernel/mm/transparent_hugepage/enabled"
-    if on.transparent in ("always", "madvise"):
-        return "ok", f"can be had ({on.transparent})", ""
+    remedy = f"echo madvise | sudo tee {switch}"
+    if on.transparent == "madvise":
+        return "ok", "can be had (madvise)", ""
+    if on.transparent == "always":
+        return "info", "every program gets them (always): the kernel may move pages beneath a loop", remedy
     if on.transparent:
-        return "info", f"are switched off ({on.transparent})", f"echo madvise | sudo tee {switch}"
+        return "info", f"are switched off ({on.transparent})", remedy
     return "unknown", "this kernel has none, or does not tell", ""
 
 
