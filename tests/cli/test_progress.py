@@ -122,3 +122,47 @@ def test_both_can_be_told_anything_where_nobody_looks(capsys: pytest.CaptureFixt
         count(1, 0)
         share("", 2.0)
     assert capsys.readouterr() == ("", "")
+
+
+WAITING = """
+import sys
+from framebus.cli import waiting
+waiting.SHOWN_AFTER_S = {after}
+with waiting.waiting("[b] goes down", {lasts}):
+    input()
+    print("told", file=sys.stderr, flush=True)
+    if input() == "stop":
+        raise KeyboardInterrupt
+print("over", flush=True)
+"""
+
+
+@pytest.mark.parametrize("lasts", [None, 30.0])
+def test_what_waits_for_others_shows_a_bar_that_goes_away(lasts: float | None) -> None:
+    with Terminal([sys.executable, "-c", WAITING.format(after=0, lasts=lasts)], NO_COLOR="1") as terminal:
+        shown = terminal.wait_text("[b] goes down")
+        terminal.type("\n")
+        shown += terminal.wait_text("told")
+        terminal.type("\n")
+        code, rest = terminal.wait()
+    assert code == 0
+    assert "over" in rest
+    assert "\x1b[?25h" in shown + rest  # the cursor is back
+
+
+def test_an_interrupted_wait_takes_its_bar_away() -> None:
+    with Terminal([sys.executable, "-c", WAITING.format(after=0, lasts=None)]) as terminal:
+        terminal.wait_text("[b] goes down")
+        terminal.type("\nstop\n")
+        code, rest = terminal.wait()
+    assert code != 0
+    assert "\x1b[?25h" in rest
+
+
+@pytest.mark.parametrize(("after", "lasts"), [(1e9, None), (0.5, 0.4)])
+def test_waiting_for_what_is_over_soon_shows_none(after: float, lasts: float | None) -> None:
+    with Terminal([sys.executable, "-c", WAITING.format(after=after, lasts=lasts)]) as terminal:
+        terminal.type("\n\n")
+        code, rest = terminal.wait()
+    assert code == 0
+    assert "\x1b" not in rest

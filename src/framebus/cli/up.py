@@ -22,6 +22,7 @@ from framebus.cli.failures import INTERRUPTED
 from framebus.cli.output import make_console, show_json
 from framebus.cli.shipped import pipeline_file
 from framebus.cli.unit_table import as_plain, messages, unit_table
+from framebus.cli.waiting import waiting
 from framebus.errors import FramebusError, NotFoundError, PipelineError, UsageError
 from framebus.pipeline.control import Controller
 from framebus.pipeline.plan import PipelinePlan
@@ -67,7 +68,8 @@ def up(file: str, detach: bool, variables: tuple[str, ...], launcher: str | None
     if detach:
         from framebus.pipeline.background import detach as start
 
-        start(plan)
+        with waiting(f"pipeline '{text.safe(plan.name)}' starts"):
+            start(plan)
         if as_json:
             show_json(_as_plain(plan.name))
             return
