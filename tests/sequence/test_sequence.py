@@ -99,12 +99,14 @@ def test_is_seen_while_it_runs_and_stopped(spawn: Spawner, write: Any) -> None:
     assert "does not run: it is stopped" in error(3, "seq", "stop", "work")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signals_stop_it(spawn: Spawner, write: Any, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_signals_stop_it(spawn: Spawner, write: Any, number: signal.Signals, code: int) -> None:
     process = start(spawn, write(WAITS))
     until(lambda: at_step("work", "waiting"))
     process.signal(number)
-    assert process.wait() == 130
+    assert process.wait() == code
     assert "cleaned" in process.lines
     assert find("work").state == "stopped"
 

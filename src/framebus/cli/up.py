@@ -21,6 +21,7 @@ from framebus.cli.complete import pipeline_files
 from framebus.cli.failures import INTERRUPTED
 from framebus.cli.output import make_console, show_json
 from framebus.cli.shipped import pipeline_file
+from framebus.cli.signals import signals_end_it
 from framebus.cli.unit_table import as_plain, messages, unit_table
 from framebus.errors import FramebusError, NotFoundError, PipelineError, UsageError
 from framebus.pipeline.control import Controller
@@ -67,7 +68,8 @@ def up(file: str, detach: bool, variables: tuple[str, ...], launcher: str | None
     if detach:
         from framebus.pipeline.background import detach as start
 
-        start(plan)
+        with signals_end_it():
+            start(plan)
         if as_json:
             show_json(_as_plain(plan.name))
             return

@@ -23,6 +23,7 @@ from framebus.cli.complete import python_files
 from framebus.cli.failures import FAILED, INTERRUPTED
 from framebus.cli.output import show_json
 from framebus.cli.seq.view import View, lasting_outputs
+from framebus.cli.signals import code_of, handling
 from framebus.errors import NotFoundError, SequenceError, UsageError
 from framebus.pipeline.logs import LogFile, tail
 from framebus.pipeline.rundir import default_logs
@@ -46,7 +47,7 @@ def run(file: str, arguments: tuple[str, ...], name: str, detach: bool, quiet: b
 
     ARG=VALUE are its arguments. Ctrl-C, SIGTERM or 'framebus seq stop' stop it: what it awaits ends, its 'finally'
     blocks run. The same again ends the process at once. Exits with 0 if it is done, 1 if it failed, 130 if it was
-    stopped.
+    stopped, 143 if SIGTERM did that.
 
     Example: framebus seq run calibrate.py exposure_s=0.1 --name dark
     """
@@ -58,13 +59,15 @@ def run(file: str, arguments: tuple[str, ...], name: str, detach: bool, quiet: b
     with lasting_outputs():
         view = View(quiet=quiet, to_stderr=as_json)
         runner = Runner(file, given, name=name, on_change=view.change, on_line=view.line)
-        with view, _signals(runner, view):
+        with view, _signals(runner, view) as came:
             status = runner.run()
         if as_json:
             show_json({**as_plain(status), "result": _plain(runner.result)})
         elif not quiet:
             view.last(status)
-    return INTERRUPTED if status.state == "stopped" else 0
+    if status.state != "stopped":
+        return 0
+    return code_of(came[0]) if came else INTERRUPTED
 
 
 def _argument(given: str) -> tuple[str, str]:
@@ -75,15 +78,13 @@ def _argument(given: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _signals(runner: Runner, view: View) -> Iterator[None]:
-    """Signals that ask to end stop the sequence; a second one ends the process."""
-    told = False
+def _signals(runner: Runner, view: View) -> Iterator[list[int]]:
+    """Signals that ask to end stop the sequence; a second one ends the process. Gives those that came."""
+    came: list[int] = []
 
-    def on_signal(number: int, where: FrameType | None) -> None:
-        nonlocal told
-        del where
-        if not told:
-            told = True
+    def on_signal(number: int, _where: FrameType | None) -> None:
+        came.append(number)
+        if len(came) == 1:
             runner.stop()
             return
         if number == signal.SIGHUP:
@@ -95,18 +96,10 @@ def _signals(runner: Runner, view: View) -> Iterator[None]:
         view.abandon()
         with contextlib.suppress(OSError):  # past Python's own file, in whose write this may have come
             os.write(2, b"framebus: error: ended before the cleanup was over\n")
-        os._exit(128 + number)
+        os._exit(code_of(number))
 
-    before = {
-        number: signal.signal(number, on_signal)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with handling(on_signal):
+        yield came
 
 
 def _detached(file: str, arguments: tuple[str, ...], name: str, *, quiet: bool) -> int:
