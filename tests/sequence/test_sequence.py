@@ -180,6 +180,7 @@ def test_two_of_a_name_are_refused(spawn: Spawner, write: Any) -> None:
 def test_goes_on_in_the_background(write: Any) -> None:
     said = output("seq", "run", "--detach", write(WAITS))
     assert "'work' is running" in said
+    until(lambda: at_step("work", "waiting"))
     assert output("seq", "stop", "work") == "sequence 'work' is stopped\n"
     assert "cleaned" in output("seq", "logs", "work", "-f")
     assert "work.py:6: NameError" in error(
