@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
 
 from framebus.cli.failures import silence
 
-__all__ = ["Signals", "code_of", "handling", "signals_end_it"]
+__all__ = ["Signals", "code_of", "signals_end_it"]
 
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -29,26 +29,11 @@ class Signals:
 
 
 @contextlib.contextmanager
-def handling(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """The signals that end a program call ``handler``. One that was ignored before (``nohup``) stays so."""
-    before = {
-        number: signal.signal(number, handler)
-        for number in _NUMBERS
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
-    try:
-        yield
-    finally:
-        for number, former in before.items():
-            signal.signal(number, former)
-
-
-@contextlib.contextmanager
 def signals_end_it() -> Iterator[Signals]:
     """The signals that end a program raise KeyboardInterrupt, once; a second one does what it does by nature.
 
     A second SIGHUP does nothing: one terminal that closes sends it twice, by the kernel and by the shell. What nobody
-    within keeps to itself becomes the exit code of that signal.
+    within keeps to itself becomes the exit code of that signal. One that was ignored before (``nohup``) stays so.
     """
     seen = Signals()
 
@@ -58,15 +43,22 @@ def signals_end_it() -> Iterator[Signals]:
             signal.signal(each, signal.SIG_IGN if number == each == signal.SIGHUP else signal.SIG_DFL)
         raise KeyboardInterrupt
 
-    with handling(end):
-        try:
-            yield seen
-        except KeyboardInterrupt:
-            if seen.came in (0, signal.SIGINT):
-                raise  # the line on which ^C stands is ended where that becomes the exit code
-            for output in (sys.stdout, sys.stderr):
-                try:
-                    output.flush()
-                except OSError:  # its terminal is gone
-                    silence(output)
-            raise SystemExit(code_of(seen.came)) from None
+    before = {
+        number: signal.signal(number, end)
+        for number in _NUMBERS
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield seen
+    except KeyboardInterrupt:
+        if seen.came in (0, signal.SIGINT):
+            raise  # the line on which ^C stands is ended where that becomes the exit code
+        for output in (sys.stdout, sys.stderr):
+            try:
+                output.flush()
+            except OSError:  # its terminal is gone
+                silence(output)
+        raise SystemExit(code_of(seen.came)) from None
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)

@@ -21,7 +21,7 @@ from framebus.pipeline.rundir import default_logs
 from framebus.sequence.inbox import Message
 from framebus.sequence.status import Place, SequenceStatus
 
-__all__ = ["CHAIN", "Session", "current", "session_or_none"]
+__all__ = ["CHAIN", "Session", "current", "log_of", "session_or_none"]
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ class Session:
         on_line: Callable[[str], object] | None = None,
     ) -> None:
         self.place = Place(status.name)
-        self._log = LogFile.of(default_logs("sequences"), status.name, 1_000_000, 2)
+        self._log = log_of(status.name)
         self.status = dataclasses.replace(status, log=str(self._log.path))
         self.messages: asyncio.Queue[Message] = asyncio.Queue()
         self._on_change, self._on_line = on_change, on_line
@@ -162,6 +162,11 @@ class Session:
     def _tell_change(self) -> None:
         if self._on_change is not None:
             self._on_change(self.status)
+
+
+def log_of(name: str) -> LogFile:
+    """The log of the sequence ``name``."""
+    return LogFile.of(default_logs("sequences"), name, 1_000_000, 2)
 
 
 def session_or_none() -> Session | None:
