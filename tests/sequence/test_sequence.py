@@ -296,6 +296,7 @@ def test_messages_from_the_command_line(spawn: Spawner, write: Any) -> None:
         ("x = 1\n", "work.py: it has no sequence"),
         ("@sequence\ndef main(): ...\n", "@sequence stands before an 'async def'; main is none"),
         ("\nimport nothing_like_it\n", "work.py:6: ModuleNotFoundError"),
+        ("\nsys.exit(3)\n", "work.py:6: SystemExit: 3"),
         ("@sequence\nasync def a(): ...\n@sequence\nasync def b(): ...\n", "several sequences (a, b)"),
     ],
 )
@@ -349,6 +350,20 @@ def test_a_circle_of_includes_is_an_error(write: Any) -> None:
         SequenceError, match=r"includes itself: work\.py includes inner\.py includes work\.py"
     ):
         run_file(file)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("asyncio.current_task().cancel(); await pause(0)", "CancelledError"),
+    ],
+)
+def test_whatever_it_was_not_told_to_end_by_is_a_failure(write: Any, body: str, said: str) -> None:
+    assert f"work.py:6: {said}" in error(
+        1, "seq", "run", "-q", write(f"@sequence\nasync def main(): {body}\n")
+    )
+    assert (find("work").state, find("work").error) == ("failed", said)
 
 
 # ---- in the same process -------------------------------------------------------------------------------------------

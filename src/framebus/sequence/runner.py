@@ -125,9 +125,11 @@ class Runner:
         """The state at the end."""
         try:
             self.result = asyncio.run(self._main(found))
-        except asyncio.CancelledError:
-            return "stopped"
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and self._stop_asked:
+                return "stopped"
             raise SequenceError(told(error), place_of(error)) from error
         return "stopped" if self.status.state == "stopping" else "done"
 
