@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -73,12 +74,23 @@ def test_a_pipe_gets_none(source: str) -> None:
     assert done.stdout.endswith("over\n")
 
 
-def test_sigterm_ends_a_measurement_with_what_it_has_to_put_in_order() -> None:
-    with Terminal([sys.executable, "-c", COUNTED.format(after=-1)]) as terminal:
+AS_A_COMMAND = """
+import sys
+from framebus.cli.failures import Settings, guarded
+sys.exit(guarded(lambda: exec({source!r}), Settings()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_ends_a_measurement_with_what_it_has_to_put_in_order(number: int, code: int) -> None:
+    source = AS_A_COMMAND.format(source=COUNTED.format(after=-1))
+    with Terminal([sys.executable, "-c", source]) as terminal:
         terminal.wait_text("told 1")
-        terminal.process.terminate()
-        code, rest = terminal.wait()
-    assert code == 143
+        terminal.process.send_signal(number)
+        ended, rest = terminal.wait()
+    assert ended == code
     assert "over" not in rest
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING
+
+from framebus.cli.signals import signals_end_it
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["TERMINATED", "measuring", "progress_line"]
-
-TERMINATED = 143
-"""As a shell reports a program that SIGTERM ended."""
+__all__ = ["measuring", "progress_line"]
 
 SHOWN_AFTER_S = 1.0
 """What takes less needs no bar."""
@@ -26,21 +23,12 @@ _STEP_S = 0.1
 
 @contextmanager
 def measuring(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar once it has taken a second; SIGTERM ends as Ctrl-C does.
+    """A bar once it has taken a second; SIGTERM and SIGHUP end as Ctrl-C does.
 
     Gives the function to call with what is done and the total.
     """
-
-    def end(number: int, where: FrameType | None) -> None:
-        del number, where
-        raise SystemExit(TERMINATED)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        with _bar(counted=True) as show:
-            yield lambda done, total: show(title, done, total)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with signals_end_it(), _bar(counted=True) as show:
+        yield lambda done, total: show(title, done, total)
 
 
 @contextmanager
