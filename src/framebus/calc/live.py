@@ -182,16 +182,13 @@ class _Input:
     def newest(self) -> Frame:
         """The newest frame, whether or not it was read before."""
         self._need_frame()
-        self.stream.handle.cursor = 0
-        return self.stream.read_next(newest=True, timeout_s=_FRAME_TIMEOUT_S)._replace(missed=0)
+        return self.stream.newest(timeout_s=_FRAME_TIMEOUT_S)
 
     def standing(self) -> Array:
         """The newest frame's data; a frame that is there for long is read once."""
         self._need_frame()
-        count = self.stream.count
-        if self._seen is None or count != self._count or not self.stream.handle.current:
-            # The count of before: a frame that comes meanwhile is read again the next time.
-            self._seen, self._count = self.stream.read(timeout_s=_FRAME_TIMEOUT_S), count
+        if self._seen is None or self.stream.count != self._count or not self.stream.handle.current:
+            self._seen, self._count, *_ = self.newest()
             self._seen.flags.writeable = False
         return self._seen
 

@@ -131,14 +131,12 @@ class Watched:
     def _frame(self, opened: stream.Stream) -> tuple[npt.NDArray[Any] | None, dict[str, Any] | None]:
         if opened.count == 0:
             return None, None
-        count = opened.count
-        if count == self._read:
+        if opened.count == self._read:
             return self._last.frame, self._last.figures
         try:
-            frame = opened.read(timeout_s=_FRAME_TIMEOUT_S)
+            frame, self._read, *_ = opened.newest(timeout_s=_FRAME_TIMEOUT_S)
         except WaitTimeout:
             return self._last.frame, self._last.figures
-        self._read = count
         return frame, figures(frame)
 
     def _standing(self, info: stream.StreamInfo, now_ns: int) -> tuple[str, str]:

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from framebus.errors import StreamFormatError, StreamNotFound, UsageError
-from framebus.stream import Frame, Stream, create
+from framebus.stream import Stream, create
 from framebus.stream import open as open_stream
 from framebus.stream.names import parse, require, stream_path
 from framebus.stream.opening import fits
 
-__all__ = ["newest_frame", "open_existing", "path_of", "target_stream"]
+__all__ = ["open_existing", "path_of", "target_stream"]
 
 
 def open_existing(name: str) -> Stream:
@@ -86,13 +86,3 @@ def target_stream(
     return create(
         name, shape=shape, dtype=wanted, history=history or 0, dialect=dialect or "isio", keywords=keywords
     )
-
-
-def newest_frame(stream: Stream, timeout_s: float | None) -> Frame:
-    """The newest whole frame, whether or not it was read before, with its count and times; waits for a first one.
-
-    Raises:
-        WaitTimeout: there is none; the message says why.
-    """
-    stream.handle.cursor = 0
-    return stream.read_next(newest=True, timeout_s=timeout_s)._replace(missed=0)
