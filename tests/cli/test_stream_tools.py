@@ -223,19 +223,8 @@ def test_what_never_comes_says_why(dm: fb.Stream) -> None:
 
 @pytest.fixture
 def writer(spawn: Spawner) -> None:
-    """Somebody who writes 'wfs', every 2 ms, until the test is over."""
-    spawn(
-        """
-        import itertools, time
-        import framebus as fb
-        with fb.create("wfs", shape=(2, 3), dtype="uint16", history=64, keywords={"RATE": 500.0}) as wfs:
-            for k in itertools.count(1):
-                wfs.write([[k % 100] * 3] * 2)
-                if k == 1:
-                    print("writes")
-                time.sleep(0.002)
-        """
-    ).expect("writes")
+    """Somebody who writes 'wfs' until the test is over."""
+    spawn(None, "wfs", module="support.steady_writer").expect("writes")
 
 
 @pytest.mark.usefixtures("writer")
@@ -272,8 +261,8 @@ def test_stats_and_rate(dm: fb.Stream) -> None:
     [idle, busy] = answer("rate", "dm", "wfs", "--time", "0.3")
     assert (idle["frames"], idle["rate_hz"], idle["p50_s"]) == (0, 0.0, None)
     assert "no frame newer than 1" in idle["reason"]
-    assert 0 < busy["rate_hz"] < 500
-    assert busy["p50_s"] <= busy["p99_s"] <= busy["longest_s"]
+    assert busy["rate_hz"] > 0
+    assert 0 < busy["p50_s"] <= busy["p99_s"] <= busy["longest_s"]
     printed = output("rate", "dm", "--time", "0.01").splitlines()
     assert printed[1].split() == ["dm", "0", "Hz", "0", "-", "-", "-", "-", "0"]
     assert printed[2].startswith("dm: ")
