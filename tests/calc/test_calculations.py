@@ -247,7 +247,9 @@ def test_a_stream_without_a_frame() -> None:
 def test_a_stream_with_the_name_of_a_constant() -> None:
     with fb.create("e", shape=(2,)) as stream:
         stream.write([1, 2])
-        with pytest.raises(ExpressionError, match="'e' is a constant, and there is a stream"):
+        with pytest.raises(ExpressionError, match=r"column 10 of .*'e' is a constant, and there is a stream"):
+            calc("{e} + pi*e + e")
+        with pytest.raises(ExpressionError, match=r"column 1 of .*'e' is a constant, and there is a stream"):
             calc("e + 1")
         assert calc("sum({e})") == 3
 

@@ -58,7 +58,9 @@ def test_create(dialect: str, dao_name: str, shm_dir: Path) -> None:
 def test_what_cannot_be_created(shm_dir: Path) -> None:
     assert "'4y6' is no shape" in error(2, "create", "a", "--shape", "4y6")
     assert "1 to 3 axes" in error(2, "create", "a", "--shape", "1x1x1x1")
-    assert "dtype 'int7' is not understood" in error(2, "create", "a", "--shape", "4", "--dtype", "int7")
+    for more in ([], ["--fill", "0"]):
+        said = error(2, "create", "a", "--shape", "4", "--dtype", "int7", *more)
+        assert "dtype 'int7' is not understood" in said
     assert "expected KEY=VALUE" in error(2, "create", "a", "--shape", "4", "--keyword", "A")
     assert "cannot be stored" in error(2, "create", "a", "--shape", "4", "--dtype", "int8", "--fill", "0.5")
     assert "'x' is no number" in error(2, "create", "a", "--shape", "4", "--fill", "x")
@@ -309,6 +311,13 @@ def test_operators_once(dm: fb.Stream) -> None:
 def test_average_once() -> None:
     printed = output("average", "wfs", "mean", "5", "--once")
     assert printed == "mean: the mean of 5 frames of wfs, frame 1\n"
+    assert answer("average", "wfs", "mean", "5", "--once") == {
+        "source": "wfs",
+        "target": "mean",
+        "count": 2,
+        "frames": 5,
+        "missed": 0,
+    }
     with fb.open("mean") as mean:
         assert len(set(mean.read().flat)) == 1
 

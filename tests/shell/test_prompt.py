@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import stat
 import subprocess
 import threading
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -313,6 +315,33 @@ def test_lines_of_a_pipe(tmp_path: Path) -> None:
     assert path.exists()  # it was not made here
 
 
+def test_a_line_that_is_too_long_is_left_out_whole(tmp_path: Path) -> None:
+    path = tmp_path / "commands"
+    long = b"x = 1  # " + b"-" * (1 << 20)
+
+    def write() -> None:
+        path.write_bytes(long + b"; remove_everything()\n" + b"one\n" + long * 2 + b"\ntwo\n")
+
+    with CommandPipe(path) as pipe:
+        thread = threading.Thread(target=write)
+        thread.start()
+        told = "# a line of more than 1048576 bytes was left out"
+        assert list(islice(pipe.lines(), 4)) == [told, "one", told, "two"]
+        thread.join()
+
+
+def test_a_pipe_that_cannot_be_made_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(flags: int) -> tuple[int, int]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    before = os.listdir("/proc/self/fd")
+    monkeypatch.setattr(os, "pipe2", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        CommandPipe(tmp_path / "commands")
+    assert not (tmp_path / "commands").exists()
+    assert os.listdir("/proc/self/fd") == before
+
+
 def _drained(pipe: CommandPipe) -> bool:
     import array
     import fcntl
@@ -328,9 +357,10 @@ def test_pipes_that_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is no named pipe"):
         CommandPipe(tmp_path / "file")
     os.mkfifo(tmp_path / "open")
-    (tmp_path / "open").chmod(0o622)
-    with pytest.raises(UsageError, match="other users could give commands"):
-        CommandPipe(tmp_path / "open")
+    for mode in (0o602, 0o620):
+        (tmp_path / "open").chmod(mode)
+        with pytest.raises(UsageError, match="other users could give commands; 'chmod go-w'"):
+            CommandPipe(tmp_path / "open")
     (tmp_path / "link").symlink_to(tmp_path / "open")
     with pytest.raises(OSError, match="link"):
         CommandPipe(tmp_path / "link")

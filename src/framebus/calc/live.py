@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 
 from framebus.calc.arithmetic import Array, Value
 from framebus.calc.evaluate import Limits, evaluate
-from framebus.calc.grammar import Expression, ExpressionError, parse
+from framebus.calc.grammar import Expression, parse
 from framebus.calc.target import Target
 from framebus.errors import StreamNotFound, UsageError
 from framebus.params.place import near
@@ -210,13 +211,13 @@ def _open(name: str, expression: Expression) -> Stream:
 
 def _refuse_ambiguous(expression: Expression) -> None:
     """A constant whose name a stream has, too, may be either."""
-    for name in sorted(expression.constants):
-        if stream_path(name).exists():
-            raise ExpressionError(
-                expression.text,
-                1,
-                f"'{name}' is a constant, and there is a stream of that name; the stream is written {{{name}}}, the "
-                f"constant as a number",
+    named = [node for node in ast.walk(expression.root) if isinstance(node, ast.Name)]
+    for node in sorted(named, key=lambda node: node.col_offset):
+        if node.id in expression.constants and stream_path(node.id).exists():
+            raise expression.error(
+                node,
+                f"'{node.id}' is a constant, and there is a stream of that name; the stream is written {{{node.id}}}, "
+                "the constant as a number",
             )
 
 

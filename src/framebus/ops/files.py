@@ -85,8 +85,12 @@ def read_frames(path: FilePath) -> tuple[npt.NDArray[Any], Keywords]:
 
 def _read_npy(path: Path) -> npt.NDArray[Any]:
     try:
-        data = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, SyntaxError) as error:
+        with path.open("rb") as file:  # NumPy would leave a damaged one open
+            data = np.load(file, allow_pickle=False)
+    except OSError:
+        raise
+    except Exception as error:
+        # Of a damaged header NumPy hands on what its tokenizer raises, zipfile, and others.
         raise DataError(f"{path} cannot be read as .npy: {error}") from error
     if not isinstance(data, np.ndarray):
         raise DataError(f"{path} is an archive of arrays; expected one array in a .npy file")

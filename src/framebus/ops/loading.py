@@ -16,6 +16,7 @@ from framebus.ops.files import FITS_NAMES, NPY_NAMES, FilePath, fitting, read_fr
 from framebus.ops.targets import target_stream
 from framebus.params import load_sets
 from framebus.stream import Stream
+from framebus.stream.conf import Keywords
 
 __all__ = ["Loaded", "Played", "load_frames", "load_parameters", "play", "stream_for_file"]
 
@@ -134,16 +135,31 @@ def stream_for_file(
         keywords=kept,
     )
     try:
-        for key, (value, comment) in kept.items():
-            stream.keywords.set(key, value, comment)
+        left_out += _keep(stream, kept)
     except BaseException:
         stream.close()
         raise
+    told = tuple(sorted(left_out))
     return (
         stream,
         data,
-        Loaded(stream.name, stream.shape, stream.dtype.name, stream.dialect.name, left_out=tuple(left_out)),
+        Loaded(stream.name, stream.shape, stream.dtype.name, stream.dialect.name, left_out=told),
     )
+
+
+def _keep(stream: Stream, keywords: Keywords) -> list[str]:
+    """Give a stream those keywords that it has not; names of those for which all its slots are taken."""
+    left_out = []
+    there = dict(stream.keywords)
+    for key, (value, comment) in keywords.items():
+        # Compared as written out: 5.0 is another keyword than 5.
+        if repr(there.get(key)) == repr(value) and stream.keywords.comment(key) == comment:
+            continue
+        try:
+            stream.keywords.set(key, value, comment)
+        except UsageError:  # each fits by itself
+            left_out.append(key)
+    return left_out
 
 
 def play(

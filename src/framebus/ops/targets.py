@@ -40,6 +40,7 @@ def target_stream(
     dialect: str | None = None,
     overwrite: bool = False,
     any_dtype: bool = False,
+    like: Stream | None = None,
     keywords: Mapping[str, tuple[int | float | str, str]] | None = None,
 ) -> Stream:
     """A stream of that shape and dtype: the one that is there, if it fits, else a new one.
@@ -48,10 +49,11 @@ def target_stream(
         name: of the stream, or its path.
         shape: that it must have.
         dtype: likewise.
-        history: frames that it must keep at least; None: any number, and none if it is new.
-        dialect: its file format; None: any, and ``isio`` if it is new.
+        history: frames that it must keep at least; None: any number, and if it is new as many as ``like``, or none.
+        dialect: its file format; None: any, and if it is new that of ``like``, or ``isio``.
         overwrite: make a new one in place of one that does not fit.
         any_dtype: one that is there may have another dtype: what is written to it is converted.
+        like: where a new one has history and format from.
         keywords: of a new one.
 
     Raises:
@@ -83,6 +85,9 @@ def target_stream(
                 f"{'' if dialect is None else f', {dialect}'}: choose another name, or add --overwrite "
                 "(in Python: overwrite=True)"
             )
+    if like is not None:
+        history = like.history_length if history is None else history
+        dialect = dialect or like.dialect.name
     return create(
         name, shape=shape, dtype=wanted, history=history or 0, dialect=dialect or "isio", keywords=keywords
     )

@@ -47,11 +47,12 @@ def create(
 
     from framebus import stream
     from framebus.ops.targets import open_existing
+    from framebus.stream.datatypes import DTYPES, datatype_code
     from framebus.stream.slices import check_storable
 
     sizes, value = parse_shape(shape), None if fill is None else parse_number(fill)
     if value is not None:
-        check_storable(np.asarray(value), np.dtype(dtype))
+        check_storable(np.asarray(value), DTYPES[datatype_code(dtype)])
     if not overwrite:
         try:
             with open_existing(name) as there:

@@ -34,7 +34,7 @@ def clock(
     from framebus.unit import LoopOptions
 
     stage = operators.clock(
-        name, name=label("clock", name, unit), history=history or 0, dialect=dialect, overwrite=overwrite
+        name, name=label("clock", name, unit), history=history, dialect=dialect, overwrite=overwrite
     )
     return run(
         stage, LoopOptions(trigger="delay", period_s=1.0 / hz, cpu=cpu), detach=detach, as_json=as_json
@@ -103,7 +103,7 @@ def random(
         uniform=uniform,
         seed=seed,
         name=label("random", name, unit),
-        history=history or 0,
+        history=history,
         dialect=dialect,
         overwrite=overwrite,
     )
