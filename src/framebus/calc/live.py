@@ -54,7 +54,7 @@ class Calculation:
     Args:
         text: ``expression`` or ``name = expression``.
         on: the stream whose frames trigger; by default the first that the expression names, its target aside.
-        recreate: make the target anew if it has another shape or dtype than the result.
+        overwrite: make the target anew if it has another shape or dtype than the result.
         force: write the target even if another living process writes it.
         limits: what an evaluation may cost.
 
@@ -69,7 +69,7 @@ class Calculation:
         text: str,
         *,
         on: str | None = None,
-        recreate: bool = False,
+        overwrite: bool = False,
         force: bool = False,
         limits: Limits | None = None,
     ) -> None:
@@ -87,7 +87,7 @@ class Calculation:
             self._target = (
                 None
                 if target is None
-                else opened.enter_context(Target(target, recreate=recreate, force=force))
+                else opened.enter_context(Target(target, overwrite=overwrite, force=force))
             )
             for name in dict.fromkeys([*self._expression.streams, *([on] if on else [])]):
                 self._inputs[name] = _Input(opened.enter_context(_open(name, self._expression)))
@@ -163,12 +163,12 @@ class Calculation:
         self.close()
 
 
-def calc(text: str, *, recreate: bool = False, force: bool = False, limits: Limits | None = None) -> Value:
+def calc(text: str, *, overwrite: bool = False, force: bool = False, limits: Limits | None = None) -> Value:
     """The value of an expression over the newest frames of streams; an assignment publishes it, too.
 
     ``calc("clean = where(im > 100, 100, im) - dark")``. Errors are those of ``Calculation``.
     """
-    with Calculation(text, recreate=recreate, force=force, limits=limits) as calculation:
+    with Calculation(text, overwrite=overwrite, force=force, limits=limits) as calculation:
         return calculation.once().value
 
 
@@ -183,16 +183,13 @@ class _Input:
     def newest(self) -> Frame:
         """The newest frame, whether or not it was read before."""
         self._need_frame()
-        self.stream.handle.cursor = 0
-        return self.stream.read_next(newest=True, timeout_s=_FRAME_TIMEOUT_S)._replace(missed=0)
+        return self.stream.newest(timeout_s=_FRAME_TIMEOUT_S)
 
     def standing(self) -> Array:
         """The newest frame's data; a frame that is there for long is read once."""
         self._need_frame()
-        count = self.stream.count
-        if self._seen is None or count != self._count or not self.stream.handle.current:
-            # The count of before: a frame that comes meanwhile is read again the next time.
-            self._seen, self._count = self.stream.read(timeout_s=_FRAME_TIMEOUT_S), count
+        if self._seen is None or self.stream.count != self._count or not self.stream.handle.current:
+            self._seen, self._count, *_ = self.newest()
             self._seen.flags.writeable = False
         return self._seen
 

@@ -21,6 +21,7 @@ VIEWS = ("image", "histogram", "values")
 
 _STYLES = {
     "live": "32",
+    "still": "36",
     "unknown": "36",
     "empty": "33",
     "stale": "1;30;43",

@@ -61,6 +61,7 @@ def load_frames(
     history: int | None = None,
     dialect: str | None = None,
     overwrite: bool = False,
+    force: bool = False,
     progress: Progress | None = None,
 ) -> Loaded:
     """Publish the array in a file: as one frame, or, with ``rate_hz``, frame by frame along its first axis.
@@ -76,16 +77,24 @@ def load_frames(
         history: frames that the stream keeps, at least.
         dialect: its file format.
         overwrite: replace a stream that does not fit.
+        force: write to one that another living process writes, too.
         progress: called after every frame.
 
     Raises:
-        UsageError: a stream that is there does not fit, or the rate or ``passes`` is none.
+        UsageError: a stream that is there does not fit, or another living process writes it; or the rate or
+            ``passes`` is none.
         NotFoundError: no such file. DataError: it is damaged, or holds what no stream can.
     """
     if passes < 1:
         raise UsageError(f"passes is {passes}, expected 1 or more")
     stream, frames, loaded = stream_for_file(
-        path, name, cube=rate_hz is not None, history=history, dialect=dialect, overwrite=overwrite
+        path,
+        name,
+        cube=rate_hz is not None,
+        history=history,
+        dialect=dialect,
+        overwrite=overwrite,
+        force=force,
     )
     with stream:
         if rate_hz is None:
@@ -106,11 +115,12 @@ def stream_for_file(
     history: int | None = None,
     dialect: str | None = None,
     overwrite: bool = False,
+    force: bool = False,
 ) -> tuple[Stream, npt.NDArray[Any], Loaded]:
     """The stream that a file's array goes to, the array, and what is known before the first frame.
 
     Args:
-        path, name, history, dialect, overwrite: as of ``load_frames``.
+        path, name, history, dialect, overwrite, force: as of ``load_frames``.
         cube: the array's first axis counts frames.
 
     Raises:
@@ -131,6 +141,7 @@ def stream_for_file(
         history=history,
         dialect=dialect,
         overwrite=overwrite,
+        force=force,
         any_dtype=True,
         keywords=kept,
     )

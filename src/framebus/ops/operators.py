@@ -52,11 +52,13 @@ class Making(TypedDict, total=False):
         history: frames that it keeps, at least; of a new one by default as many as the (first) source's.
         dialect: its file format; of a new one by default that of the (first) source.
         overwrite: replace one that is there and does not fit.
+        force: take one that another living process writes, too.
     """
 
     history: int | None
     dialect: str | None
     overwrite: bool
+    force: bool
 
 
 def crop(

@@ -170,7 +170,7 @@ def _making(command: str, target: str, options: dict[str, Any]) -> dict[str, Any
     """The options that say what the target is like, and the unit's name."""
     return {
         "name": label(command, target, options["name"]),
-        **{key: options[key] for key in ("history", "dialect", "overwrite")},
+        **{key: options[key] for key in ("history", "dialect", "overwrite", "force")},
     }
 
 
