@@ -181,6 +181,8 @@ def test_a_pipeline_its_logs_restart_replacement_and_graph(pipelines: Pipelines)
         kill(pids()["negative"])
         await screen.press("6")
         await screen.shows("unit chain/negative", "was started anew", "killed by SIGKILL")
+        told = [event[1:3] for event in screen.app.log_of_events.events]
+        assert ("bad", "unit chain/negative") in told
 
     use(act, tab="units", size=(120, 40))
     from framebus.pipeline.control import Controller

@@ -10,10 +10,12 @@ import pytest
 
 import framebus as fb
 from framebus import _core
+from framebus.pipeline.control import Controller
 from framebus.process import Event, ProcessRecord
+from framebus.tui.events import EventLog
 from framebus.tui.looks import Snapshot, StreamLook
 from framebus.tui.watching import Watcher
-from support.pipelines import CHAIN, Pipelines, kill, pids, state
+from support.pipelines import CHAIN, Pipelines, all_up, kill, pids, state
 from support.processes import Spawner
 from support.waiting import until
 
@@ -229,11 +231,31 @@ def test_a_pipeline_its_units_and_the_death_of_its_supervisor(pipelines: Pipelin
         lost = until_seen(watcher, lambda snapshot: not snapshot.pipelines["chain"].supervised)
         assert "has no supervisor" in lost.pipelines["chain"].trouble
         up.wait()
-        from framebus.pipeline.control import Controller
-
         Controller("chain").down()
         gone = until_seen(watcher, lambda snapshot: not snapshot.pipelines and not snapshot.streams)
         assert gone.units == {}
+
+
+def test_a_death_between_two_looks_is_told_as_one(pipelines: Pipelines) -> None:
+    up = pipelines.up(CHAIN)
+    log = EventLog()
+    with Watcher() as watcher:
+        log.add(until_seen(watcher, lambda snapshot: snapshot.units["chain/negative"].state == "running"))
+        before = pids()["negative"]
+        kill(before)
+        until(lambda: pids()["negative"] != before and all_up())
+        told = log.add(until_seen(watcher, lambda snapshot: "chain/negative" in snapshot.changed_units))
+    told_of = [event[1:] for event in told]
+    assert ("bad", "unit chain/negative", "its process died") in told_of
+    assert ("warn", "unit chain/negative", f"was started anew as process {pids()['negative']}") in told_of
+    assert ("bad", "pipeline chain", "supervisor: negative: ended: killed by SIGKILL") in told_of
+    assert state()["processes"]["negative"]["failures"] == 1
+    kill(state()["supervisor"]["pid"])
+    up.wait()
+    up = pipelines.up(CHAIN)
+    assert state()["processes"]["negative"]["failures"] == 1  # as the supervisor before it counted
+    Controller("chain").down()
+    assert up.wait() == 0
 
 
 def test_looks_are_plain_values() -> None:

@@ -29,6 +29,11 @@ _UNIT_LEVELS: dict[str, Level] = {
     "restarting": "warn",
     "paused": "warn",
 }
+_FAILURES = (
+    *(": ended: ", ": did not start: ", ": given up after ", " was not replaced: "),
+    *("could not start: ", "could not be written: ", "were not saved: ", "but for what has failed: "),
+)
+"""What the lines of supervisors have in them that tell of something that went wrong."""
 _STREAM_CHANGES: dict[str, tuple[Level, str]] = {
     "dead": ("bad", "DEAD: its writer, process {pid}, is gone"),
     "bad": ("bad", "cannot be opened: {error}"),
@@ -120,8 +125,7 @@ def _logged(pipeline: str, line: str, now_ns: int) -> Event:
         time_ns = round(datetime.fromisoformat(stamp).timestamp() * 1e9)
     except ValueError:
         time_ns, text = now_ns, line
-    lowered = text.lower()
-    bad = any(word in lowered for word in ("killed", "failed", "given up", "error", "could not", "died"))
+    bad = any(words in text for words in _FAILURES)
     return Event(time_ns, "bad" if bad else "info", f"pipeline {pipeline}", f"supervisor: {text}")
 
 
@@ -187,12 +191,17 @@ def _of_unit(time_ns: int, unit: UnitLook, old: UnitLook | None, first: bool) ->
         if level in ("bad", "warn") or not first:
             yield Event(time_ns, level, subject, _with_message(f"is {unit.state}", unit.message))
         return
-    if unit.restarts > old.restarts or (unit.pid and old.pid and unit.pid != old.pid):
+    changed, anew = unit.state != old.state, bool(unit.pid and old.pid and unit.pid != old.pid)
+    # What was seen dead or in error is counted later, when its supervisor sees it; "failed" is told below.
+    seen = old.state in ("dead", "error") or (changed and unit.state == "failed")
+    if (deaths := unit.failures - old.failures - seen) > 0:
+        yield Event(time_ns, "bad", subject, f"its process died{f' {deaths} times' if deaths > 1 else ''}")
+    if anew or unit.restarts > old.restarts:
         yield Event(time_ns, "warn", subject, f"was started anew as process {unit.pid or '-'}")
-    if unit.state != old.state:
+    if changed:
         text = f"{old.state} → {unit.state}"
         yield Event(time_ns, level, subject, _with_message(text, unit.message if level == "bad" else ""))
-    elif unit.message and unit.message != old.message:
+    elif unit.message and (unit.message != old.message or (anew and level == "bad")):
         yield Event(time_ns, "bad" if level == "bad" else "info", subject, unit.message)
     if unit.alarms > old.alarms and unit.state == old.state:
         n = unit.alarms - old.alarms

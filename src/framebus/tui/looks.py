@@ -73,6 +73,7 @@ class UnitLook(NamedTuple):
         priority: SCHED_FIFO priority; 0: normal scheduling.
         traceback: of its last failure.
         log: its process' log file; empty if there is none.
+        failures: how often its process ended otherwise than it should, or did not start.
     """
 
     key: str
@@ -100,6 +101,7 @@ class UnitLook(NamedTuple):
     priority: int = 0
     traceback: str = ""
     log: str = ""
+    failures: int = 0
 
 
 class PipelineLook(NamedTuple):

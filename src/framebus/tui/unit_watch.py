@@ -140,6 +140,7 @@ class _Open:
             core.priority,
             traceback,
             bare.log,
+            bare.failures,
         )
 
     @property
@@ -232,6 +233,7 @@ class UnitWatch:
             restarts=state["restarts"],
             message=state["message"],
             log=state["log"],
+            failures=state.get("failures", 0),
         )
         held = self._open.get(f"{unit}.{pid}") if pid else None
         if held is None:
