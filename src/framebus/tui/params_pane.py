@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from framebus.cli.text import safe
 from framebus.errors import FramebusError
-from framebus.params import Value
+from framebus.params import ParamInfo, Value
 from framebus.params.text import from_text
 from framebus.tui.columns import Column
 from framebus.tui.entry import as_typed, limits_text
@@ -16,7 +16,7 @@ from framebus.tui.looks import Snapshot
 from framebus.tui.notices import noticed
 from framebus.tui.painted import Line
 from framebus.tui.pane import Pane, rule, wrapped
-from framebus.tui.param_watch import ParamLook, ParamWatch, SetLook
+from framebus.tui.param_watch import ParamWatch, SetLook
 from framebus.tui.sheet import Row
 from framebus.tui.watching import PARAMETERS, Watcher
 
@@ -135,7 +135,7 @@ class ParamsPane(Pane):
             return " ".join(f"{each.set}:{each.entry} {self._of(each).spec.description}" for each in inside)
         return f"{key} {self._of(node).spec.description}"
 
-    def _of(self, node: _Node) -> ParamLook:
+    def _of(self, node: _Node) -> ParamInfo:
         return self._sets[node.set].entries[node.entry]
 
     def value(self, key: str, column: str) -> Any:
@@ -242,7 +242,7 @@ class ParamsPane(Pane):
             look, not look.value if look.spec.type == "onoff" else look.value
         )  # the other is what is wanted
 
-    def _edit(self, look: ParamLook, proposed: Value) -> None:
+    def _edit(self, look: ParamInfo, proposed: Value) -> None:
         kind = look.spec.type
         self._edited = as_typed(kind, look.value)
         self.sheet.edit("value", as_typed(kind, proposed))
@@ -304,11 +304,11 @@ class ParamsPane(Pane):
         super().show(self.snapshot)
 
 
-def _shown(look: ParamLook) -> str:
+def _shown(look: ParamInfo) -> str:
     return safe(as_typed(look.spec.type, look.value))
 
 
-def _flags(look: ParamLook) -> tuple[tuple[str, bool], ...]:
+def _flags(look: ParamInfo) -> tuple[tuple[str, bool], ...]:
     spec = look.spec
     return (
         ("a status: only the unit writes it", spec.status),
