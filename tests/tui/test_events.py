@@ -168,7 +168,27 @@ def test_what_supervisors_log(tmp_path: Path) -> None:
         file.write("ne without a time\n")
     (last,) = log.add(snapshot(4, pipelines=[pipeline(str(path))]))
     assert (last.time_ns, last.text) == (4 * S, "supervisor: half a line without a time")
+    with path.open("a") as file:
+        file.write("".join(f"2026-01-02T03:06:00.000+00:00 line {i:060d}\n" for i in range(2000)))
+    much = log.add(snapshot(5, pipelines=[pipeline(str(path))]))
+    assert [event.text for event in much] == [f"supervisor: line {i:060d}" for i in range(2000)]
     path.write_text("rotated\n")
     assert told(log, snapshot(5, pipelines=[pipeline(str(path))]))[0][2] == "supervisor: rotated"
     path.unlink()
     assert told(log, snapshot(6, pipelines=[pipeline(str(path))])) == []
+
+
+def test_a_log_of_an_earlier_run_counts_nothing_and_one_that_cannot_be_read_is_left_alone(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "supervisor.log"
+    path.write_text("2026-01-02T03:04:05.000+00:00 slopes: ended: killed by SIGKILL\n")
+    log = EventLog()
+    log.add(snapshot(1_767_323_046))
+    log.add(snapshot(1_767_323_047, pipelines=[pipeline(str(path))]))
+    assert (log.events[-1].level, log.bad) == ("bad", 0)
+    with path.open("a") as file:
+        file.write("2026-01-02T03:04:08.000+00:00 slopes: ended: killed by SIGKILL\n")
+    log.add(snapshot(1_767_323_048, pipelines=[pipeline(str(path))]))
+    assert log.bad == 1
+    assert log.add(snapshot(1_767_323_049, pipelines=[pipeline(str(tmp_path))])) == []

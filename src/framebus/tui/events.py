@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Literal, NamedTuple
 
-from framebus.pipeline.logs import tail
+from framebus.pipeline.logs import Added
 from framebus.tui.looks import PipelineLook, Snapshot, StreamLook, UnitLook
 
 __all__ = ["Event", "EventLog", "Level"]
@@ -19,7 +19,6 @@ MOST = 2000
 """Events that are kept; the oldest go first."""
 _LINES_BEFORE = 20
 """Of a supervisor's log: lines from before the watch began."""
-_CHUNK = 65536
 
 _UNIT_LEVELS: dict[str, Level] = {
     "running": "good",
@@ -70,19 +69,22 @@ class EventLog:
         self.events: deque[Event] = deque(maxlen=MOST)
         self.bad = 0
         self._before: Snapshot | None = None
-        self._logs: dict[str, int] = {}
+        self._since_ns = 0
+        self._logs: dict[str, Added] = {}
 
     def add(self, snapshot: Snapshot) -> list[Event]:
         """Take in the next snapshot; returns what is new. The first says only what is wrong already."""
         before = self._before
         self._before = snapshot
         new: list[Event] = []
-        if before is not None:
+        if before is None:
+            self._since_ns = snapshot.time_ns + 1
+        else:
             new += _pipeline_events(before, snapshot)
         new += self._supervisors(snapshot)
         new += _stream_events(before, snapshot)
         new += _unit_events(before, snapshot)
-        self.bad += sum(1 for event in new if event.level == "bad" and before is not None)
+        self.bad += sum(1 for event in new if event.level == "bad" and event.time_ns >= self._since_ns)
         self.events.extend(new)
         return new
 
@@ -92,31 +94,13 @@ class EventLog:
                 yield _logged(name, line, snapshot.time_ns)
 
     def _new_lines(self, log: str) -> list[str]:
-        """Whole lines that were added to a log since this was asked last."""
+        """Lines that were added to a log since this was asked last; at first, the last ones there are."""
         try:
-            size = os.stat(log).st_size if log else -1
-        except OSError:
-            size = -1
-        if size < 0 or size == self._logs.get(log):
+            if log not in self._logs:
+                self._logs[log] = Added(Path(log), _LINES_BEFORE)
+            return self._logs[log].lines()
+        except OSError:  # another user's, say
             return []
-        if log not in self._logs:
-            text = tail_of(log)
-            self._logs[log] = size
-            return text
-        start = self._logs[log] if size > self._logs[log] else 0  # it was rotated
-        with open(log, "rb") as file:
-            file.seek(max(start, size - _CHUNK))
-            data = file.read(_CHUNK)
-        whole, _, rest = data.rpartition(b"\n")
-        self._logs[log] = size - len(rest)
-        return whole.decode(errors="replace").splitlines()
-
-
-def tail_of(log: str) -> list[str]:
-    """The last lines of a log as they were before the watch began."""
-    from pathlib import Path
-
-    return tail(Path(log), _LINES_BEFORE).splitlines()
 
 
 def _logged(pipeline: str, line: str, now_ns: int) -> Event:
