@@ -38,7 +38,6 @@ _KEYS = (("/", "filter"), ("s", "sort"), ("f", "trouble"), ("Space", "freeze"))
 _SHOWN = {"streams": (True, False), "units": (False, True), "graph": (True, True)}
 """Whether a tab shows streams, and units: what it does not show is looked at less often, for the messages alone."""
 _WHOLE_HZ = 1.0
-_WRONG = ("dead", "bad", "error", "failed")
 
 
 class Dashboard(App[None]):
@@ -175,10 +174,9 @@ class Dashboard(App[None]):
         self.tab_bar.tell(self._tab, self._wrong())
 
     def _wrong(self) -> dict[str, int]:
-        streams, units = self.snapshot.streams.values(), self.snapshot.units.values()
         return {
-            "streams": sum(1 for stream in streams if stream.state in _WRONG),
-            "units": sum(1 for unit in units if unit.state in _WRONG),
+            "streams": self.snapshot.wrong_streams,
+            "units": self.snapshot.wrong_units,
             "messages": self.messages.unseen if self._tab != "messages" else 0,
         }
 

@@ -23,9 +23,9 @@ class TitleBar(Painted):
     def tell(self, snapshot: Snapshot, folder: str, frozen: bool) -> None:
         """Show how a snapshot stands as a whole."""
         spans: list[Span] = [(" framebus top ", "bar strong")]
-        spans += _counted(len(snapshot.streams), "stream", _wrong_streams(snapshot), "dead or bad")
+        spans += _counted(len(snapshot.streams), "stream", snapshot.wrong_streams, "dead or bad")
         spans += _stale(snapshot)
-        spans += _counted(len(snapshot.units), "unit", _wrong_units(snapshot), "failed")
+        spans += _counted(len(snapshot.units), "unit", snapshot.wrong_units, "failed")
         for pipeline in snapshot.pipelines.values():
             lost = not pipeline.supervised or pipeline.suspended_pid
             text = "NO SUPERVISOR" if not pipeline.supervised else "SUSPENDED" if lost else pipeline.phase
@@ -48,17 +48,9 @@ def _counted(n: int, what: str, wrong: int, how: str) -> list[Span]:
     return found
 
 
-def _wrong_streams(snapshot: Snapshot) -> int:
-    return sum(1 for stream in snapshot.streams.values() if stream.state in ("dead", "bad"))
-
-
 def _stale(snapshot: Snapshot) -> list[Span]:
     stale = sum(1 for stream in snapshot.streams.values() if stream.state == "stale")
     return [(f" ◐ {stale} stale ", "warned"), (" ", "bar")] if stale else []
-
-
-def _wrong_units(snapshot: Snapshot) -> int:
-    return sum(1 for unit in snapshot.units.values() if unit.state in ("dead", "error", "failed"))
 
 
 def _width(spans: Sequence[Span]) -> int:

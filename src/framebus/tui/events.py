@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from framebus.pipeline.logs import Added
-from framebus.tui.looks import PipelineLook, Snapshot, StreamLook, UnitLook
+from framebus.tui.looks import TROUBLE, WRONG, PipelineLook, Snapshot, StreamLook, UnitLook
 
 __all__ = ["Event", "EventLog", "Level"]
 
@@ -21,12 +21,9 @@ _LINES_BEFORE = 20
 """Of a supervisor's log: lines from before the watch began."""
 
 _UNIT_LEVELS: dict[str, Level] = {
+    **dict.fromkeys(TROUBLE, "warn"),
+    **dict.fromkeys(WRONG, "bad"),
     "running": "good",
-    "error": "bad",
-    "failed": "bad",
-    "dead": "bad",
-    "restarting": "warn",
-    "paused": "warn",
 }
 _FAILURES = (
     *(": ended: ", ": did not start: ", ": given up after ", " was not replaced: "),

@@ -6,9 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["PipelineLook", "Snapshot", "StreamLook", "UnitLook"]
+__all__ = ["TROUBLE", "WRONG", "PipelineLook", "Snapshot", "StreamLook", "UnitLook"]
 
 NAN = math.nan
+WRONG = frozenset({"dead", "bad", "error", "failed"})
+"""States of streams and units that are out of order."""
+TROUBLE = WRONG | {"stale", "restarting", "paused"}
+"""Those, and states in which they do not do what they are there for."""
 
 
 class StreamLook(NamedTuple):
@@ -149,3 +153,13 @@ class Snapshot(NamedTuple):
     pipelines: Mapping[str, PipelineLook]
     changed_streams: frozenset[str] = frozenset()
     changed_units: frozenset[str] = frozenset()
+
+    @property
+    def wrong_streams(self) -> int:
+        """How many streams are out of order."""
+        return sum(1 for stream in self.streams.values() if stream.state in WRONG)
+
+    @property
+    def wrong_units(self) -> int:
+        """How many units are out of order."""
+        return sum(1 for unit in self.units.values() if unit.state in WRONG)

@@ -13,7 +13,7 @@ from framebus.cli.processes import command_name
 from framebus.cli.text import duration, rate, safe, shape, size
 from framebus.tui.columns import Column
 from framebus.tui.frame_view import FrameView
-from framebus.tui.looks import StreamLook
+from framebus.tui.looks import TROUBLE, WRONG, StreamLook
 from framebus.tui.painted import Line, Span, fit
 from framebus.tui.pane import Pane, rule
 from framebus.tui.sheet import Row
@@ -23,9 +23,7 @@ from framebus.tui.watching import Watcher
 
 __all__ = ["StreamsPane"]
 
-_TROUBLE = ("dead", "bad", "stale")
 _ORDER = ("dead", "bad", "stale", "unknown", "empty", "live", "still")
-_ALARMS = ("dead", "bad")
 
 
 class StreamsPane(Pane):
@@ -74,7 +72,7 @@ class StreamsPane(Pane):
 
     def in_trouble(self, key: str) -> bool:
         """Dead, bad or stale ones."""
-        return self.snapshot.streams[key].state in _TROUBLE
+        return self.snapshot.streams[key].state in TROUBLE
 
     def value(self, key: str, column: str) -> Any:
         """What a stream is sorted by."""
@@ -94,7 +92,7 @@ class StreamsPane(Pane):
     def row(self, key: str) -> Row:
         """A stream's cells."""
         look = self.snapshot.streams[key]
-        alarm = look.state in _ALARMS
+        alarm = look.state in WRONG
         name = "bad" if alarm else "warn" if look.state == "stale" else "name"
         plain = "bad" if alarm else ""
         age_s = look.age_s(self.snapshot.time_ns)

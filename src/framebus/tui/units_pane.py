@@ -8,7 +8,7 @@ from typing import Any
 
 from framebus.cli.text import duration, rate, safe
 from framebus.tui.columns import Column
-from framebus.tui.looks import UnitLook
+from framebus.tui.looks import TROUBLE, WRONG, UnitLook
 from framebus.tui.painted import Line
 from framebus.tui.pane import Pane, rule, wrapped
 from framebus.tui.picture import sparkline
@@ -17,8 +17,6 @@ from framebus.tui.styles import UNIT_SIGNS
 
 __all__ = ["UnitsPane", "micro"]
 
-_ALARMS = ("dead", "error", "failed")
-_TROUBLE = (*_ALARMS, "restarting", "paused")
 _ORDER = list(UNIT_SIGNS)[::-1]
 _SPARK = 8
 
@@ -74,7 +72,7 @@ class UnitsPane(Pane):
 
     def in_trouble(self, key: str) -> bool:
         """Those that do not run though they should, or that miss frames."""
-        return self.snapshot.units[key].state in _TROUBLE or self.snapshot.units[key].alarms > 0
+        return self.snapshot.units[key].state in TROUBLE or self.snapshot.units[key].alarms > 0
 
     def value(self, key: str, column: str) -> Any:
         """What a unit is sorted by."""
@@ -93,7 +91,7 @@ class UnitsPane(Pane):
     def row(self, key: str) -> Row:
         """A unit's cells."""
         look = self.snapshot.units[key]
-        alarm = look.state in _ALARMS
+        alarm = look.state in WRONG
         plain = "bad" if alarm else ""
         sign, sign_style = UNIT_SIGNS.get(look.state, (f"? {look.state}", "info"))
         quiet = look.state != "running"
@@ -140,7 +138,7 @@ class UnitsPane(Pane):
             *self._wiring(look),
         ]
         if look.message:
-            bad = look.state in _TROUBLE
+            bad = look.state in TROUBLE
             told += wrapped(
                 safe_lines(look.message), width, "bad" if bad else "info", max(1, lines - len(told))
             )
