@@ -48,9 +48,12 @@ def test_nothing_is_there(shm_dir: Path) -> None:
         assert watcher.look()[1:] == ({}, {}, {}, frozenset(), frozenset())
 
 
-def test_a_directory_that_is_made_later(shm_dir: Path) -> None:
-    folder = shm_dir / "later"
-    with Watcher(folder) as watcher:
+def test_a_directory_that_goes_and_is_made_again(shm_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shm_dir / "own"
+    folder.mkdir()
+    monkeypatch.setenv("MILK_SHM_DIR", str(folder))
+    with Watcher() as watcher:
+        folder.rmdir()
         assert watcher.look().streams == {}
         folder.mkdir()
         (folder / "x.im.shm").write_bytes(b"no stream")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import threading
 from collections.abc import Callable
@@ -44,7 +43,6 @@ class Dashboard(App[None]):
     """``framebus top``.
 
     Args:
-        directory: of the streams; default: as everywhere.
         rate_hz: looks per second.
         tab: the one that is open first.
     """
@@ -86,13 +84,12 @@ class Dashboard(App[None]):
 
     def __init__(
         self,
-        directory: str | os.PathLike[str] | None = None,
         *,
         rate_hz: float = RATE_HZ,
         tab: str = TABS[0],
     ) -> None:
         super().__init__(ansi_color=True)
-        self.watcher = Watcher(directory)
+        self.watcher = Watcher()
         self.log_of_events = EventLog()
         self.frozen = False
         self._rate_hz = rate_hz

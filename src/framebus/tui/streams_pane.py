@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from framebus.cli.processes import command_name
@@ -159,10 +157,6 @@ class StreamsPane(Pane):
         name = self._frame.next_palette()
         self.show_details()
         return name
-
-    def folder(self) -> str:
-        """Where the streams lie."""
-        return os.fspath(Path(self._watcher.folder.path))
 
 
 @lru_cache(maxsize=4096)
