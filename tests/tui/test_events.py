@@ -129,7 +129,7 @@ def test_which_lines_of_supervisors_tell_of_failures(tmp_path: Path, line: str, 
     path = tmp_path / "supervisor.log"
     path.write_text(f"2026-01-02T03:04:05.000+00:00 {line}\n")
     assert told(EventLog(), snapshot(1, pipelines=[pipeline(str(path))])) == [
-        (level, "pipeline loop", f"supervisor: {line}")
+        (level, "supervisor loop", line)
     ]
 
 
@@ -156,24 +156,24 @@ def test_what_supervisors_log(tmp_path: Path) -> None:
     path.write_text("".join(f"2026-01-02T03:04:{i:02d}.000+00:00 line {i}\n" for i in range(30)))
     log = EventLog()
     first = log.add(snapshot(1, pipelines=[pipeline(str(path))]))
-    assert [event.text for event in first] == [f"supervisor: line {i}" for i in range(10, 30)]
-    assert first[0] == Event(1_767_323_050 * S, "info", "pipeline loop", "supervisor: line 10")
+    assert [event.text for event in first] == [f"line {i}" for i in range(10, 30)]
+    assert first[0] == Event(1_767_323_050 * S, "info", "supervisor loop", "line 10")
     with path.open("a") as file:
         file.write("2026-01-02T03:05:00.000+00:00 slopes: ended: killed by SIGKILL\nhalf a li")
     assert told(log, snapshot(2, pipelines=[pipeline(str(path))])) == [
-        ("bad", "pipeline loop", "supervisor: slopes: ended: killed by SIGKILL")
+        ("bad", "supervisor loop", "slopes: ended: killed by SIGKILL")
     ]
     assert told(log, snapshot(3, pipelines=[pipeline(str(path))])) == []
     with path.open("a") as file:
         file.write("ne without a time\n")
     (last,) = log.add(snapshot(4, pipelines=[pipeline(str(path))]))
-    assert (last.time_ns, last.text) == (4 * S, "supervisor: half a line without a time")
+    assert (last.time_ns, last.text) == (4 * S, "half a line without a time")
     with path.open("a") as file:
         file.write("".join(f"2026-01-02T03:06:00.000+00:00 line {i:060d}\n" for i in range(2000)))
     much = log.add(snapshot(5, pipelines=[pipeline(str(path))]))
-    assert [event.text for event in much] == [f"supervisor: line {i:060d}" for i in range(2000)]
+    assert [event.text for event in much] == [f"line {i:060d}" for i in range(2000)]
     path.write_text("rotated\n")
-    assert told(log, snapshot(5, pipelines=[pipeline(str(path))]))[0][2] == "supervisor: rotated"
+    assert told(log, snapshot(5, pipelines=[pipeline(str(path))]))[0][2] == "rotated"
     path.unlink()
     assert told(log, snapshot(6, pipelines=[pipeline(str(path))])) == []
 

@@ -59,6 +59,26 @@ def test_wires_are_told_by_traces_and_plans() -> None:
     assert wires.latency_us == {"cam": 0.0, "slopes": 50.0, "dm": 80.0}
 
 
+def test_a_unit_that_fell_keeps_its_place() -> None:
+    snapshot, inodes, traces = loop()
+    units = {**snapshot.units, "ao/slopes": UnitLook("ao/slopes", "slopes", "ao", "slopes", 0, "failed")}
+    streams = {**snapshot.streams, "slopes": snapshot.streams["slopes"]._replace(writer_pid=77, state="dead")}
+    fallen = snapshot._replace(units=units, streams=streams)
+    wires = wires_of(fallen, inodes, traces.__getitem__)
+    assert wires.triggers["ao/slopes"] == "cam"
+    assert wires.outputs["ao/slopes"] == ["slopes"]
+    assert wires.reads["ao/slopes"] == ["dark"]
+    both = fallen._replace(
+        units={**units, "ao/other": UnitLook("ao/other", "other", "ao", "other", 0, "failed")},
+        pipelines={
+            "ao": fallen.pipelines["ao"]._replace(
+                wiring={**fallen.pipelines["ao"].wiring, "other": {"image": "cam", "slopes": "slopes"}}
+            )
+        },
+    )
+    assert "ao/slopes" not in wires_of(both, inodes, traces.__getitem__).triggers  # who knows which it was
+
+
 def test_a_circle_is_drawn_once_and_named_where_it_closes() -> None:
     snapshot, inodes, traces = loop()
     rows = flow_rows(snapshot, wires_of(snapshot, inodes, traces.__getitem__))

@@ -199,6 +199,16 @@ def test_what_a_record_tells() -> None:
     record.remove()
 
 
+def test_a_unit_that_was_dead_before_is_so_at_once(spawn: Spawner) -> None:
+    unit = spawn(
+        "from framebus.process import ProcessRecord; r = ProcessRecord.create('slopes'); print('made'); input()"
+    )
+    unit.expect("made")
+    unit.kill()
+    with Watcher() as watcher:
+        assert watcher.look().units[f"slopes.{unit.pid}"].state == "dead"
+
+
 def test_missed_frames_stand_with_the_stream() -> None:
     record = ProcessRecord.create("slopes", trigger="wfs")
     record.core.stamp(1, 1000, 2000, 3000, missed=4)
@@ -251,7 +261,7 @@ def test_a_death_between_two_looks_is_told_as_one(pipelines: Pipelines) -> None:
     told_of = [event[1:] for event in told]
     assert ("bad", "unit chain/negative", "its process died") in told_of
     assert ("warn", "unit chain/negative", f"was started anew as process {pids()['negative']}") in told_of
-    assert ("bad", "pipeline chain", "supervisor: negative: ended: killed by SIGKILL") in told_of
+    assert ("bad", "supervisor chain", "negative: ended: killed by SIGKILL") in told_of
     assert state()["processes"]["negative"]["failures"] == 1
     kill(state()["supervisor"]["pid"])
     up.wait()

@@ -107,7 +107,7 @@ def _logged(pipeline: str, line: str, now_ns: int) -> Event:
     except ValueError:
         time_ns, text = now_ns, line
     bad = any(words in text for words in _FAILURES)
-    return Event(time_ns, "bad" if bad else "info", f"pipeline {pipeline}", f"supervisor: {text}")
+    return Event(time_ns, "bad" if bad else "info", f"supervisor {pipeline}", text)
 
 
 def _pipeline_events(before: Snapshot, now: Snapshot) -> Iterator[Event]:

@@ -118,8 +118,8 @@ class UnitsPane(Pane):
         """Period and compute time of the last minute, counters, streams, and all of its message."""
         look = self.snapshot.units[key]
         width, lines = self.detail.size.width, self.detail.size.height - 1
-        where = f"process {look.process}, " if look.process else ""
-        pid = f"pid {look.pid}" if look.pid else "no process"
+        where = f"process {look.process}" if look.process else ""
+        pid = f"pid {look.pid}" if look.pid else "does not run"
         bars = max(8, min(60, width - 38))
         told: list[Line] = [
             (
@@ -146,7 +146,10 @@ class UnitsPane(Pane):
             trace = [line for line in safe_lines(look.traceback).splitlines() if line.strip()]
             room = lines - len(told)
             told += [((line, "dim"),) for line in trace[-room:]] if room > 0 else []
-        return [rule(safe(look.key), f"{where}{pid}, {safe(look.use)}", width), *told[:lines]]
+        return [
+            rule(safe(look.key), ", ".join(filter(None, (where, pid, safe(look.use)))), width),
+            *told[:lines],
+        ]
 
     def _counters(self, look: UnitLook) -> Line:
         trouble = "warn" if look.missed or look.alarms else ""
