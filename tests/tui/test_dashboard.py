@@ -64,7 +64,8 @@ def test_streams_with_their_state_and_one_whose_writer_was_killed(spawn: Spawner
             await pilot.press("escape", "space")
             await seen(pilot, app, "killed")
             assert app.frozen
-            camera.write([[7] * 8] * 8)
+            for _ in range(2):
+                camera.write([[7] * 8] * 8)
             app.tick()
             assert app.snapshot is not app._newest
             await pilot.press("space")
