@@ -397,12 +397,13 @@ def test_keys_choose_views_and_freeze(wfs: stream.Stream) -> None:
     wfs.close()
 
 
-def test_sigterm_gives_the_terminal_back_too(wfs: stream.Stream) -> None:
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_gives_the_terminal_back_too(wfs: stream.Stream, number: int, expected: int) -> None:
     with Terminal([*PROGRAM, *PLAIN, "--graphics", "blocks"]) as terminal:
         terminal.wait_text("q quit")
-        terminal.process.terminate()
+        terminal.process.send_signal(number)
         code, rest = terminal.wait()
-        assert code == 143
+        assert code == expected
         assert rest.endswith("\x1b[?25h\x1b[?1049l")
         assert terminal.modes() == terminal.modes_before
     wfs.close()

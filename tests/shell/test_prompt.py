@@ -264,6 +264,21 @@ def test_commands_without_a_terminal(im: fb.Stream, tmp_path: Path) -> None:
     assert not pipe.exists()
 
 
+def test_a_shell_without_a_home_that_it_can_write_to(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("HOME", "IPYTHONDIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(variable, "/proc/no/place")
+    with terminal() as shell:
+        shell.expect("no history is kept: $XDG_STATE_HOME or ~/.local/state cannot be written to")
+        shell.expect("In [1]:")
+        shell.press("%when\r")
+        shell.expect("In [2]:")
+        shell.press("%when w*n\r")
+        shell.expect("[   1]  %when")
+        shell.expect("In [3]:")
+        shell.press("\x04")
+        assert shell.wait() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_and_removes_the_pipe(tmp_path: Path, number: signal.Signals) -> None:
     pipe = tmp_path / "commands"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ import pytest
 import framebus as fb
 from framebus.params import Params, ParamSpec
 from framebus.process import Event, ProcessRecord
+from framebus.sequence.inbox import post
 from support.pipelines import CHAIN, Pipelines, kill, pids
 from support.processes import Spawner
 from support.waiting import until
@@ -181,6 +180,8 @@ def test_a_pipeline_its_logs_restart_replacement_and_graph(pipelines: Pipelines)
         kill(pids()["negative"])
         await screen.press("6")
         await screen.shows("unit chain/negative", "was started anew", "killed by SIGKILL")
+        told = [event[1:3] for event in screen.app.log_of_events.events]
+        assert ("bad", "unit chain/negative") in told
 
     use(act, tab="units", size=(120, 40))
     from framebus.pipeline.control import Controller
@@ -206,7 +207,7 @@ def test_a_parameter_that_is_edited() -> None:
             await screen.press("ctrl+u")
             await screen.type("three")
             await screen.press("enter")
-            await screen.shows("✖ 'three' is no float64")
+            await screen.shows("✖ 'three': expected a number")
             assert screen.app.pane.sheet.editing == "ao:loop.gain"
             await screen.press("escape")
             await screen.shows("Enter edit")
@@ -232,6 +233,27 @@ def test_a_parameter_that_is_edited() -> None:
             await screen.shows("▾ ao", "gain")
 
         use(act, tab="parameters", size=(100, 30))
+
+
+def test_enter_and_enter_again_changes_nothing() -> None:
+    specs = [ParamSpec("fine", 16777.217, "float32"), ParamSpec("label", "one\x1b\ntwo")]
+    with Params.create("ao", specs) as ao:
+        before = ao.changes
+
+        async def act(screen: Screen) -> None:
+            await screen.shows("16777.217", "one\\x1b\\ntwo")
+            await screen.press("down", "enter", "enter", "down", "enter")
+            await screen.shows("one␛␊two", "Enter write it")
+            await screen.press("enter")
+            await screen.shows("Enter edit")
+            assert ao.changes == before
+            await screen.press("enter", "x", "enter")
+            await screen.until(lambda: ao["label"] == "one\x1b\ntwox")
+            await screen.press("up", "enter", "ctrl+u", "1", "enter")
+            await screen.until(lambda: ao["fine"] == 1.0)
+
+        use(act, tab="parameters", size=(100, 30))
+        ao.remove()
 
 
 def test_keys_of_one_burst_mean_what_the_ones_before_make_of_them() -> None:
@@ -288,18 +310,40 @@ def test_a_set_that_is_damaged_is_told(shm_dir: Path) -> None:
     use(act, tab="parameters")
 
 
-def test_sequences_of_an_installation_that_has_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = types.SimpleNamespace(
-        name="calibrate", pid=7, state="running", step="poke", progress=0.5, message="half", started_ns=1
-    )
-    monkeypatch.setitem(sys.modules, "framebus.sequence", types.SimpleNamespace(running=lambda: [found]))
+SEQUENCE = """
+from framebus.sequence import *
+
+@sequence
+async def main():
+    step("poke", 0.5)
+    log("half of it")
+    await receive()
+    step("and now")
+    await receive()
+    raise ValueError("it is dark")
+"""
+
+
+def test_a_sequence_is_seen_while_it_runs_and_fails(
+    spawn: Spawner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    (tmp_path / "calibrate.py").write_text(SEQUENCE)
+    process = spawn(None, "seq", "run", str(tmp_path / "calibrate.py"), module="framebus")
 
     async def act(screen: Screen) -> None:
-        await screen.shows("calibrate", "running", "███████░░░░░░░  50%", "poke")
-        found.progress = None
-        await screen.until(lambda: "50%" not in screen.text())
+        await screen.shows("calibrate", "running", "███████░░░░░░░  50%", "poke", "half of it")
+        assert f" {process.pid} " in screen.line("running")
+        post("calibrate", None)
+        await screen.until(lambda: "and now" in screen.line("running"))
+        assert "50%" not in screen.text()
+        post("calibrate", None)
+        await screen.shows("failed", "calibrate.py:11: ValueError: it is dark")
+        await screen.press("s")
+        await screen.shows("failed")
 
     use(act, tab="sequences")
+    assert process.wait() == 1
 
 
 def test_an_error_becomes_a_notice_and_all_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

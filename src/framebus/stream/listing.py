@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,16 @@ def streams(directory: str | os.PathLike[str] | None = None) -> list[StreamInfo]
     folder = shm_directory() if directory is None else Path(directory)
     found = (describe(path) for path in sorted(folder.glob(f"*{SUFFIX}")) if not path.name.startswith("."))
     return [info for info in found if info is not None]
+
+
+def stream_plain(info: StreamInfo) -> dict[str, Any]:
+    """A stream as plain values, such as JSON holds; see ``StreamInfo``. ``writer_alive`` is None where nobody can tell."""
+    return dataclasses.asdict(info) | {
+        "path": str(info.path),
+        "shape": None if info.shape is None else list(info.shape),
+        "dtype": None if info.dtype is None else info.dtype.name,
+        "writer_alive": None if info.state in ("bad", "unknown") else info.state != "dead",
+    }
 
 
 def purge(directory: str | os.PathLike[str] | None = None) -> list[StreamInfo]:

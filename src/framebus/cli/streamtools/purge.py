@@ -10,10 +10,10 @@ import click
 
 from framebus import stream
 from framebus.cli import text
-from framebus.cli.ls import as_plain
 from framebus.cli.output import show, show_json
 from framebus.cli.streamtools.arguments import as_json_option
 from framebus.stream import StreamInfo
+from framebus.stream.listing import stream_plain
 from framebus.stream.mappers import mapped_files
 from framebus.stream.names import shm_directory
 
@@ -46,7 +46,7 @@ def purge_dead(*, quiet: bool) -> list[StreamInfo]:
 def tell_removed(removed: Sequence[StreamInfo], links: Set[Path] = frozenset(), *, as_json: bool) -> None:
     """Print what was removed, and which of these were links."""
     if as_json:
-        show_json([as_plain(info) for info in removed])
+        show_json([stream_plain(info) for info in removed])
     elif removed:
         show("\n".join(f"removed {text.safe(info.name)} ({_standing(info, links)})" for info in removed))
 
