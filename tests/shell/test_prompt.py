@@ -268,15 +268,15 @@ def test_a_shell_without_a_home_that_it_can_write_to(home: Path, monkeypatch: py
     for variable in ("HOME", "IPYTHONDIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.setenv(variable, "/proc/no/place")
     with terminal() as shell:
-        shell.expect("no history is kept: $XDG_STATE_HOME or ~/.local/state cannot be written to")
-        shell.expect("In [1]:")
-        shell.press("%when\r")
-        shell.expect("In [2]:")
-        shell.press("%when w*n\r")
-        shell.expect("[   1]  %when")
-        shell.expect("In [3]:")
-        shell.press("\x04")
-        assert shell.wait() == 0
+        shell.wait_text("no history is kept: $XDG_STATE_HOME or ~/.local/state cannot be written to")
+        shell.wait_text("In [1]:")
+        shell.type("%when\r")
+        shell.wait_text("In [2]:")
+        shell.type("%when w*n\r")
+        shell.wait_text("[   1]  %when")
+        shell.wait_text("In [3]:")
+        shell.type("\x04")
+        assert shell.wait()[0] == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -25,7 +25,12 @@ def main(name: str, dialect: str = "isio", history: str = f"{KEPT}") -> None:
         dialect=dialect,
         keywords={"RATE": 500.0} if dialect == "isio" else None,
     )
-    threading.Thread(target=lambda: (sys.stdin.readline(), end.set())).start()
+
+    def until_told() -> None:
+        sys.stdin.readline()
+        end.set()
+
+    threading.Thread(target=until_told).start()
     for count in itertools.count(1):
         stream.write([[count % 100] * 3] * 2)
         if count == 1:

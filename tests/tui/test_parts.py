@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -177,7 +178,9 @@ TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 
 @given(st.data(), st.sampled_from(sorted(TYPES)))
 def test_a_value_of_any_type_is_typed_as_it_is(data: st.DataObject, kind: str) -> None:
-    value = data.draw(st.just("wfs") if kind == "stream" else TEXT if kind in TEXT_TYPES else NUMBERS[kind])
+    value: Any = data.draw(
+        st.just("wfs") if kind == "stream" else TEXT if kind in TEXT_TYPES else NUMBERS[kind]
+    )
     typed = from_text(kind, as_typed(kind, value))
     assert decode(kind, *encode(kind, typed)) == value
 

@@ -99,7 +99,7 @@ class Dashboard(App[None]):
         self.streams, self.units = StreamsPane(self.watcher), UnitsPane()
         self.parameters, self.graph = ParamsPane(self.watcher), GraphPane(self.watcher)
         self.graph.sheet.opened = self._open_target
-        self.sequences, self.messages = SequencesPane(directory), MessagesPane(self.log_of_events)
+        self.sequences, self.messages = SequencesPane(), MessagesPane(self.log_of_events)
         panes: tuple[Pane, ...] = (
             *(self.streams, self.units, self.parameters),
             *(self.graph, self.sequences, self.messages),
