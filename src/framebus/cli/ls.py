@@ -34,9 +34,9 @@ _WIDE = 100
 def ls(patterns: tuple[str, ...], with_rate: bool, as_json: bool) -> None:
     """List the streams in shared memory: those whose name matches a PATTERN (* ? [a-z], in quotes), or all.
 
-    A stream is 'live' while the process that writes it runs, 'empty' before its first frame, 'dead' when that process
-    is gone, 'unknown' when the file does not tell who wrote it (DAO's do not), and 'bad' when its file is no stream
-    that can be opened.
+    A stream is 'live' while the process that writes it runs, 'left' when that has ended in order (a calibration, a
+    result), 'dead' when it was killed, 'empty' before the first frame, 'unknown' when the file does not tell who wrote
+    it (DAO's do not), and 'bad' when its file is no stream that can be opened.
 
     Example: framebus ls --rate 'wfs*'
     """

@@ -142,6 +142,8 @@ class Watched:
     def _standing(self, info: stream.StreamInfo, now_ns: int) -> tuple[str, str]:
         if info.state == "dead":
             return "dead", f"its writer, process {info.writer_pid}, is gone"
+        if info.state == "left":
+            return "left", f"its writer, process {info.writer_pid}, has ended"
         if info.state == "empty":
             return "empty", "no frame was written yet"
         if info.state != "live":

@@ -22,6 +22,7 @@ VIEWS = ("image", "histogram", "values")
 _STYLES = {
     "live": "32",
     "still": "36",
+    "left": "2",
     "unknown": "36",
     "empty": "33",
     "stale": "1;30;43",

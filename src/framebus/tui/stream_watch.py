@@ -67,7 +67,7 @@ class _Open:
             fixed.dtype,
             count,
             written_ns,
-            0.0 if state == "dead" else rate_hz,
+            0.0 if state in ("dead", "left") else rate_hz,
             pid,
             self._claimed,
             fixed.semaphores,
@@ -87,11 +87,14 @@ class _Open:
             self._asked_ns, self._alive = 0, True
         elif now_ns - self._asked_ns > _ALIVE_NS:
             self._asked_ns = now_ns
-            self._alive = self.handle.last_writer_alive if pid else _core.process_alive(maker)
-        if not self._alive:
+            self._alive = self.handle.last_writer_alive if pid else self.handle.maker_alive
+        left = not self._alive and self.handle.last_writer_left
+        if not self._alive and not left:
             return pid or maker, "dead"
         if not count:
             return pid or maker, "empty"
+        if left:
+            return pid, "left"
         return pid or maker, self.flow.standing(now_ns)
 
 

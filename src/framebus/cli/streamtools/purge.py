@@ -19,25 +19,28 @@ from framebus.stream.names import shm_directory
 
 
 @click.command()
+@click.option(
+    "--left", is_flag=True, help="Remove also those whose writer ended in order: calibrations, results."
+)
 @as_json_option
-def purge(as_json: bool) -> None:
-    """Remove every stream whose writer is gone and that no process uses; the same as 'framebus rm --dead'.
+def purge(left: bool, as_json: bool) -> None:
+    """Remove every stream whose writer was killed and that no process uses; the same as 'framebus rm --dead'.
 
-    Says why it left others that are dead.
+    Says why it kept others that are dead.
 
     Example: framebus purge
     """
-    tell_removed(purge_dead(quiet=as_json), as_json=as_json)
+    tell_removed(purge_dead(quiet=as_json, left=left), as_json=as_json)
 
 
-def purge_dead(*, quiet: bool) -> list[StreamInfo]:
-    """Remove what is dead and unused; say why others were left, unless ``quiet``."""
-    removed = stream.purge()
+def purge_dead(*, quiet: bool, left: bool = False) -> list[StreamInfo]:
+    """Remove what is dead (or was left) and unused; say why others were kept, unless ``quiet``."""
+    removed = stream.purge(left=left)
     if quiet:
         return removed
     for info in stream.streams():
-        if info.state == "dead":
-            show(f"left {text.safe(info.name)}: {_why_left(info)}")
+        if info.state == "dead" or (left and info.writer_alive is False):
+            show(f"kept {text.safe(info.name)}: {_why_kept(info)}")
     if not removed:
         show(f"nothing to remove in {text.safe(str(shm_directory()))}")
     return removed
@@ -60,7 +63,7 @@ def mapping(path: Path) -> list[int]:
     return sorted(mapped_files()[0].get((status.st_dev, status.st_ino), ()))
 
 
-def _why_left(info: StreamInfo) -> str:
+def _why_kept(info: StreamInfo) -> str:
     if info.path.is_symlink():
         return f"it is a link to {text.safe(os.readlink(info.path))}, which stays"
     pids = ", ".join(map(str, mapping(info.path)))
