@@ -62,20 +62,22 @@ def spent_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS_HZ
 
 
-def drain(terminal: int, until_s: float) -> int:
-    """Read what the dashboard writes until then; how many bytes that is."""
-    read = 0
+def drain(terminal: int, until_s: float) -> bytes:
+    """Read what the dashboard writes until then."""
+    read = []
     while (left := until_s - time.monotonic()) > 0:
         if select.select([terminal], [], [], left)[0]:
             try:
-                read += len(os.read(terminal, 65536))
+                read.append(os.read(terminal, 65536))
             except OSError:  # it ended, and with it the other side of the terminal
                 break
-    return read
+    return b"".join(read)
 
 
-def measure(tab: str, size: tuple[int, int], seconds: float, rate_hz: float) -> tuple[float, float]:
-    """Share of a core, and bytes a second to the terminal."""
+def measure(
+    tab: str, size: tuple[int, int], seconds: float, rate_hz: float, expected: list[str]
+) -> tuple[float, float]:
+    """Share of a core, and bytes a second to the terminal, of a dashboard that shows all texts that are expected."""
     terminal, side = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
     command = [sys.executable, "-m", "framebus", "top", "--tab", tab, "--rate", f"{rate_hz:g}"]
@@ -87,9 +89,11 @@ def measure(tab: str, size: tuple[int, int], seconds: float, rate_hz: float) -> 
     try:
         if not select.select([terminal], [], [], 60.0)[0]:
             raise SystemExit("framebus top shows nothing")
-        drain(terminal, time.monotonic() + _SETTLE_S)
+        shown = drain(terminal, time.monotonic() + _SETTLE_S).decode(errors="replace")
+        if missing := [text for text in expected if text not in shown]:
+            raise SystemExit(f"framebus top does not show {' and '.join(missing)}")
         before_s, start_s = spent_s(app.pid), time.monotonic()
-        read = drain(terminal, start_s + seconds)
+        read = len(drain(terminal, start_s + seconds))
         taken_s = time.monotonic() - start_s
         share = (spent_s(app.pid) - before_s) / taken_s
         os.write(terminal, b"q")
@@ -136,8 +140,9 @@ def main() -> int:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"ready\n"
         try:
+            expected = [f" {options.streams} streams ", f" {options.units} units "]
             for tab in options.tab or ("streams", "units", "graph", "messages"):
-                share, rate = measure(tab, (columns, lines), options.seconds, options.rate)
+                share, rate = measure(tab, (columns, lines), options.seconds, options.rate, expected)
                 worst = max(worst, share)
                 print(
                     f"{tab:<11} {share:6.2%} of a core   {rate / 1e3:6.1f} kB/s to the terminal", flush=True

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framebus.pipeline.logs import LogFile, follow, tail
+from framebus.pipeline.logs import Added, LogFile, follow, tail
 
 
 def test_rotated_under_an_open_descriptor(tmp_path: Path) -> None:
@@ -80,3 +80,40 @@ def test_follow(tmp_path: Path) -> None:
     log.write("before")
     assert "".join(follow(log.path, go_on)) == "line 0\nline 1\nline 2\nafter the rotation\n"
     assert list(follow(tmp_path / "none", lambda: False)) == []
+
+
+@given(st.binary(max_size=300).map(lambda data: data.replace(b"\r", b"")), st.lists(st.integers(0, 300)))
+def test_added_in_any_pieces(tmp_path_factory: pytest.TempPathFactory, data: bytes, cuts: list[int]) -> None:
+    path = tmp_path_factory.mktemp("added") / "log"
+    texts, lines = Added(path), Added(path)
+    text, found = "", []
+    ends = [*sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    with path.open("ab", buffering=0) as file:
+        for start, end in zip([0, *ends], ends, strict=False):
+            file.write(data[start:end])
+            text += texts.text()
+            found += lines.lines()
+        file.write(b"\nend\n")
+    text += texts.text()
+    found += lines.lines()
+    assert text == data.decode(errors="replace") + "\nend\n"
+    assert found == text.split("\n")[:-1]
+    assert texts.text() == ""
+    assert lines.lines() == []
+
+
+def test_added_counts_the_last_lines_and_goes_on_over_a_rotation(tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "log", max_bytes=1)
+    for number in range(5):
+        log.write(f"line {number}")
+    added = Added(log.path, 2)
+    log.write("line 5")
+    assert added.lines() == ["line 3", "line 4", "line 5"]
+    with log.path.open("a") as file:
+        file.write("half a li")
+    assert added.lines() == []
+    assert log.rotate()
+    log.write("new")
+    assert added.lines() == ["new"]
+    log.path.unlink()
+    assert added.lines() == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from textual.events import Key
 from textual.pilot import Pilot
@@ -77,13 +76,11 @@ class Screen:
         await self.until(lambda: any(words in notice.message for notice in self.app._notifications))
 
 
-def use(
-    act: Use, *, tab: str = "streams", size: tuple[int, int] = (80, 24), directory: Path | None = None
-) -> None:
+def use(act: Use, *, tab: str = "streams", size: tuple[int, int] = (80, 24)) -> None:
     """Run the dashboard and do something with it."""
 
     async def run() -> None:
-        app = Dashboard(directory, rate_hz=30.0, tab=tab)
+        app = Dashboard(rate_hz=30.0, tab=tab)
         async with app.run_test(size=size, notifications=True) as pilot:
             await act(Screen(app, pilot))
 

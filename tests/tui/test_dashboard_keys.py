@@ -180,6 +180,8 @@ def test_a_pipeline_its_logs_restart_replacement_and_graph(pipelines: Pipelines)
         kill(pids()["negative"])
         await screen.press("6")
         await screen.shows("unit chain/negative", "was started anew", "killed by SIGKILL")
+        told = [event[1:3] for event in screen.app.log_of_events.events]
+        assert ("bad", "unit chain/negative") in told
 
     use(act, tab="units", size=(120, 40))
     from framebus.pipeline.control import Controller
@@ -205,7 +207,7 @@ def test_a_parameter_that_is_edited() -> None:
             await screen.press("ctrl+u")
             await screen.type("three")
             await screen.press("enter")
-            await screen.shows("✖ 'three' is no float64")
+            await screen.shows("✖ 'three': expected a number")
             assert screen.app.pane.sheet.editing == "ao:loop.gain"
             await screen.press("escape")
             await screen.shows("Enter edit")
@@ -231,6 +233,27 @@ def test_a_parameter_that_is_edited() -> None:
             await screen.shows("▾ ao", "gain")
 
         use(act, tab="parameters", size=(100, 30))
+
+
+def test_enter_and_enter_again_changes_nothing() -> None:
+    specs = [ParamSpec("fine", 16777.217, "float32"), ParamSpec("label", "one\x1b\ntwo")]
+    with Params.create("ao", specs) as ao:
+        before = ao.changes
+
+        async def act(screen: Screen) -> None:
+            await screen.shows("16777.217", "one\\x1b\\ntwo")
+            await screen.press("down", "enter", "enter", "down", "enter")
+            await screen.shows("one␛␊two", "Enter write it")
+            await screen.press("enter")
+            await screen.shows("Enter edit")
+            assert ao.changes == before
+            await screen.press("enter", "x", "enter")
+            await screen.until(lambda: ao["label"] == "one\x1b\ntwox")
+            await screen.press("up", "enter", "ctrl+u", "1", "enter")
+            await screen.until(lambda: ao["fine"] == 1.0)
+
+        use(act, tab="parameters", size=(100, 30))
+        ao.remove()
 
 
 def test_keys_of_one_burst_mean_what_the_ones_before_make_of_them() -> None:
@@ -337,7 +360,8 @@ def test_an_error_becomes_a_notice_and_all_goes_on(monkeypatch: pytest.MonkeyPat
                 patch.setattr(screen.app, "action_sort", lambda: int("five"))
                 await screen.press("s")
                 await screen.noticed("invalid literal")
-            image.write(np.ones((8, 8), np.float32))
+            for _ in range(2):
+                image.write(np.ones((8, 8), np.float32))
             await screen.until(lambda: "● live" in screen.text())
 
         use(act, size=(120, 40))

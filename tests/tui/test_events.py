@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from framebus.tui.events import Event, EventLog
 from framebus.tui.looks import PipelineLook, Snapshot, StreamLook, UnitLook
 
@@ -76,11 +78,60 @@ def test_units_change_fail_and_are_restarted() -> None:
         ("warn", "unit loop/slopes", "was started anew as process 6"),
         ("good", "unit loop/slopes", "error → running"),
     ]
-    said = snapshot(4, units=[slopes("running", pid=6, restarts=1, message="hello")])
+    died = slopes("running", pid=7, restarts=2, failures=1)
+    assert told(log, snapshot(3, units=[died])) == [
+        ("bad", "unit loop/slopes", "its process died"),
+        ("warn", "unit loop/slopes", "was started anew as process 7"),
+    ]
+    said = snapshot(4, units=[slopes("running", pid=7, restarts=2, failures=1, message="hello")])
     assert told(log, said) == [("info", "unit loop/slopes", "hello")]
-    alarmed = snapshot(5, units=[slopes("running", pid=6, restarts=1, message="hello", alarms=2)])
+    alarmed = snapshot(5, units=[slopes("running", pid=7, restarts=2, failures=1, message="hello", alarms=2)])
     assert told(log, alarmed) == [("warn", "unit loop/slopes", "2 alarms: a limit was exceeded")]
     assert told(log, snapshot(6)) == [("info", "unit loop/slopes", "is gone")]
+
+
+def test_a_death_that_is_seen_is_told_once() -> None:
+    log = EventLog()
+    for state, counted in (("dead", 0), ("error", 0), ("failed", 1)):
+        log = EventLog()
+        log.add(snapshot(1, units=[slopes("running")]))
+        assert told(log, snapshot(2, units=[slopes(state, failures=counted)])) == [
+            ("bad", "unit loop/slopes", f"running → {state}")
+        ]
+        assert told(log, snapshot(3, units=[slopes("restarting", failures=1)])) == [
+            ("warn", "unit loop/slopes", f"{state} → restarting")
+        ]
+    said = told(log, snapshot(4, units=[slopes("failed", failures=3, message="given up")]))
+    assert said == [
+        ("bad", "unit loop/slopes", "its process died"),
+        ("bad", "unit loop/slopes", "restarting → failed: given up"),
+    ]
+    said = told(log, snapshot(5, units=[slopes("running", failures=6, pid=9)]))
+    assert said[0] == ("bad", "unit loop/slopes", "its process died 3 times")
+
+
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        ("slopes: ended: killed by SIGKILL", "bad"),
+        ("slopes: did not start: no device", "bad"),
+        ("slopes: given up after 10 restarts within 60 s: no; 'framebus restart slopes' tries again", "bad"),
+        ("slopes: unit 'slopes' was not replaced: no", "bad"),
+        ("could not start: process 'slopes' did not start: no", "bad"),
+        ("the state could not be written: no space", "bad"),
+        ("parameters were not saved: no space", "bad"),
+        ("error: ready (process 7)", "info"),
+        ("killed_pixels: adopted (process 7)", "info"),
+        ("all is ready", "info"),
+        ("all is ready, but for what has failed: slopes", "bad"),
+    ],
+)
+def test_which_lines_of_supervisors_tell_of_failures(tmp_path: Path, line: str, level: str) -> None:
+    path = tmp_path / "supervisor.log"
+    path.write_text(f"2026-01-02T03:04:05.000+00:00 {line}\n")
+    assert told(EventLog(), snapshot(1, pipelines=[pipeline(str(path))])) == [
+        (level, "supervisor loop", line)
+    ]
 
 
 def pipeline(log: str, supervised: bool = True, suspended: int = 0) -> PipelineLook:
@@ -106,19 +157,39 @@ def test_what_supervisors_log(tmp_path: Path) -> None:
     path.write_text("".join(f"2026-01-02T03:04:{i:02d}.000+00:00 line {i}\n" for i in range(30)))
     log = EventLog()
     first = log.add(snapshot(1, pipelines=[pipeline(str(path))]))
-    assert [event.text for event in first] == [f"supervisor: line {i}" for i in range(10, 30)]
-    assert first[0] == Event(1_767_323_050 * S, "info", "pipeline loop", "supervisor: line 10")
+    assert [event.text for event in first] == [f"line {i}" for i in range(10, 30)]
+    assert first[0] == Event(1_767_323_050 * S, "info", "supervisor loop", "line 10")
     with path.open("a") as file:
-        file.write("2026-01-02T03:05:00.000+00:00 slopes: killed by SIGKILL\nhalf a li")
+        file.write("2026-01-02T03:05:00.000+00:00 slopes: ended: killed by SIGKILL\nhalf a li")
     assert told(log, snapshot(2, pipelines=[pipeline(str(path))])) == [
-        ("bad", "pipeline loop", "supervisor: slopes: killed by SIGKILL")
+        ("bad", "supervisor loop", "slopes: ended: killed by SIGKILL")
     ]
     assert told(log, snapshot(3, pipelines=[pipeline(str(path))])) == []
     with path.open("a") as file:
         file.write("ne without a time\n")
     (last,) = log.add(snapshot(4, pipelines=[pipeline(str(path))]))
-    assert (last.time_ns, last.text) == (4 * S, "supervisor: half a line without a time")
+    assert (last.time_ns, last.text) == (4 * S, "half a line without a time")
+    with path.open("a") as file:
+        file.write("".join(f"2026-01-02T03:06:00.000+00:00 line {i:060d}\n" for i in range(2000)))
+    much = log.add(snapshot(5, pipelines=[pipeline(str(path))]))
+    assert [event.text for event in much] == [f"line {i:060d}" for i in range(2000)]
     path.write_text("rotated\n")
-    assert told(log, snapshot(5, pipelines=[pipeline(str(path))]))[0][2] == "supervisor: rotated"
+    assert told(log, snapshot(5, pipelines=[pipeline(str(path))]))[0][2] == "rotated"
     path.unlink()
     assert told(log, snapshot(6, pipelines=[pipeline(str(path))])) == []
+
+
+def test_a_log_of_an_earlier_run_counts_nothing_and_one_that_cannot_be_read_is_left_alone(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "supervisor.log"
+    path.write_text("2026-01-02T03:04:05.000+00:00 slopes: ended: killed by SIGKILL\n")
+    log = EventLog()
+    log.add(snapshot(1_767_323_046))
+    log.add(snapshot(1_767_323_047, pipelines=[pipeline(str(path))]))
+    assert (log.events[-1].level, log.bad) == ("bad", 0)
+    with path.open("a") as file:
+        file.write("2026-01-02T03:04:08.000+00:00 slopes: ended: killed by SIGKILL\n")
+    log.add(snapshot(1_767_323_048, pipelines=[pipeline(str(path))]))
+    assert log.bad == 1
+    assert log.add(snapshot(1_767_323_049, pipelines=[pipeline(str(tmp_path))])) == []

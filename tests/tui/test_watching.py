@@ -10,10 +10,12 @@ import pytest
 
 import framebus as fb
 from framebus import _core
+from framebus.pipeline.control import Controller
 from framebus.process import Event, ProcessRecord
+from framebus.tui.events import EventLog
 from framebus.tui.looks import Snapshot, StreamLook
 from framebus.tui.watching import Watcher
-from support.pipelines import CHAIN, Pipelines, kill, pids, state
+from support.pipelines import CHAIN, Pipelines, all_up, kill, pids, state
 from support.processes import Spawner
 from support.waiting import until
 
@@ -46,9 +48,12 @@ def test_nothing_is_there(shm_dir: Path) -> None:
         assert watcher.look()[1:] == ({}, {}, {}, frozenset(), frozenset())
 
 
-def test_a_directory_that_is_made_later(shm_dir: Path) -> None:
-    folder = shm_dir / "later"
-    with Watcher(folder) as watcher:
+def test_a_directory_that_goes_and_is_made_again(shm_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shm_dir / "own"
+    folder.mkdir()
+    monkeypatch.setenv("MILK_SHM_DIR", str(folder))
+    with Watcher() as watcher:
+        folder.rmdir()
         assert watcher.look().streams == {}
         folder.mkdir()
         (folder / "x.im.shm").write_bytes(b"no stream")
@@ -194,6 +199,16 @@ def test_what_a_record_tells() -> None:
     record.remove()
 
 
+def test_a_unit_that_was_dead_before_is_so_at_once(spawn: Spawner) -> None:
+    unit = spawn(
+        "from framebus.process import ProcessRecord; r = ProcessRecord.create('slopes'); print('made'); input()"
+    )
+    unit.expect("made")
+    unit.kill()
+    with Watcher() as watcher:
+        assert watcher.look().units[f"slopes.{unit.pid}"].state == "dead"
+
+
 def test_missed_frames_stand_with_the_stream() -> None:
     record = ProcessRecord.create("slopes", trigger="wfs")
     record.core.stamp(1, 1000, 2000, 3000, missed=4)
@@ -229,11 +244,31 @@ def test_a_pipeline_its_units_and_the_death_of_its_supervisor(pipelines: Pipelin
         lost = until_seen(watcher, lambda snapshot: not snapshot.pipelines["chain"].supervised)
         assert "has no supervisor" in lost.pipelines["chain"].trouble
         up.wait()
-        from framebus.pipeline.control import Controller
-
         Controller("chain").down()
         gone = until_seen(watcher, lambda snapshot: not snapshot.pipelines and not snapshot.streams)
         assert gone.units == {}
+
+
+def test_a_death_between_two_looks_is_told_as_one(pipelines: Pipelines) -> None:
+    up = pipelines.up(CHAIN)
+    log = EventLog()
+    with Watcher() as watcher:
+        log.add(until_seen(watcher, lambda snapshot: snapshot.units["chain/negative"].state == "running"))
+        before = pids()["negative"]
+        kill(before)
+        until(lambda: pids()["negative"] != before and all_up())
+        told = log.add(until_seen(watcher, lambda snapshot: "chain/negative" in snapshot.changed_units))
+    told_of = [event[1:] for event in told]
+    assert ("bad", "unit chain/negative", "its process died") in told_of
+    assert ("warn", "unit chain/negative", f"was started anew as process {pids()['negative']}") in told_of
+    assert ("bad", "supervisor chain", "negative: ended: killed by SIGKILL") in told_of
+    assert state()["processes"]["negative"]["failures"] == 1
+    kill(state()["supervisor"]["pid"])
+    up.wait()
+    up = pipelines.up(CHAIN)
+    assert state()["processes"]["negative"]["failures"] == 1  # as the supervisor before it counted
+    Controller("chain").down()
+    assert up.wait() == 0
 
 
 def test_looks_are_plain_values() -> None:

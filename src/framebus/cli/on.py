@@ -16,7 +16,7 @@ from framebus.cli.complete import condition_names
 from framebus.cli.failures import FAILED
 from framebus.cli.seconds import seconds
 from framebus.cli.signals import signals_end_it
-from framebus.cli.wait import TIMED_OUT, waiting
+from framebus.cli.wait import TIMED_OUT, tell_absent
 from framebus.errors import WaitTimeout
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def on(
     runs, failed, code = 0, 0, 0
     with signals_end_it(), Occurrences(condition, every_s=every_s) as occurrences:
         if occurrences.absent:
-            waiting(occurrences.absent)
+            tell_absent(occurrences.absent)
         try:
             while count is None or runs < count:
                 occurrence = occurrences.next(timeout_s)

@@ -17,6 +17,8 @@ __all__ = ["measuring", "progress_line"]
 
 SHOWN_AFTER_S = 1.0
 """What takes less needs no bar."""
+_STEP_S = 0.1
+"""A bar is told no more often, as that takes longer than many a frame."""
 
 
 @contextmanager
@@ -45,18 +47,21 @@ def _bar(*, counted: bool) -> Iterator[Callable[[str, float, float], None]]:
     if not sys.stderr.isatty():
         yield _tell_nobody
         return
-    began = time.monotonic()
     bar: Progress | None = None
     task = None
+    due, told = time.monotonic() + SHOWN_AFTER_S, ""
 
     def show(title: str, done: float, total: float) -> None:
-        nonlocal bar, task
-        if bar is None and time.monotonic() - began > SHOWN_AFTER_S:
+        nonlocal bar, task, due, told
+        now = time.monotonic()
+        if now < due and (bar is None or (title == told and done != total)):
+            return
+        due, told = now + _STEP_S, title
+        if bar is None or task is None:
             bar = _make_bar(counted=counted)
             task = bar.add_task(title, total=total)
             bar.start()
-        if bar is not None and task is not None:
-            bar.update(task, description=title, completed=done, total=total)
+        bar.update(task, description=title, completed=done, total=total)
 
     try:
         yield show

@@ -23,6 +23,7 @@ from framebus.cli.output import make_console, show_json
 from framebus.cli.shipped import pipeline_file
 from framebus.cli.signals import signals_end_it
 from framebus.cli.unit_table import messages, unit_table
+from framebus.cli.waiting import waiting
 from framebus.errors import FramebusError, NotFoundError, PipelineError, UsageError
 from framebus.events.plain import unit_plain
 from framebus.pipeline.control import Controller
@@ -69,7 +70,7 @@ def up(file: str, detach: bool, variables: tuple[str, ...], launcher: str | None
     if detach:
         from framebus.pipeline.background import detach as start
 
-        with signals_end_it():
+        with signals_end_it(), waiting(f"pipeline '{text.safe(plan.name)}' starts"):
             start(plan)
         if as_json:
             show_json(_as_plain(plan.name))

@@ -81,6 +81,10 @@ class Keeper:
         needs: names of the processes that must be ready before it starts.
         workshop: what it is started with.
         fresh: the first start of a pipeline, whose failure is everybody's.
+
+    Attributes:
+        restarts: how often it was started again.
+        failures: how often it ended otherwise than it should, or did not start.
     """
 
     def __init__(
@@ -99,7 +103,7 @@ class Keeper:
         self.policy, self._shop, self._fresh = policy, workshop, fresh
         self.phase = Phase.WAITING
         self.message = ""
-        self.restarts = 0
+        self.restarts = self.failures = 0
         self.start_failure: UnitError | None = None
         self.keep_values = keep_values
         self._current: Start | None = None
@@ -137,6 +141,7 @@ class Keeper:
             "start_ticks": running.start_ticks if running else 0,
             "others": self._others(),
             "restarts": self.restarts,
+            "failures": self.failures,
             "restart_times_s": self.policy.times_s,
             "message": self.message,
             "units": self.units,
@@ -359,6 +364,7 @@ class Keeper:
             self._start_failed(now_s, told["error"] or "UnitError", said, refused)
         else:
             self.message = self._why(told, fate)
+            self.failures += 1
             self._shop.tell(f"{self.name}: ended: {self.message}")
             self._decide(now_s, failed=True)
 
@@ -380,6 +386,7 @@ class Keeper:
     def _start_failed(self, now_s: float, kind: str, message: str, refused: bool = True) -> None:
         """It did not become ready. ``refused``: it would not the next time, as it is."""
         self.message = message
+        self.failures += 1
         self._shop.tell(f"{self.name}: did not start: {message}")
         self._answer({"error": kind, "message": f"process '{self.name}' did not start: {message}"})
         if not (self._fresh and refused):

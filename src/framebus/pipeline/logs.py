@@ -8,16 +8,20 @@ lost; the copy looks again until nothing more has come.
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 
-__all__ = ["LogFile", "follow", "tail"]
+__all__ = ["Added", "LogFile", "follow", "tail"]
 
 _CHUNK = 1 << 20
+_PIECE = 65536
 _LOOK_S = 0.1
 
 
@@ -91,41 +95,87 @@ class LogFile:
         return self.path.with_name(f"{self.path.name}.{number}")
 
 
+class Added:
+    """What is added to a file, from one look to the next.
+
+    A file that shrinks was rotated: it is read from its start again. One that is not there (yet) is empty.
+
+    Args:
+        path: of the file.
+        lines: so many of those that are there already count as added, too.
+
+    Raises:
+        OSError: the file is there and cannot be read.
+    """
+
+    def __init__(self, path: Path, lines: int = 0) -> None:
+        self._path = path
+        self._position = 0
+        self._begin_anew()
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+            self._position = _start_of_last(file, lines)
+
+    def _begin_anew(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._half = ""
+
+    def text(self) -> str:
+        """What was added since the last look; of a character that is written only in part, nothing yet."""
+        try:
+            size = os.stat(self._path).st_size
+            if size == self._position:
+                return ""
+            if size < self._position:
+                self._position = 0
+                self._begin_anew()
+            with open(self._path, "rb") as file:
+                file.seek(self._position)
+                data = file.read()
+        except FileNotFoundError:
+            return ""
+        self._position += len(data)
+        return self._decoder.decode(data)
+
+    def lines(self) -> list[str]:
+        """The lines that were added since the last look; of a line that is written only in part, nothing yet."""
+        text = self.text()
+        whole, end, half = (self._half + text).rpartition("\n") if text else ("", "", self._half)
+        self._half = half
+        return whole.split("\n") if end else []
+
+
 def tail(path: Path, lines: int) -> str:
     """The last ``lines`` lines of a file, without what precedes them; empty if there is no such file."""
+    return Added(path, lines).text()
+
+
+def _start_of_last(file: BinaryIO, lines: int) -> int:
+    """Where the last ``lines`` lines of a file begin."""
+    end = file.seek(0, os.SEEK_END)
     if lines <= 0:
-        return ""
-    try:
-        with open(path, "rb") as file:
-            start = file.seek(0, os.SEEK_END)
-            data = b""
-            while start > 0 and data.count(b"\n") <= lines:
-                size = min(65536, start)
-                start -= size
-                file.seek(start)
-                data = file.read(size) + data
-    except FileNotFoundError:
-        return ""
-    return "".join(data.decode(errors="replace").splitlines(keepends=True)[-lines:])
+        return end
+    left = lines
+    end -= 1  # the file's last line end begins no line
+    while end > 0:
+        start = max(0, end - _PIECE)
+        file.seek(start)
+        piece = file.read(end - start)
+        at = len(piece)
+        while (at := piece.rfind(b"\n", 0, at)) >= 0:
+            left -= 1
+            if left == 0:
+                return start + at + 1
+        end = start
+    return 0
 
 
 def follow(path: Path, go_on: Callable[[], bool]) -> Iterator[str]:
-    """What is added to a file from now on, piece by piece, as long as ``go_on()``.
-
-    A file that shrinks was rotated: it is read from its start again.
-    """
-    position = path.stat().st_size if path.exists() else 0
+    """What is added to a file from now on, piece by piece, as long as ``go_on()``."""
+    added = Added(path)
     while True:
         going = go_on()  # asked before the look: what was written before the end is still told
-        if path.exists():
-            with open(path, "rb") as file:
-                if file.seek(0, os.SEEK_END) < position:
-                    position = 0
-                file.seek(position)
-                data = file.read()
-            position += len(data)
-            if data:
-                yield data.decode(errors="replace")
+        if text := added.text():
+            yield text
         if not going:
             return
         time.sleep(_LOOK_S)  # files send no event to whoever reads them

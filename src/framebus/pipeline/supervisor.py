@@ -117,9 +117,9 @@ class Supervisor:
         """How the pipeline does, as JSON has it.
 
         ``pipeline``, ``phase`` (starting, up, stopping), ``supervised``, ``supervisor`` (``pid``, ``start_ticks``),
-        ``processes`` by name in start order (``state``, ``pid``, ``start_ticks``, ``restarts``, ``message``, ``units``,
-        ``log``), ``streams`` and ``sets`` that are removed when it goes down, all ``units`` that have run, and
-        ``events``: the last lines told.
+        ``processes`` by name in start order (``state``, ``pid``, ``start_ticks``, ``restarts``, ``failures``,
+        ``message``, ``units``, ``log``), ``streams`` and ``sets`` that are removed when it goes down, all ``units``
+        that have run, and ``events``: the last lines told.
         """
         return {**self._state(), "supervised": True, "events": list(self._events)}
 
@@ -178,7 +178,7 @@ class Supervisor:
                 keep_values=old_loops.get(name) == _plain(loops[name]),
             )
             known = former.get("processes", {}).get(name, {})
-            keeper.restarts = known.get("restarts", 0)
+            keeper.restarts, keeper.failures = known.get("restarts", 0), known.get("failures", 0)
             keeper.policy.times_s = list(known.get("restart_times_s", []))
         self._run_dir.write_plan(plan)
         self._server = ControlServer(self._run_dir.socket, self._selector, self._handle)

@@ -62,7 +62,7 @@ def streams(directory: str | os.PathLike[str] | None = None) -> list[StreamInfo]
 
 
 def stream_plain(info: StreamInfo) -> dict[str, Any]:
-    """A stream as plain values, such as JSON holds. ``writer_alive`` is None where nobody can tell."""
+    """A stream as plain values, as JSON has them; see ``StreamInfo``. ``writer_alive``: None where nobody can tell."""
     return dataclasses.asdict(info) | {
         "path": str(info.path),
         "shape": None if info.shape is None else list(info.shape),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import threading
 from collections.abc import Callable
@@ -38,14 +37,12 @@ _KEYS = (("/", "filter"), ("s", "sort"), ("f", "trouble"), ("Space", "freeze"))
 _SHOWN = {"streams": (True, False), "units": (False, True), "graph": (True, True)}
 """Whether a tab shows streams, and units: what it does not show is looked at less often, for the messages alone."""
 _WHOLE_HZ = 1.0
-_WRONG = ("dead", "bad", "error", "failed")
 
 
 class Dashboard(App[None]):
     """``framebus top``.
 
     Args:
-        directory: of the streams; default: as everywhere.
         rate_hz: looks per second.
         tab: the one that is open first.
     """
@@ -87,13 +84,12 @@ class Dashboard(App[None]):
 
     def __init__(
         self,
-        directory: str | os.PathLike[str] | None = None,
         *,
         rate_hz: float = RATE_HZ,
         tab: str = TABS[0],
     ) -> None:
         super().__init__(ansi_color=True)
-        self.watcher = Watcher(directory)
+        self.watcher = Watcher()
         self.log_of_events = EventLog()
         self.frozen = False
         self._rate_hz = rate_hz
@@ -103,7 +99,7 @@ class Dashboard(App[None]):
         self.streams, self.units = StreamsPane(self.watcher), UnitsPane()
         self.parameters, self.graph = ParamsPane(self.watcher), GraphPane(self.watcher)
         self.graph.sheet.opened = self._open_target
-        self.sequences, self.messages = SequencesPane(directory), MessagesPane(self.log_of_events)
+        self.sequences, self.messages = SequencesPane(), MessagesPane(self.log_of_events)
         panes: tuple[Pane, ...] = (
             *(self.streams, self.units, self.parameters),
             *(self.graph, self.sequences, self.messages),
@@ -175,10 +171,9 @@ class Dashboard(App[None]):
         self.tab_bar.tell(self._tab, self._wrong())
 
     def _wrong(self) -> dict[str, int]:
-        streams, units = self.snapshot.streams.values(), self.snapshot.units.values()
         return {
-            "streams": sum(1 for stream in streams if stream.state in _WRONG),
-            "units": sum(1 for unit in units if unit.state in _WRONG),
+            "streams": self.snapshot.wrong_streams,
+            "units": self.snapshot.wrong_units,
             "messages": self.messages.unseen if self._tab != "messages" else 0,
         }
 

@@ -22,43 +22,42 @@ class TitleBar(Painted):
 
     def tell(self, snapshot: Snapshot, folder: str, frozen: bool) -> None:
         """Show how a snapshot stands as a whole."""
-        spans: list[Span] = [(" framebus top ", "bar strong")]
-        spans += _counted(len(snapshot.streams), "stream", _wrong_streams(snapshot), "dead or bad")
-        spans += _stale(snapshot)
-        spans += _counted(len(snapshot.units), "unit", _wrong_units(snapshot), "failed")
-        for pipeline in snapshot.pipelines.values():
-            lost = not pipeline.supervised or pipeline.suspended_pid
-            text = "NO SUPERVISOR" if not pipeline.supervised else "SUSPENDED" if lost else pipeline.phase
-            spans += [(f" {safe(pipeline.name)} {text} ", "alarm" if lost else "bar"), (" ", "bar")]
-        spans.append((f" {safe(folder)} ", "bar dim"))
         clock = time.strftime("%H:%M:%S", time.localtime(snapshot.time_ns * 1e-9)) if snapshot.time_ns else ""
         right: list[Span] = [(" FROZEN ", "frozen")] if frozen else []
         right.append((f" {clock} ", "bar strong"))
-        self.paint([(*_cut(spans, self.size.width - _width(right)), *right)])
+        room = self.size.width - _width(right)
+        spans = _summary(snapshot, words=True)
+        if _width(spans) > room:
+            spans = _summary(snapshot, words=False)
+        spans.append((f" {safe(folder)} ", "bar dim"))
+        self.paint([(*_cut(spans, room), *right)])
 
     def on_resize(self) -> None:
         """The next snapshot fills it again."""
         self.refresh()
 
 
-def _counted(n: int, what: str, wrong: int, how: str) -> list[Span]:
-    found: list[Span] = [(f" {n} {what}{'' if n == 1 else 's'} ", "bar")]
-    if wrong:
-        found.append((f" ✖ {wrong} {how} ", "alarm"))
-    return found
-
-
-def _wrong_streams(snapshot: Snapshot) -> int:
-    return sum(1 for stream in snapshot.streams.values() if stream.state in ("dead", "bad"))
-
-
-def _stale(snapshot: Snapshot) -> list[Span]:
+def _summary(snapshot: Snapshot, words: bool) -> list[Span]:
+    """What there is and what is wrong with it; without words that signs can stand for, where there is no room."""
     stale = sum(1 for stream in snapshot.streams.values() if stream.state == "stale")
-    return [(f" ◐ {stale} stale ", "warned"), (" ", "bar")] if stale else []
+    spans: list[Span] = [(" framebus top ", "bar strong"), *_counted(len(snapshot.streams), "stream")]
+    spans += _flag("✖", snapshot.wrong_streams, "dead or bad", "alarm", words)
+    spans += _flag("◐", stale, "stale", "warned", words)
+    spans += _counted(len(snapshot.units), "unit")
+    spans += _flag("✖", snapshot.wrong_units, "failed", "alarm", words)
+    for pipeline in snapshot.pipelines.values():
+        lost = not pipeline.supervised or pipeline.suspended_pid
+        text = "NO SUPERVISOR" if not pipeline.supervised else "SUSPENDED" if lost else pipeline.phase
+        spans += [(f" {safe(pipeline.name)} {text} ", "alarm" if lost else "bar"), (" ", "bar")]
+    return spans
 
 
-def _wrong_units(snapshot: Snapshot) -> int:
-    return sum(1 for unit in snapshot.units.values() if unit.state in ("dead", "error", "failed"))
+def _counted(n: int, what: str) -> list[Span]:
+    return [(f" {n} {what}{'' if n == 1 else 's'} ", "bar")]
+
+
+def _flag(sign: str, n: int, what: str, style: str, words: bool) -> list[Span]:
+    return [(f" {sign} {n} {what} " if words else f"{sign}{n}", style), (" ", "bar")] if n else []
 
 
 def _width(spans: Sequence[Span]) -> int:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Literal, NamedTuple
 
-from framebus.pipeline.logs import tail
-from framebus.tui.looks import PipelineLook, Snapshot, StreamLook, UnitLook
+from framebus.pipeline.logs import Added
+from framebus.tui.looks import TROUBLE, WRONG, PipelineLook, Snapshot, StreamLook, UnitLook
 
 __all__ = ["Event", "EventLog", "Level"]
 
@@ -19,16 +19,17 @@ MOST = 2000
 """Events that are kept; the oldest go first."""
 _LINES_BEFORE = 20
 """Of a supervisor's log: lines from before the watch began."""
-_CHUNK = 65536
 
 _UNIT_LEVELS: dict[str, Level] = {
+    **dict.fromkeys(TROUBLE, "warn"),
+    **dict.fromkeys(WRONG, "bad"),
     "running": "good",
-    "error": "bad",
-    "failed": "bad",
-    "dead": "bad",
-    "restarting": "warn",
-    "paused": "warn",
 }
+_FAILURES = (
+    *(": ended: ", ": did not start: ", ": given up after ", " was not replaced: "),
+    *("could not start: ", "could not be written: ", "were not saved: ", "but for what has failed: "),
+)
+"""What the lines of supervisors have in them that tell of something that went wrong."""
 _STREAM_CHANGES: dict[str, tuple[Level, str]] = {
     "dead": ("bad", "DEAD: its writer, process {pid}, is gone"),
     "bad": ("bad", "cannot be opened: {error}"),
@@ -65,19 +66,22 @@ class EventLog:
         self.events: deque[Event] = deque(maxlen=MOST)
         self.bad = 0
         self._before: Snapshot | None = None
-        self._logs: dict[str, int] = {}
+        self._since_ns = 0
+        self._logs: dict[str, Added] = {}
 
     def add(self, snapshot: Snapshot) -> list[Event]:
         """Take in the next snapshot; returns what is new. The first says only what is wrong already."""
         before = self._before
         self._before = snapshot
         new: list[Event] = []
-        if before is not None:
+        if before is None:
+            self._since_ns = snapshot.time_ns + 1
+        else:
             new += _pipeline_events(before, snapshot)
         new += self._supervisors(snapshot)
         new += _stream_events(before, snapshot)
         new += _unit_events(before, snapshot)
-        self.bad += sum(1 for event in new if event.level == "bad" and before is not None)
+        self.bad += sum(1 for event in new if event.level == "bad" and event.time_ns >= self._since_ns)
         self.events.extend(new)
         return new
 
@@ -87,31 +91,13 @@ class EventLog:
                 yield _logged(name, line, snapshot.time_ns)
 
     def _new_lines(self, log: str) -> list[str]:
-        """Whole lines that were added to a log since this was asked last."""
+        """Lines that were added to a log since this was asked last; at first, the last ones there are."""
         try:
-            size = os.stat(log).st_size if log else -1
-        except OSError:
-            size = -1
-        if size < 0 or size == self._logs.get(log):
+            if log not in self._logs:
+                self._logs[log] = Added(Path(log), _LINES_BEFORE)
+            return self._logs[log].lines()
+        except OSError:  # another user's, say
             return []
-        if log not in self._logs:
-            text = tail_of(log)
-            self._logs[log] = size
-            return text
-        start = self._logs[log] if size > self._logs[log] else 0  # it was rotated
-        with open(log, "rb") as file:
-            file.seek(max(start, size - _CHUNK))
-            data = file.read(_CHUNK)
-        whole, _, rest = data.rpartition(b"\n")
-        self._logs[log] = size - len(rest)
-        return whole.decode(errors="replace").splitlines()
-
-
-def tail_of(log: str) -> list[str]:
-    """The last lines of a log as they were before the watch began."""
-    from pathlib import Path
-
-    return tail(Path(log), _LINES_BEFORE).splitlines()
 
 
 def _logged(pipeline: str, line: str, now_ns: int) -> Event:
@@ -120,9 +106,8 @@ def _logged(pipeline: str, line: str, now_ns: int) -> Event:
         time_ns = round(datetime.fromisoformat(stamp).timestamp() * 1e9)
     except ValueError:
         time_ns, text = now_ns, line
-    lowered = text.lower()
-    bad = any(word in lowered for word in ("killed", "failed", "given up", "error", "could not", "died"))
-    return Event(time_ns, "bad" if bad else "info", f"pipeline {pipeline}", f"supervisor: {text}")
+    bad = any(words in text for words in _FAILURES)
+    return Event(time_ns, "bad" if bad else "info", f"supervisor {pipeline}", text)
 
 
 def _pipeline_events(before: Snapshot, now: Snapshot) -> Iterator[Event]:
@@ -187,12 +172,17 @@ def _of_unit(time_ns: int, unit: UnitLook, old: UnitLook | None, first: bool) ->
         if level in ("bad", "warn") or not first:
             yield Event(time_ns, level, subject, _with_message(f"is {unit.state}", unit.message))
         return
-    if unit.restarts > old.restarts or (unit.pid and old.pid and unit.pid != old.pid):
+    changed, anew = unit.state != old.state, bool(unit.pid and old.pid and unit.pid != old.pid)
+    # What was seen dead or in error is counted later, when its supervisor sees it; "failed" is told below.
+    seen = old.state in ("dead", "error") or (changed and unit.state == "failed")
+    if (deaths := unit.failures - old.failures - seen) > 0:
+        yield Event(time_ns, "bad", subject, f"its process died{f' {deaths} times' if deaths > 1 else ''}")
+    if anew or unit.restarts > old.restarts:
         yield Event(time_ns, "warn", subject, f"was started anew as process {unit.pid or '-'}")
-    if unit.state != old.state:
+    if changed:
         text = f"{old.state} → {unit.state}"
         yield Event(time_ns, level, subject, _with_message(text, unit.message if level == "bad" else ""))
-    elif unit.message and unit.message != old.message:
+    elif unit.message and (unit.message != old.message or (anew and level == "bad")):
         yield Event(time_ns, "bad" if level == "bad" else "info", subject, unit.message)
     if unit.alarms > old.alarms and unit.state == old.state:
         n = unit.alarms - old.alarms

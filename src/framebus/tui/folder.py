@@ -21,12 +21,10 @@ class Folder:
 
     Attributes:
         path: of the directory.
-        generation: a number that changes whenever a file came, went or was replaced.
     """
 
     def __init__(self, path: Path, endings: tuple[str, ...]) -> None:
         self.path, self._endings = path, endings
-        self.generation = 0
         self._seen_ns = -1
         self._listed_s = -_AGAIN_S
         self._found: dict[str, dict[str, int]] = {ending: {} for ending in endings}
@@ -41,10 +39,7 @@ class Folder:
         if changed_ns == self._seen_ns and now_s - self._listed_s < _AGAIN_S:
             return
         self._seen_ns, self._listed_s = changed_ns, now_s
-        found = self._list()
-        if found != self._found:
-            self._found = found
-            self.generation += 1
+        self._found = self._list()
 
     def files(self, ending: str) -> dict[str, int]:
         """Inodes by name, the ending left out, in alphabetic order."""

@@ -10,7 +10,7 @@ from framebus.cli.text import rate, safe
 from framebus.stream.dialects import DIALECTS
 from framebus.stream.trace import TraceEntry, read_trace
 from framebus.tui.columns import Column
-from framebus.tui.looks import Snapshot
+from framebus.tui.looks import TROUBLE, WRONG, Snapshot
 from framebus.tui.painted import Line
 from framebus.tui.pane import Pane
 from framebus.tui.sheet import Row
@@ -101,7 +101,7 @@ class GraphPane(Pane):
         if row.kind == "reads":
             return False
         looks: Mapping[str, Any] = self.snapshot.units if row.kind == "unit" else self.snapshot.streams
-        return looks[row.name].state in ("dead", "bad", "stale", "error", "failed", "restarting", "paused")
+        return looks[row.name].state in TROUBLE
 
     def row(self, key: str) -> Row:
         """A line's cells."""
@@ -112,7 +112,7 @@ class GraphPane(Pane):
             return ((f"{row.branch}{safe(row.name)}", "dim"), *[("", "")] * 5)
         look = self.snapshot.streams[row.name]
         sign, name = STREAM_SIGNS[look.state]
-        alarm = look.state in ("dead", "bad")
+        alarm = look.state in WRONG
         if row.kind == "again":
             return ((f"{row.branch}↺ {safe(row.name)}", "info"), *[("", "")] * 5)
         latency_us = self._wires.latency_us.get(row.name, 0.0)
@@ -131,7 +131,7 @@ class GraphPane(Pane):
     def _unit(self, row: FlowRow) -> Row:
         look = self.snapshot.units[row.name]
         sign, name = UNIT_SIGNS.get(look.state, (f"? {look.state}", "info"))
-        alarm = look.state in ("dead", "error", "failed")
+        alarm = look.state in WRONG
         plain = "bad" if alarm else ""
         return (
             (f"{row.branch}[{safe(look.unit)}]", "bad" if alarm else "info"),

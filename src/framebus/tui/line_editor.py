@@ -56,8 +56,18 @@ class LineEditor:
         self.caret += len(text)
 
     def spans(self, width: int) -> tuple[Span, ...]:
-        """The line in exactly ``width`` columns, moved so that the caret is seen."""
+        """The line in exactly ``width`` columns, moved so that the caret is seen.
+
+        What a terminal would obey has a sign in its place.
+        """
         start = max(0, self.caret - width + 1)
-        shown = (self.text + " ")[start : start + width].ljust(width)
+        shown = self.text if self.text.isprintable() else "".join(map(_sign, self.text))
+        shown = (shown + " ")[start : start + width].ljust(width)
         at = self.caret - start
         return ((shown[:at], "edit"), (shown[at], "caret"), (shown[at + 1 :], "edit"))
+
+
+def _sign(character: str) -> str:
+    if character.isprintable():
+        return character
+    return chr(0x2400 + ord(character)) if character < " " else "�"  # Unicode has pictures of controls

@@ -6,9 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["PipelineLook", "Snapshot", "StreamLook", "UnitLook"]
+__all__ = ["TROUBLE", "WRONG", "PipelineLook", "Snapshot", "StreamLook", "UnitLook"]
 
 NAN = math.nan
+WRONG = frozenset({"dead", "bad", "error", "failed"})
+"""States of streams and units that are out of order."""
+TROUBLE = WRONG | {"stale", "restarting", "paused"}
+"""Those, and states in which they do not do what they are there for."""
 
 
 class StreamLook(NamedTuple):
@@ -73,6 +77,7 @@ class UnitLook(NamedTuple):
         priority: SCHED_FIFO priority; 0: normal scheduling.
         traceback: of its last failure.
         log: its process' log file; empty if there is none.
+        failures: how often its process ended otherwise than it should, or did not start.
     """
 
     key: str
@@ -100,6 +105,7 @@ class UnitLook(NamedTuple):
     priority: int = 0
     traceback: str = ""
     log: str = ""
+    failures: int = 0
 
 
 class PipelineLook(NamedTuple):
@@ -147,3 +153,13 @@ class Snapshot(NamedTuple):
     pipelines: Mapping[str, PipelineLook]
     changed_streams: frozenset[str] = frozenset()
     changed_units: frozenset[str] = frozenset()
+
+    @property
+    def wrong_streams(self) -> int:
+        """How many streams are out of order."""
+        return sum(1 for stream in self.streams.values() if stream.state in WRONG)
+
+    @property
+    def wrong_units(self) -> int:
+        """How many units are out of order."""
+        return sum(1 for unit in self.units.values() if unit.state in WRONG)

@@ -155,19 +155,17 @@ class Pane(Vertical):
 
     # ---- sorting ---------------------------------------------------------------------------------------------------
 
-    def sort_next(self) -> str:
-        """Sort by the next column; returns its title, or "" where nothing can be sorted."""
-        if not self.SORTABLE:
-            return ""
-        order = ["", *self.SORTABLE]
-        at = order.index(self.sheet.sorted_by) if self.sheet.sorted_by in order else 0
-        self._sort(order[(at + 1) % len(order)])
-        return self.sheet.sorted_by or "as they come"
+    def sort_next(self) -> None:
+        """Sort by the next column; behind the last one, as the rows come."""
+        if self.SORTABLE:
+            order = ["", *self.SORTABLE]
+            at = order.index(self.sheet.sorted_by) if self.sheet.sorted_by in order else 0
+            self._sort(order[(at + 1) % len(order)])
 
     def reverse(self) -> None:
         """Turn the order round."""
         self.sheet.descending = not self.sheet.descending
-        self._redraw()
+        self.rearrange()
 
     @noticed
     def on_sheet_head_clicked(self, event: Sheet.HeadClicked) -> None:
@@ -180,9 +178,6 @@ class Pane(Vertical):
 
     def _sort(self, column: str) -> None:
         self.sheet.sorted_by, self.sheet.descending = column, column in self.DESCENDING
-        self._redraw()
-
-    def _redraw(self) -> None:
         self.rearrange()
 
 

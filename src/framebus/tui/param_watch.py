@@ -7,19 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from framebus.errors import FramebusError, StreamFormatError
-from framebus.params import Params, ParamSpec, Value
+from framebus.params import ParamInfo, Params, Value
 from framebus.params.place import SUFFIX
 
-__all__ = ["ParamLook", "ParamWatch", "SetLook"]
-
-
-class ParamLook(NamedTuple):
-    """One parameter: what it is, its value, how often it was written, and what the unit's check found about it."""
-
-    spec: ParamSpec
-    value: Value
-    changes: int
-    finding: str
+__all__ = ["ParamWatch", "SetLook"]
 
 
 class SetLook(NamedTuple):
@@ -34,7 +25,7 @@ class SetLook(NamedTuple):
 
     name: str
     user_pid: int
-    entries: Mapping[str, ParamLook]
+    entries: Mapping[str, ParamInfo]
     error: str = ""
 
 
@@ -47,14 +38,11 @@ class _Open:
     def bring_up_to_date(self) -> SetLook:
         params = self.params
         user = params.user_pid
-        # Findings are written without a new generation of their own in mind: what a read gives is of one moment.
-        if params.generation != self.generation or user != self.look.user_pid:
-            self.generation = params.generation
-            entries = {}
-            for name in params:
-                info = params.describe(name)
-                entries[name] = ParamLook(info.spec, info.value, info.changes, info.finding)
-            self.look = SetLook(self.look.name, user, entries)
+        # Asked first: a change that comes in between is seen at the next look.
+        generation = params.generation
+        if generation != self.generation or user != self.look.user_pid:
+            self.generation = generation
+            self.look = SetLook(self.look.name, user, params.describe_all())
         return self.look
 
 

@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 
 from framebus.cli.text import safe
 from framebus.errors import FramebusError
+from framebus.params import ParamInfo, Value
+from framebus.params.text import from_text
 from framebus.tui.columns import Column
-from framebus.tui.entry import as_typed, limits_text, parse_entry
+from framebus.tui.entry import as_typed, limits_text
 from framebus.tui.looks import Snapshot
 from framebus.tui.notices import noticed
 from framebus.tui.painted import Line
 from framebus.tui.pane import Pane, rule, wrapped
-from framebus.tui.param_watch import ParamLook, ParamWatch, SetLook
+from framebus.tui.param_watch import ParamWatch, SetLook
 from framebus.tui.sheet import Row
 from framebus.tui.watching import PARAMETERS, Watcher
 
@@ -68,6 +70,7 @@ class ParamsPane(Pane):
         self._folded: set[str] = set()
         self._fresh: dict[tuple[str, str], float] = {}
         self._errors: dict[str, str] = {}
+        self._edited = ""  # what stood in the cell that is edited
 
     def close(self) -> None:
         """Give the sets' handles back."""
@@ -132,7 +135,7 @@ class ParamsPane(Pane):
             return " ".join(f"{each.set}:{each.entry} {self._of(each).spec.description}" for each in inside)
         return f"{key} {self._of(node).spec.description}"
 
-    def _of(self, node: _Node) -> ParamLook:
+    def _of(self, node: _Node) -> ParamInfo:
         return self._sets[node.set].entries[node.entry]
 
     def value(self, key: str, column: str) -> Any:
@@ -162,7 +165,7 @@ class ParamsPane(Pane):
         value_style = "changed" if fresh else "dim" if spec.status else "strong" if changed else ""
         return (
             (f"{indent}{name}", "bad" if key in self._errors else "dim" if spec.status else "name"),
-            (as_typed(spec.type, look.value), value_style),
+            (_shown(look), value_style),
             (safe(spec.unit), "dim"),
             (limits_text(spec), "dim"),
             about,
@@ -201,19 +204,21 @@ class ParamsPane(Pane):
         if look.finding:
             found += wrapped(f"▲ the unit says: {safe(look.finding)}", width, "warn", 2)
         found += wrapped(safe(spec.description), width, "", 2)
-        default = as_typed(spec.type, spec.default)
+        default = safe(as_typed(spec.type, spec.default))
         limits = f", {limits_text(spec)}" if limits_text(spec) else ""
         found.append((("type ", "dim"), (f"{spec.type}{limits} {safe(spec.unit)}".rstrip(), "")))
         found.append(
-            (("default ", "dim"), (default, ""), ("  written ", "dim"), (f"{look.changes} times", ""))
+            (
+                ("default ", "dim"),
+                (default, ""),
+                ("  written ", "dim"),
+                (f"{look.changes} time{'' if look.changes == 1 else 's'}", ""),
+            )
         )
         if flags:
             found.append((("; ".join(flags), "info"),))
         found += wrapped(safe(spec.help), width, "dim", max(0, lines - len(found)))
-        return [
-            rule(f"{safe(node.set)} {node.entry}", as_typed(spec.type, look.value), width),
-            *found[:lines],
-        ]
+        return [rule(f"{safe(node.set)} {node.entry}", _shown(look), width), *found[:lines]]
 
     # ---- keys ------------------------------------------------------------------------------------------------------
 
@@ -233,22 +238,30 @@ class ParamsPane(Pane):
             self.rearrange()
             return
         self._errors.pop(key, None)
-        if look.spec.type == "onoff":  # the other value is what is wanted; a second Enter confirms it
-            self.sheet.edit("value", "off" if look.value else "on")
-        else:
-            self.sheet.edit("value", as_typed(look.spec.type, look.value))
+        self._edit(
+            look, not look.value if look.spec.type == "onoff" else look.value
+        )  # the other is what is wanted
+
+    def _edit(self, look: ParamInfo, proposed: Value) -> None:
+        kind = look.spec.type
+        self._edited = as_typed(kind, look.value)
+        self.sheet.edit("value", as_typed(kind, proposed))
 
     @noticed
     def typed(self, key: str, text: str) -> None:
-        """Write what was typed; what is wrong with it is told on its line, where editing goes on."""
+        """Write what was typed, if it is not what was there when it began.
+
+        What is wrong with it is told on its line, where editing goes on.
+        """
         node = self._tree_lines.get(key)
         if node is None:
             return
         try:
-            self._watch.write(node.set, node.entry, parse_entry(self._of(node).spec.type, text))
+            if text != self._edited:
+                self._watch.write(node.set, node.entry, from_text(self._of(node).spec.type, text))
         except (FramebusError, KeyError) as error:
             said = "the set is gone" if isinstance(error, KeyError) else str(error)
-            said = said.removeprefix(f"parameter set '{node.set}': ")
+            said = said.removeprefix(f"parameter set '{node.set}': ").removeprefix("= ")
             self._errors[key] = safe(" ".join(said.split()))
             self.rearrange()
             return
@@ -262,9 +275,9 @@ class ParamsPane(Pane):
         """Begin to edit the value with the default: Enter writes it."""
         key = self.sheet.cursor_key
         if key is not None and (node := self._tree_lines[key]).entry and not self._of(node).spec.status:
-            spec = self._of(node).spec
+            look = self._of(node)
             self._errors.pop(key, None)
-            self.sheet.edit("value", as_typed(spec.type, spec.default))
+            self._edit(look, look.spec.default)
 
     @noticed
     def on_sheet_picked(self) -> None:
@@ -291,7 +304,11 @@ class ParamsPane(Pane):
         super().show(self.snapshot)
 
 
-def _flags(look: ParamLook) -> tuple[tuple[str, bool], ...]:
+def _shown(look: ParamInfo) -> str:
+    return safe(as_typed(look.spec.type, look.value))
+
+
+def _flags(look: ParamInfo) -> tuple[tuple[str, bool], ...]:
     spec = look.spec
     return (
         ("a status: only the unit writes it", spec.status),

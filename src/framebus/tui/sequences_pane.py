@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,11 +21,7 @@ _STYLES = {"running": "good", "stopping": "warned", "failed": "alarm", "dead": "
 
 
 class SequencesPane(Pane):
-    """Sequences: how far each is.
-
-    Args:
-        directory: where they are; None: where the streams are.
-    """
+    """Sequences: how far each is."""
 
     DEFAULT_CSS = "SequencesPane > Painted { height: 8; }"
     NAME = "sequences"
@@ -41,15 +36,14 @@ class SequencesPane(Pane):
     SORTABLE = ("name", "state", "progress")
     EMPTY = "no sequences run"
 
-    def __init__(self, directory: str | os.PathLike[str] | None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._directory = directory
         self._known: dict[str, SequenceStatus] = {}
 
     def show(self, snapshot: Snapshot) -> None:
         """Look at the sequences as well."""
         if snapshot is not self.snapshot:
-            self._known = {status.name: status for status in running(directory=self._directory)}
+            self._known = {status.name: status for status in running()}
         super().show(snapshot)
 
     def items(self) -> Mapping[str, SequenceStatus]:

@@ -99,8 +99,7 @@ class Sheet(Widget, can_focus=True):
             try:
                 self._cursor = self._keys.index(at)
             except ValueError:
-                if self._edit is not None and self._edit.key == at:
-                    self._edit = None
+                self._leave_edit()
         self._clamp()
         self.update()
 
@@ -305,19 +304,21 @@ class Sheet(Widget, can_focus=True):
 
     def end_edit(self) -> None:
         """No cell is edited any more."""
-        self._edit = None
+        self._leave_edit()
         self.update()
-        self.post_message(self.Editing())
         self.post_message(self.Picked())
+
+    def _leave_edit(self) -> None:
+        if self._edit is not None:
+            self._edit = None
+            self.post_message(self.Editing())
 
     # ---- inside ----------------------------------------------------------------------------------------------------
 
     def _to(self, index: int) -> None:
         before = self.cursor_key
         self._cursor = index
-        if self._edit is not None:
-            self._edit = None
-            self.post_message(self.Editing())
+        self._leave_edit()
         self._clamp()
         self.update()
         if self.cursor_key != before:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from framebus.cli.processes import command_name
 from framebus.cli.text import duration, rate, safe, shape, size
 from framebus.tui.columns import Column
 from framebus.tui.frame_view import FrameView
-from framebus.tui.looks import StreamLook
+from framebus.tui.looks import TROUBLE, WRONG, StreamLook
 from framebus.tui.painted import Line, Span, fit
 from framebus.tui.pane import Pane, rule
 from framebus.tui.sheet import Row
@@ -23,9 +21,7 @@ from framebus.tui.watching import Watcher
 
 __all__ = ["StreamsPane"]
 
-_TROUBLE = ("dead", "bad", "stale")
 _ORDER = ("dead", "bad", "stale", "unknown", "empty", "live", "still")
-_ALARMS = ("dead", "bad")
 
 
 class StreamsPane(Pane):
@@ -74,7 +70,7 @@ class StreamsPane(Pane):
 
     def in_trouble(self, key: str) -> bool:
         """Dead, bad or stale ones."""
-        return self.snapshot.streams[key].state in _TROUBLE
+        return self.snapshot.streams[key].state in TROUBLE
 
     def value(self, key: str, column: str) -> Any:
         """What a stream is sorted by."""
@@ -94,7 +90,7 @@ class StreamsPane(Pane):
     def row(self, key: str) -> Row:
         """A stream's cells."""
         look = self.snapshot.streams[key]
-        alarm = look.state in _ALARMS
+        alarm = look.state in WRONG
         name = "bad" if alarm else "warn" if look.state == "stale" else "name"
         plain = "bad" if alarm else ""
         age_s = look.age_s(self.snapshot.time_ns)
@@ -161,10 +157,6 @@ class StreamsPane(Pane):
         name = self._frame.next_palette()
         self.show_details()
         return name
-
-    def folder(self) -> str:
-        """Where the streams lie."""
-        return os.fspath(Path(self._watcher.folder.path))
 
 
 @lru_cache(maxsize=4096)

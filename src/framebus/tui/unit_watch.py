@@ -14,10 +14,10 @@ import numpy as np
 
 from framebus import _core
 from framebus.errors import FramebusError, StreamFormatError
+from framebus.ops.flow import Flow
 from framebus.process import ProcessRecord, State
 from framebus.process.record import SUFFIX
 from framebus.process.timing import TIMING_DTYPE
-from framebus.tui.flow import Flow
 from framebus.tui.looks import NAN, UnitLook
 from framebus.tui.pipeline_watch import PipelineWatch
 
@@ -48,7 +48,7 @@ class _Open:
         self._past: tuple[deque[float], deque[float]] = (deque(maxlen=PAST), deque(maxlen=PAST))
         self._pasts: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
         self._sampled_ns = _core.realtime_ns() - _SAMPLE_NS + order % 5 * _SAMPLE_NS // 5  # not all at once
-        self._asked_ns, self.alive = 0, True
+        self._asked_ns, self.alive = 0, core.alive
         self._loops = -1
         self._spent: tuple[float, int] | None = None
         self.medians = (NAN, NAN, NAN)
@@ -140,6 +140,7 @@ class _Open:
             core.priority,
             traceback,
             bare.log,
+            bare.failures,
         )
 
     @property
@@ -232,6 +233,7 @@ class UnitWatch:
             restarts=state["restarts"],
             message=state["message"],
             log=state["log"],
+            failures=state.get("failures", 0),
         )
         held = self._open.get(f"{unit}.{pid}") if pid else None
         if held is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from framebus.cli.text import duration, rate, safe
 from framebus.tui.columns import Column
-from framebus.tui.looks import UnitLook
+from framebus.tui.looks import TROUBLE, WRONG, UnitLook
 from framebus.tui.painted import Line
 from framebus.tui.pane import Pane, rule, wrapped
 from framebus.tui.picture import sparkline
@@ -17,8 +17,6 @@ from framebus.tui.styles import UNIT_SIGNS
 
 __all__ = ["UnitsPane", "micro"]
 
-_ALARMS = ("dead", "error", "failed")
-_TROUBLE = (*_ALARMS, "restarting", "paused")
 _ORDER = list(UNIT_SIGNS)[::-1]
 _SPARK = 8
 
@@ -74,7 +72,7 @@ class UnitsPane(Pane):
 
     def in_trouble(self, key: str) -> bool:
         """Those that do not run though they should, or that miss frames."""
-        return self.snapshot.units[key].state in _TROUBLE or self.snapshot.units[key].alarms > 0
+        return self.snapshot.units[key].state in TROUBLE or self.snapshot.units[key].alarms > 0
 
     def value(self, key: str, column: str) -> Any:
         """What a unit is sorted by."""
@@ -93,7 +91,7 @@ class UnitsPane(Pane):
     def row(self, key: str) -> Row:
         """A unit's cells."""
         look = self.snapshot.units[key]
-        alarm = look.state in _ALARMS
+        alarm = look.state in WRONG
         plain = "bad" if alarm else ""
         sign, sign_style = UNIT_SIGNS.get(look.state, (f"? {look.state}", "info"))
         quiet = look.state != "running"
@@ -120,8 +118,8 @@ class UnitsPane(Pane):
         """Period and compute time of the last minute, counters, streams, and all of its message."""
         look = self.snapshot.units[key]
         width, lines = self.detail.size.width, self.detail.size.height - 1
-        where = f"process {look.process}, " if look.process else ""
-        pid = f"pid {look.pid}" if look.pid else "no process"
+        where = f"process {look.process}" if look.process else ""
+        pid = f"pid {look.pid}" if look.pid else "does not run"
         bars = max(8, min(60, width - 38))
         told: list[Line] = [
             (
@@ -140,7 +138,7 @@ class UnitsPane(Pane):
             *self._wiring(look),
         ]
         if look.message:
-            bad = look.state in _TROUBLE
+            bad = look.state in TROUBLE
             told += wrapped(
                 safe_lines(look.message), width, "bad" if bad else "info", max(1, lines - len(told))
             )
@@ -148,7 +146,10 @@ class UnitsPane(Pane):
             trace = [line for line in safe_lines(look.traceback).splitlines() if line.strip()]
             room = lines - len(told)
             told += [((line, "dim"),) for line in trace[-room:]] if room > 0 else []
-        return [rule(safe(look.key), f"{where}{pid}, {safe(look.use)}", width), *told[:lines]]
+        return [
+            rule(safe(look.key), ", ".join(filter(None, (where, pid, safe(look.use)))), width),
+            *told[:lines],
+        ]
 
     def _counters(self, look: UnitLook) -> Line:
         trouble = "warn" if look.missed or look.alarms else ""

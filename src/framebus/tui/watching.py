@@ -6,9 +6,7 @@ cost about a millisecond.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -32,16 +30,13 @@ _COUNTED_NS = 1_000_000_000
 
 
 class Watcher:
-    """Looks at the streams, units and pipelines of a directory.
+    """Looks at the streams, units and pipelines in shared memory.
 
     Used from one thread. ``close`` gives the handles back; ``with`` does that, too.
-
-    Args:
-        directory: default: the one of the streams.
     """
 
-    def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
-        path = Path(directory) if directory is not None else names.shm_directory()
+    def __init__(self) -> None:
+        path = names.shm_directory()
         self.folder = Folder(path, (names.SUFFIX, record.SUFFIX, rundir.SUFFIX, PARAMETERS))
         self._streams, self._units = StreamWatch(path), UnitWatch(path)
         self._pipelines, self._readers = PipelineWatch(path), Readers(path)

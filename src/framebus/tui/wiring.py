@@ -62,9 +62,14 @@ def wires_of(snapshot: Snapshot, inodes: Mapping[str, int], trace_of: TraceOf) -
     for unit in snapshot.units.values():
         if unit.pid:
             by_pid.setdefault(unit.pid, []).append(unit)
+    fallen = [unit for unit in snapshot.units.values() if not unit.pid]
     for name, stream in snapshot.streams.items():
         trigger = names.get(traces[name][0].trigger_inode, "") if traces[name] else ""
         writer = _writer(name, trigger, by_pid.get(stream.writer_pid, []), declared) if stream.count else None
+        if writer is None and trigger and stream.writer_pid not in by_pid:
+            writer = _fallen_writer(name, trigger, fallen, declared)
+            if writer is not None:
+                triggers[writer.key] = trigger
         if writer is not None:
             outputs[writer.key].append(name)
     reads = {
@@ -112,6 +117,14 @@ def _writer(
     able = [unit for unit in units if unit.trigger != name and name in declared.get(unit.key, [name])]
     exact = [unit for unit in able if trigger and unit.trigger == trigger]
     return next(iter(exact or able), None)
+
+
+def _fallen_writer(
+    name: str, trigger: str, units: Sequence[UnitLook], declared: Mapping[str, list[str]]
+) -> UnitLook | None:
+    """Which unit without a process wrote a stream: the only one that has both it and what triggered its frame."""
+    able = [unit for unit in units if {name, trigger} <= set(declared.get(unit.key, ()))]
+    return able[0] if len(able) == 1 else None
 
 
 def flow_rows(snapshot: Snapshot, wires: Wires) -> list[FlowRow]:

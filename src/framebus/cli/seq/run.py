@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from framebus.cli import text
-from framebus.cli.complete import python_files
+from framebus.cli.complete import sequence_files
 from framebus.cli.failures import FAILED, INTERRUPTED
 from framebus.cli.output import show_json
 from framebus.cli.seq.view import View, lasting_outputs
+from framebus.cli.shipped import sequence_file
 from framebus.cli.signals import code_of, signals_end_it
 from framebus.errors import SequenceError, UsageError
 from framebus.sequence import Runner, SequenceStatus, start
@@ -20,7 +21,7 @@ from framebus.sequence.status import as_plain
 
 
 @click.command()
-@click.argument("file", shell_complete=python_files)
+@click.argument("file", shell_complete=sequence_files)
 @click.argument("arguments", nargs=-1, metavar="[ARG=VALUE]...")
 @click.option("--name", default="", help="Of the sequence [default: the file's name without .py].")
 @click.option("-d", "--detach", is_flag=True, help="Return when it runs; it goes on in the background.")
@@ -31,6 +32,8 @@ from framebus.sequence.status import as_plain
 def run(file: str, arguments: tuple[str, ...], name: str, detach: bool, quiet: bool, as_json: bool) -> int:
     """Run the sequence in FILE: a Python file with one 'async def' that @sequence marks.
 
+    'framebus seq run calibrate' runs the one that comes with the package: it calibrates the demonstration.
+
     ARG=VALUE are its arguments. Ctrl-C, SIGTERM or 'framebus seq stop' stop it: what it awaits ends, its 'finally'
     blocks run. The same again ends the process at once. Exits with 0 if it is done, 1 if it failed, 130 if it was
     stopped, 143 if SIGTERM did that.
@@ -38,6 +41,7 @@ def run(file: str, arguments: tuple[str, ...], name: str, detach: bool, quiet: b
     Example: framebus seq run calibrate.py exposure_s=0.1 --name dark
     """
     given = dict(map(_argument, arguments))
+    file = sequence_file(file)
     if detach:
         if as_json:
             raise click.UsageError("--json tells how it ended, which --detach does not wait for")
