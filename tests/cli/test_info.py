@@ -206,7 +206,7 @@ def test_a_writer_that_is_gone_is_told(spawn: Spawner) -> None:
     writer = spawn("import framebus as fb; fb.create('wfs', shape=(1,)).write([1.0])")
     assert writer.wait() == 0
     told = answer("info", "wfs")
-    assert (told["state"], told["writer"]) == ("dead", {"pid": writer.pid, "alive": False, "command": ""})
+    assert (told["state"], told["writer"]) == ("left", {"pid": writer.pid, "alive": False, "command": ""})
     assert f"{writer.pid}, gone" in output("info", "wfs")
 
 

@@ -12,18 +12,20 @@ from support.commands import answer, output
 from support.processes import Spawner
 
 LEAVE_A_DEAD_STREAM = """
-    import os
+    import os, signal
     import framebus as fb
-    fb.create("gone", shape=(2, 80)).write([[1.0] * 80] * 2)
-    print(os.getpid())
+    gone = fb.create("gone", shape=(2, 80))
+    gone.write([[1.0] * 80] * 2)
+    print(os.getpid(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
 def dead_stream(spawn: Spawner) -> int:
-    """Make stream 'gone', whose writer has ended; its pid."""
+    """Make stream 'gone', whose writer was killed; its pid."""
     writer = spawn(LEAVE_A_DEAD_STREAM)
     pid = int(writer.expect(""))
-    assert writer.wait() == 0
+    assert writer.wait() != 0
     return pid
 
 
@@ -87,6 +89,7 @@ def test_json_has_plain_values_for_every_state(spawn: Spawner, shm_dir: Path) ->
         "count": 1,
         "writer_pid": dead,
         "writer_alive": False,
+        "writer_command": "",
         "readers": 0,
         "history": 0,
         "size_bytes": (shm_dir / "gone.im.shm").stat().st_size,

@@ -51,7 +51,7 @@ def test_a_plug_in_is_listed(plug_ins: Path) -> None:
     [unit] = answer("units", "blur")
     assert (unit["use"], unit["package"]) == ("blur_units:blur", "blur")
     assert unit["help"] == "Result = image, of two lines."
-    assert "blur  blur_units:blur  blur  Result = image, of two lines." in output("units", "blur")
+    assert "blur_units:blur  blur  blur  Result = image, of two lines." in output("units", "blur")
 
 
 def test_a_broken_plug_in_is_listed_with_its_error(plug_ins: Path) -> None:

@@ -129,7 +129,16 @@ def _frame(found: dict[str, Any]) -> str:
 
 
 def _keywords(found: dict[str, Any]) -> Table:
-    table = columns("name", "value", "type", "updates", "comment", right=("updates",), wrapped=("comment",))
+    table = columns(
+        "name",
+        "value",
+        "type",
+        "updates",
+        "comment",
+        right=("updates",),
+        wrapped=("comment",),
+        drop=("updates", "type", "comment", "value"),
+    )
     for name, entry in found["keywords"]["each"].items():
         value = entry["value"]
         shown = text.safe(value) if isinstance(value, str) else repr(value)
@@ -151,7 +160,8 @@ def _trace(found: dict[str, Any]) -> Table:
         "took",
         "published",
         right=("took",),
-        wrapped=("stream", "triggered by"),
+        wrapped=("triggered by",),
+        drop=("process", "triggered by", "took", "published"),
     )
     newest: dict[str, Any] | None = None
     for step in found["trace"]:

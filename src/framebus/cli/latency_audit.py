@@ -19,6 +19,8 @@ from framebus.process.histogram import Histogram
 
 _STYLES = {"in time": "green", "late": "bold red", "silent": "yellow", "untimed": "cyan", "gone": "red"}
 _WIDEST = 100
+_DROP = ("prio", "cpu", "faults", "moved", "queue", "invol.", "compute", "wake-up", "missed", "late")
+"""Columns that a narrow terminal does without, in this order."""
 
 
 @click.command("latency-audit")
@@ -89,7 +91,7 @@ def _show_table(found: Audit, console: Console) -> None:
         "cpu",
         "prio",
     )
-    table = columns(*names, right=names[1:], wrapped=("unit",))
+    table = columns(*names, right=names[1:], drop=_DROP)
     for unit in found.units:
         counts = unit.counts
         table.add_row(

@@ -21,8 +21,8 @@ from framebus.stream.mappers import reader_counts
 from framebus.stream.names import shm_directory
 from framebus.stream.rates import INTERVAL_S, measure_rates
 
-_WIDE = 100
-"""Columns from which on there is room for the writers' names."""
+_DROP = ("process", "dtype", "history", "readers", "writer", "shape", "count", "age", "rate", "state")
+"""Columns that a narrow terminal does without, in this order."""
 
 
 @click.command()
@@ -47,6 +47,7 @@ def ls(patterns: tuple[str, ...], with_rate: bool, as_json: bool) -> None:
         show_json(
             [
                 stream_plain(info)
+                | {"writer_command": command_name(info.writer_pid) if info.writer_pid > 0 else ""}
                 | {"readers": readers.get(info.path)}
                 | ({"rate_hz": rates.get(info.path)} if with_rate else {})
                 for info in infos
@@ -56,7 +57,7 @@ def ls(patterns: tuple[str, ...], with_rate: bool, as_json: bool) -> None:
         console = make_console()
         reasons = [_reason(info) for info in infos if info.state == "bad"]
         show(
-            _table(infos, rates if with_rate else None, readers, console.width),
+            _table(infos, rates if with_rate else None, readers),
             *reasons,
             _caption(infos),
             console=console,
@@ -71,35 +72,20 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
 
 
 def _table(
-    infos: Sequence[stream.StreamInfo],
-    rates: Mapping[Path, float] | None,
-    readers: Mapping[Path, int],
-    width: int,
+    infos: Sequence[stream.StreamInfo], rates: Mapping[Path, float] | None, readers: Mapping[Path, int]
 ) -> Table:
-    named = width >= _WIDE
-    headers = [
-        "name",
-        "shape",
-        "dtype",
-        "count",
-        "rate",
-        "age",
-        "writer",
-        "process",
-        "readers",
-        "history",
-        "state",
-    ]
-    shown = [h for h in headers if (h != "rate" or rates is not None) and (h != "process" or named)]
-    table = columns(*shown, right=("count", "rate", "age", "writer", "readers", "history"), wrapped=("name",))
+    headers = ["name", "shape", "dtype", "count"]
+    headers += ["rate"] * (rates is not None)
+    headers += ["age", "writer", "process", "readers", "history", "state"]
+    table = columns(*headers, right=("count", "rate", "age", "writer", "readers", "history"), drop=_DROP)
     for info in infos:
-        cells = _cells(info, {} if rates is None else rates, readers, named)
-        table.add_row(*(cells[header] for header in shown))
+        cells = _cells(info, {} if rates is None else rates, readers)
+        table.add_row(*(cells[header] for header in headers))
     return table
 
 
 def _cells(
-    info: stream.StreamInfo, rates: Mapping[Path, float], readers: Mapping[Path, int], named: bool
+    info: stream.StreamInfo, rates: Mapping[Path, float], readers: Mapping[Path, int]
 ) -> dict[str, Text]:
     good = info.state != "bad"
     known = info.writer_pid > 0
@@ -111,7 +97,7 @@ def _cells(
         "rate": text.rate(rates[info.path]) if info.path in rates else "-" if good else "",
         "age": text.duration(info.age_s) if info.age_s is not None else "-" if good else "",
         "writer": str(info.writer_pid) if known else "-" if good else "",
-        "process": (text.safe(command_name(info.writer_pid)) or "gone") if known and named else "",
+        "process": (text.safe(command_name(info.writer_pid)) or "gone") if known else "",
         "readers": str(readers.get(info.path, "-")) if good else "",
         "history": (str(info.history) if info.history else "-") if good else "",
     }

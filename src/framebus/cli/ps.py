@@ -35,7 +35,7 @@ def ps(as_json: bool) -> None:
         return
     console = make_console()
     show(
-        unit_table(units, console.width, pipelines=True),
+        unit_table(units, pipelines=True),
         *messages(units, console.width),
         *lost,
         console=console,

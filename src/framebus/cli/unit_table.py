@@ -31,33 +31,26 @@ _LEAST = 40
 """Columns that a message has at least."""
 
 
-_LEFT_OUT = ("cpu", "restarts", "pid", "compute", "alarms", "missed", "latency", "rate")
+_DROP = ("cpu", "restarts", "pid", "compute", "alarms", "missed", "latency", "rate", "state")
 """Columns that a narrow terminal does without, in this order."""
 
-_GAP = 2
 
-
-def unit_table(units: Sequence[UnitStatus], width: int, *, pipelines: bool) -> Table:
-    """A row for each unit, its name whole: of the other columns those that fit beside it.
+def unit_table(units: Sequence[UnitStatus], *, pipelines: bool, all_are_in: str = "--json has all") -> Table:
+    """A row for each unit.
 
     Args:
         units: what is shown.
-        width: of the terminal, in characters.
         pipelines: with the pipeline's name where it has one.
+        all_are_in: where the columns are to be seen for which a terminal is too narrow.
     """
     headers = ["unit", "state", "pid", "rate", "compute", "latency", "missed"]
     headers += ["alarms"] * any(unit.alarms for unit in units)
     headers += ["cpu"] * any(unit.cpu >= 0 for unit in units) + ["restarts"]
-    rows = [_cells(unit, pipelines) for unit in units]
-    sizes = {header: max([len(header), *(row[header].cell_len for row in rows)]) for header in headers}
-    for header in _LEFT_OUT:
-        if sum(sizes[other] + _GAP for other in headers) - _GAP <= width:
-            break
-        if header in headers:
-            headers.remove(header)
-    table = columns(*headers, right=_LEFT_OUT)
-    for row in rows:
-        table.add_row(*(row[header] for header in headers))
+    right = tuple(header for header in headers if header not in ("unit", "state"))
+    table = columns(*headers, right=right, drop=_DROP, all_are_in=all_are_in)
+    for unit in units:
+        cells = _cells(unit, pipelines)
+        table.add_row(*(cells[header] for header in headers))
     return table
 
 

@@ -42,10 +42,10 @@ def units(patterns: tuple[str, ...], as_json: bool) -> None:
     if not found:
         show(f"no installed unit matches {safe(' '.join(patterns))}; 'framebus units' lists them all")
         return
-    table = columns("name", "use", "from", "does", wrapped=("use", "does"))
+    table = columns("use", "name", "from", "does", wrapped=("does",), drop=("from", "name", "does"))
     for unit in found:
         does = Text(safe(unit["error"]), "red") if unit["error"] else Text(safe(unit["help"]))
-        table.add_row(*(Text(safe(unit[key])) for key in ("name", "use", "package")), does)
+        table.add_row(*(Text(safe(unit[key])) for key in ("use", "name", "package")), does)
     console = make_console()
     show(table, Text(_EXAMPLE, "dim"), console=console)
 

@@ -70,7 +70,7 @@ def diff(file: str, as_json: bool) -> None:
     if not differences:
         show(Text(f"{text.safe(file)}: would change nothing"))
         return
-    table = columns("name", "now", "in file", right=("now", "in file"), wrapped=("name", "now", "in file"))
+    table = columns("name", "now", "in file", right=("now", "in file"), wrapped=("now", "in file"))
     for found in differences:
         now = "-" if found.now is None else shown(found.now)
         table.add_row(Text(text.safe(found.name)), Text(now), Text(shown(found.in_file)))

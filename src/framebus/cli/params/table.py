@@ -21,6 +21,9 @@ from framebus.stream.names import shm_directory
 _ALWAYS = ("name", "value", "type", "changes")
 """Columns that are there even if nothing stands in them."""
 
+_DROP = ("changes", "type", "flags", "description", "limits", "unit")
+"""Columns that a narrow terminal does without, in this order."""
+
 
 @click.command("list")
 @click.argument("names", metavar="[SET]...", nargs=-1, shell_complete=param_or_set_names)
@@ -68,7 +71,7 @@ def _parts(info: SetInfo) -> list[Table | Text]:
 def _entries(info: SetInfo) -> Table:
     rows = [_cells(info.name, entry) for entry in info.entries.values()]
     headers = [h for h in rows[0] if h in _ALWAYS or any(row[h] for row in rows)] if rows else []
-    found = columns(*headers, right=("value", "changes"), wrapped=("name", "value", "description"))
+    found = columns(*headers, right=("value", "changes"), wrapped=("value", "description"), drop=_DROP)
     for row in rows:
         found.add_row(*(Text(row[header]) for header in headers))
     return found

@@ -50,7 +50,10 @@ def ls(as_json: bool) -> None:
         return
     console = make_console()
     table = columns(
-        "name", "state", "pid", "time", "progress", "step", right=("pid", "time"), wrapped=("step",)
+        *("name", "state", "pid", "time", "progress", "step"),
+        right=("pid", "time"),
+        wrapped=("step",),
+        drop=("pid", "time", "step", "progress", "state"),
     )
     for status in known:
         table.add_row(
