@@ -18,7 +18,7 @@ from framebus.errors import BindingError, FramebusError, PeerError, PipelineErro
 from framebus.params import Params
 from framebus.pipeline.control import Controller
 from framebus.pipeline.read import read_plan
-from framebus.pipeline.running import running
+from framebus.pipeline.running import find_unit, running
 from framebus.pipeline.supervisor import Supervisor
 from framebus.process import Event, ProcessRecord, State, records
 from support.pipelines import CHAIN, COUNT, NEGATIVE, TIMES, Pipelines, all_up, kill, pids, state
@@ -539,6 +539,34 @@ def test_restart_by_hand(pipelines: Pipelines) -> None:
     assert all_up()
     with pytest.raises(LookupError, match="has no unit 'none'; it has: count, negative, times"):
         Controller("chain").restart("none")
+    Controller("chain").down()
+    assert up.wait() == 0
+
+
+def test_counts_go_on_through_a_restart_by_hand(pipelines: Pipelines) -> None:
+    """Every frame of the trigger is done or missed, those too that came while the unit was started anew."""
+    up = pipelines.up(COUNT + NEGATIVE)
+
+    def seen() -> int:
+        unit = find_unit("negative")
+        return unit.loops + unit.missed
+
+    with fb.open("count") as count, find_unit("count").record() as source:
+
+        def pause() -> None:
+            source.pause()
+            until(lambda: source.state is State.IDLE)
+
+        until(lambda: seen() > 10)
+        pause()
+        with fb.open("negative") as negative:  # it has done the last one
+            until(lambda: negative.count and negative.read()[0] == -count.read()[0])
+        frames, before = count.count, find_unit("negative")
+        source.resume()
+        Controller("chain").restart("negative")
+        pause()
+        until(lambda: seen() - before.loops - before.missed == count.count - frames)
+        assert find_unit("negative").loops > before.loops
     Controller("chain").down()
     assert up.wait() == 0
 

@@ -381,6 +381,7 @@ class Keeper:
             self.launch(now_s)
             return
         self.phase = Phase.ENDED
+        remove_records(self.units)
         self._answer(failure(UnitError(f"process '{self.name}' was ended")))
 
     def _start_failed(self, now_s: float, kind: str, message: str, refused: bool = True) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from framebus.errors import FramebusError, NotFoundError, UsageError
 from framebus.pipeline.control import Controller
 from framebus.pipeline.rundir import run_dirs
-from framebus.process import ProcessRecord, records
+from framebus.process import ProcessRecord, State, records
 from framebus.process.timing import Spread
 
 __all__ = ["UnitStatus", "find_unit", "pipeline_statuses", "pipeline_units", "running", "unit_state"]
@@ -136,7 +136,8 @@ def unit_state(phase: str, record: ProcessRecord | None) -> str:
         One of those of ``UnitStatus``, or ``gone``: there is neither.
     """
     if record is not None and not record.alive:
-        return "dead"
+        # One that has ended in order left its record for its next life.
+        return "ended" if phase and record.state is State.OFF else "dead"
     if phase not in ("", "up"):
         return phase
     if record is None:

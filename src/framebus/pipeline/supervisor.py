@@ -221,7 +221,9 @@ class Supervisor:
         for name, chosen in living(self._run_dir).items():
             keeper = self._keepers.get(name)
             if keeper is None:
-                keeper = self._keepers[name] = self._outgoing(name)
+                stages = [stage for loop in old_loops.get(name, []) for stage in loop["stages"]]
+                units = [stage["name"] for stage in stages if stage["name"] not in self._plan.units]
+                keeper = self._keepers[name] = self._outgoing(name, units)
             keeper.adopt(chosen, now)
             if old_loops.get(name) == _plain(keeper.loops):
                 self._tell(f"{name}: adopted (process {chosen.running.pid})")
@@ -230,10 +232,10 @@ class Supervisor:
             keeper.keep_values = False
             keeper.stop(now, again=bool(keeper.loops))
 
-    def _outgoing(self, name: str) -> Keeper:
-        """A keeper of a process that the plan has no more: it only ends it."""
+    def _outgoing(self, name: str, units: list[str]) -> Keeper:
+        """A keeper of a process that the plan has no more, nor these units of it: it only ends it."""
         assert self._shop is not None
-        return Keeper(name, [], [], Policy("never"), set(), self._shop, fresh=False)
+        return Keeper(name, [], units, Policy("never"), set(), self._shop, fresh=False)
 
     # ---- the loop ----
 
@@ -322,7 +324,7 @@ class Supervisor:
                 self._unwatch,
             )
             for name in former.get("processes", {}):
-                self._keepers[name] = self._outgoing(name)
+                self._keepers[name] = self._outgoing(name, [])
             self._adopt({})
             with self._signals():
                 self.stop()

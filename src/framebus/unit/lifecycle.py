@@ -388,10 +388,10 @@ class Lifecycle:
                 said.append(f"unit '{stage.label}': {trouble}")
         return said
 
-    def close(self) -> None:
-        """Give the records up: those of units that failed can still be read."""
+    def close(self, *, leave_records: bool = False) -> None:
+        """Give the records up: those of units that failed, or all, can still be read."""
         for record in self.records:
-            if record.state is not State.ERROR:
+            if record.state is not State.ERROR and not leave_records:
                 record.remove()
             record.close()
 

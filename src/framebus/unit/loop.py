@@ -145,8 +145,11 @@ class Loop:
                 raise WaitTimeout(f"loop '{self.name}' still runs after {timeout_s} s")
         self.stop()
 
-    def stop(self) -> None:
+    def stop(self, *, leave_records: bool = False) -> None:
         """End the loop after its frame and give its streams back (they stay). Stopping twice is fine.
+
+        Args:
+            leave_records: the process records stay, for a next life of the units to go on from their counts.
 
         Raises:
             UnitError: a unit had failed, a hook raised, or a device could not be closed.
@@ -164,19 +167,19 @@ class Loop:
                 if life.native is not None:
                     life.settle()
                 life.finish()
-        self._close()
+        self._close(leave_records)
         if life.failure is not None:
             self._told = True
             raise life.failure
 
-    def _close(self) -> None:
+    def _close(self, leave_records: bool) -> None:
         """Its life is over: so are the attendant and the records."""
         if self._closed:
             return
         if self._attendant is not None:
             self._attendant.end()
         self._closed = True
-        self._life.close()
+        self._life.close(leave_records=leave_records)
         _forget(self)
 
     def _refuse_own_thread(self, what: str) -> None:

@@ -126,7 +126,7 @@ class SupervisedHost:
     def _end(self, code: int) -> int:
         _ignore_signals()
         self._trace()
-        said = self._stop_loops()
+        said = self._stop_loops(leave_records=True)  # the next start goes on from their counts
         if said:
             sys.stderr.write("\n".join(said) + "\n")
             self._report.write("failed", "UnitError", "\n".join(said))
@@ -134,12 +134,12 @@ class SupervisedHost:
         self._report.write("ended")
         return code
 
-    def _stop_loops(self) -> list[str]:
+    def _stop_loops(self, *, leave_records: bool = False) -> list[str]:
         """End all loops, the last one first; what had failed."""
         said = []
         for loop in reversed(self._loops):
             try:
-                loop.stop()
+                loop.stop(leave_records=leave_records)
             except UnitError as error:
                 said.append(str(error))
         return said
