@@ -17,7 +17,8 @@ from framebus.params import Params, ParamSpec
 from support.commands import PROGRAM, answer, error, output
 from support.pipelines import Pipelines
 from support.processes import Spawner
-from support.waiting import until
+from support.terminal import Terminal
+from support.waiting import asleep_at, until
 
 
 @pytest.fixture(autouse=True)
@@ -268,6 +269,16 @@ def test_stats_and_rate(dm: fb.Stream) -> None:
     printed = output("rate", "dm", "--time", "0.01").splitlines()
     assert printed[1].split() == ["dm", "0", "Hz", "0", "-", "-", "-", "-", "0"]
     assert printed[2].startswith("dm: ")
+
+
+@pytest.mark.parametrize("names", [["dm"], ["dm", "dm_b"]])
+def test_ctrl_c_ends_a_look_at_rates_at_once(dm: fb.Stream, names: list[str]) -> None:
+    with fb.create("dm_b", shape=2) as other:
+        other.write([1, 2])
+        with Terminal([*PROGRAM, "rate", *names, "--time", "90000"]) as terminal:
+            until(lambda: all(asleep_at(stream.path) for stream in (dm, other)[: len(names)]))
+            terminal.type("\x03")
+            assert terminal.wait()[0] == 130
 
 
 def test_statistics_of_elements_go_to_a_file(dm: fb.Stream) -> None:
