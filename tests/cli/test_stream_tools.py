@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from astropy.io import fits
 
 import framebus as fb
 from framebus.params import Params, ParamSpec
-from support.commands import PROGRAM, answer, error, output
+from support.commands import PROGRAM, answer, call, error, output
 from support.pipelines import Pipelines
 from support.processes import Spawner
 from support.terminal import Terminal
@@ -269,6 +270,29 @@ def test_stats_and_rate(dm: fb.Stream) -> None:
     printed = output("rate", "dm", "--time", "0.01").splitlines()
     assert printed[1].split() == ["dm", "0", "Hz", "0", "-", "-", "-", "-", "0"]
     assert printed[2].startswith("dm: ")
+
+
+@pytest.mark.usefixtures("writer")
+def test_stats_of_streams_of_which_one_stands_still(dm: fb.Stream) -> None:
+    why = "dm: no new frame within 0 s; the last frame, count 1, is "
+    hint = "; the newest frame as it is: --frames 0 (in Python: frames=0)"
+    alone = error(1, "stats", "dm", "--timeout", "0")
+    assert alone.startswith(f"framebus: error: {why}")
+    assert alone.endswith(hint)
+    result = call("stats", "wfs", "dm", "wfs[0,*]", "--frames", "3", "--timeout", "1")
+    assert (result.exit_code, result.stderr) == (1, "")
+    lines = result.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:4]] == [["wfs", "3"], ["dm", "0"], ["wfs", "3"]]
+    assert lines[2].split() == ["dm", "0", "-", "-", "-", "-", "-", "-"]
+    assert lines[4].startswith("dm: no new frame within 1 s; ")
+    assert "".join(lines[4:]).endswith("frames=0)")
+    result = call("stats", "wfs", "dm", "--frames", "3", "--timeout", "1", "--json")
+    assert result.exit_code == 1
+    came, stands = json.loads(result.stdout)
+    assert (came["frames"], came["reason"]) == (3, "")
+    assert (stands["name"], stands["frames"], stands["mean"]) == ("dm", 0, None)
+    assert stands["reason"].startswith("dm: no new frame within 1 s; ")
+    assert came.keys() == stands.keys()
 
 
 @pytest.mark.parametrize("names", [["dm"], ["dm", "dm_b"]])

@@ -89,7 +89,7 @@ def _look(stream: Stream, duration_s: float) -> Rate:
         try:
             stream.wait_newer(int(seen[-1][-1, 0]), timeout_s=left)
         except WaitTimeout as error:
-            reason = str(error)
+            reason = str(error).removeprefix(f"{stream.path}: ")
             break
         found = _times(stream, int(seen[-1][-1, 0]))
         if len(found):
