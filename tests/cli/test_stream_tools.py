@@ -130,6 +130,26 @@ def test_purge_is_rm_dead(spawn: Spawner) -> None:
     assert answer("rm", "--dead") == []
 
 
+@pytest.mark.usefixtures("writer")
+def test_a_stream_that_a_living_process_writes_is_written_by_force_only(dm: fb.Stream) -> None:
+    dm.write(np.zeros((2, 3)))
+    np.save("w.npy", np.zeros((2, 3), np.uint16))
+    for command in (
+        ["load", "w.npy", "wfs"],
+        ["copy", "dm", "wfs", "--once"],
+        ["crop", "dm[*,*]", "wfs", "--once"],
+        ["average", "dm", "wfs", "3", "--once", "--overwrite"],
+        ["create", "wfs", "--shape", "2", "--overwrite"],
+        ["clock", "10", "wfs"],
+        ["random", "wfs", "--shape", "2x3", "--once"],
+    ):
+        said = error(2, *command)
+        assert "stream 'wfs' is written by process " in said
+        assert "add --force" in said
+    output("create", "wfs", "--shape", "2", "--overwrite", "--force")
+    output("copy", "dm", "wfs", "--once", "--dialect", "isio", "--force")
+
+
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from framebus.stream import open as open_stream
 from framebus.stream.names import StreamName, parse, require, stream_path
 from framebus.stream.opening import fits
 
-__all__ = ["as_new", "open_existing", "path_of", "target_stream"]
+__all__ = ["as_new", "check_writer", "open_existing", "path_of", "target_stream"]
 
 _REPLACE = "choose another name, or add --overwrite (in Python: overwrite=True)"
 
@@ -88,7 +88,7 @@ def target_stream(
                 raise UsageError(f"{error}; {_REPLACE}") from error
         else:
             if not force:
-                _check_writer(there)
+                _check_writer_of(there)
             fitting = fits(there, shape, there.dtype if any_dtype else wanted, history or 0)
             if fitting and dialect in (None, there.dialect.name):
                 stack.pop_all()
@@ -109,8 +109,24 @@ def target_stream(
     )
 
 
-def _check_writer(stream: Stream) -> None:
-    """Two writers would mix their frames."""
+def check_writer(name: str) -> None:
+    """Refuse a stream that another living process writes: two writers would mix their frames.
+
+    Raises:
+        UsageError: such a process there is. NameFormatError: the name is wrong.
+    """
+    parsed = parse(name)
+    if parsed.local:
+        return
+    try:
+        stream = open_stream(stream_path(parsed))
+    except (StreamNotFound, StreamFormatError):
+        return  # nobody writes it
+    with stream:
+        _check_writer_of(stream)
+
+
+def _check_writer_of(stream: Stream) -> None:
     pid = stream.handle.last_writer
     if stream.count and pid not in (0, os.getpid()) and stream.handle.last_writer_alive:
         raise UsageError(
