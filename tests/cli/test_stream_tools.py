@@ -15,6 +15,7 @@ from astropy.io import fits
 
 import framebus as fb
 from framebus.params import Params, ParamSpec
+from framebus.params.listing import set_names
 from support.commands import PROGRAM, answer, call, error, output
 from support.pipelines import Pipelines
 from support.processes import Spawner
@@ -354,6 +355,7 @@ def test_operators_once(dm: fb.Stream) -> None:
         assert "4x3" in output("concat", "dm", "flat", "both", "--once")
         assert "2x6" in output("concat", "dm", "flat", "wide", "--axis", "1", "--once")
         assert "2x2x3" in output("concat", "dm", "flat", "cube", "--stack", "--once")
+    assert set_names() == [], "their parameters go with them"
     assert "says no window" in error(2, "crop", "dm", "win")
     assert "is given twice" in error(2, "add", "dm", "dm", "total")
     assert "'much' is no weight" in error(2, "combine", "dm=much", "flat", "total")
@@ -383,6 +385,7 @@ def test_an_operator_goes_on_until_ctrl_c(dm: fb.Stream) -> None:
         assert program.stdout is not None
         assert program.stdout.readline() == "crop-win: source=dm -> target=win\n"
         with fb.open("win") as win:
+            assert set_names() == ["crop-win"]
             for k in range(3):
                 dm.write(np.full((2, 3), k))
                 frame = win.read_next(timeout_s=60.0)
@@ -391,6 +394,7 @@ def test_an_operator_goes_on_until_ctrl_c(dm: fb.Stream) -> None:
         said, complaints = program.communicate(timeout=60.0)
         assert (program.returncode, complaints) == (0, "")
         assert "crop-win: 3 loops  0 missed" in said
+    assert set_names() == []
 
 
 def test_sources_and_operators_in_the_background(pipelines: Pipelines) -> None:
