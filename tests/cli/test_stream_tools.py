@@ -101,6 +101,24 @@ def test_keywords(dm: fb.Stream) -> None:
     for verb in ("get", "rm"):
         assert "has no keyword 'T'; it has: ACTS, RUN" in error(3, "keyword", verb, "dm", "T")
     assert "at most 16 fit" in error(2, "keyword", "set", "dm", "T", "a text that is too long")
+    assert output("keyword", "set", "dm", "A=x", "D=-2") == "dm A = x\ndm D = -2\n"
+    assert output("keyword", "set", "dm", "A", "b=c", "--comment", "kept") == "dm A = b=c\n"
+    assert dict(dm.keywords) == {"ACTS": 6, "RUN": "12", "A": "b=c", "D": -2}
+    for wrong in (
+        ["E=1", "F"],
+        ["E=1", "F=a text that is too long"],
+        ["E"],
+        ["E", "1", "2"],
+        ["E F", "1"],
+        ["=1"],
+    ):
+        error(2, "keyword", "set", "dm", *wrong)
+    assert "expected KEY VALUE, or KEY=VALUE" in error(2, "keyword", "set", "dm", "E")
+    assert "no blanks in KEY" in error(2, "keyword", "set", "dm", "E F", "1")
+    assert "for one keyword; these are 2: E, F" in error(
+        2, "keyword", "set", "dm", "E=1", "F=2", "--comment", "x"
+    )
+    assert dict(dm.keywords) == {"ACTS": 6, "RUN": "12", "A": "b=c", "D": -2}
     with fb.create("bare", shape=2):
         assert output("keyword", "get", "bare") == "bare has no keywords\n"
 
