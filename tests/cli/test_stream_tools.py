@@ -65,7 +65,9 @@ def test_what_cannot_be_created(shm_dir: Path) -> None:
         said = error(2, "create", "a", "--shape", "4", "--dtype", "int7", *more)
         assert "dtype 'int7' is not understood" in said
     assert "expected KEY=VALUE" in error(2, "create", "a", "--shape", "4", "--keyword", "A")
-    assert "cannot be stored" in error(2, "create", "a", "--shape", "4", "--dtype", "int8", "--fill", "0.5")
+    assert "'a' is of int8 and cannot hold 0.5; expected a whole number from -128 to 127" in error(
+        2, "create", "a", "--shape", "4", "--dtype", "int8", "--fill", "0.5"
+    )
     assert "'x' is no number" in error(2, "create", "a", "--shape", "4", "--fill", "x")
     assert list(shm_dir.iterdir()) == []
     (shm_dir / "a.im.shm").write_bytes(b"nothing")
@@ -83,7 +85,17 @@ def test_poke_counts_x_first_as_slices_do(dm: fb.Stream) -> None:
         "after": 1000.0,
         "index": [0, 0],
     }
-    assert "is outside of stream 'dm'" in error(2, "poke", "dm", "0", "2", "1")
+    assert "y = 2 is outside of stream 'dm': x from 0 to 2, y from 0 to 1" in error(
+        2, "poke", "dm", "0", "2", "1"
+    )
+    assert "an index of stream 'dm' takes 2 numbers (got 1), before the value: x from" in error(
+        2, "poke", "dm", "0", "1"
+    )
+    with fb.create("whole", shape=(1, 1), dtype="int16"):
+        assert (
+            "stream 'whole' is of int16 and cannot hold 1.5; expected a whole number from -32768 to 32767"
+            in (error(2, "poke", "whole", "0", "0", "1.5"))
+        )
     assert "expected whole numbers" in error(2, "poke", "dm", "0.5", "1", "1")
     assert "'much' is no number" in error(2, "poke", "dm", "0", "1", "much")
     assert "no stream 'nothing'" in error(3, "poke", "nothing", "0", "1")

@@ -48,13 +48,13 @@ def create(
     import numpy as np
 
     from framebus import stream
+    from framebus.ops.poking import check_number
     from framebus.ops.targets import as_new, check_writer
     from framebus.stream.datatypes import DTYPES, datatype_code
-    from framebus.stream.slices import check_storable
 
     sizes, value = parse_shape(shape), None if fill is None else parse_number(fill)
     if value is not None:
-        check_storable(np.asarray(value), DTYPES[datatype_code(dtype)])
+        check_number(value, DTYPES[datatype_code(dtype)], f"'{name}'")
     if overwrite and not force:
         check_writer(name)
     try:

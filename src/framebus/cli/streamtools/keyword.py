@@ -62,7 +62,9 @@ def get_keyword(name: str, key: str | None, as_json: bool) -> None:
 
 @click.command("set", context_settings=NEGATIVE_NUMBERS)
 @click.argument("name", shell_complete=stream_names)
-@click.argument("given", metavar="KEY VALUE | KEY=VALUE...", nargs=-1, required=True, shell_complete=keyword_names)
+@click.argument(
+    "given", metavar="KEY VALUE | KEY=VALUE...", nargs=-1, required=True, shell_complete=keyword_names
+)
 @click.option("--comment", help="What it means (default: the comment that is there).")
 @click.option("--text", "as_text", is_flag=True, help="VALUE is a text, even if it looks like a number.")
 def set_keyword(name: str, given: tuple[str, ...], comment: str | None, as_text: bool) -> None:
