@@ -63,12 +63,25 @@ def test_what_cannot_be_created(shm_dir: Path) -> None:
     assert "1 to 3 axes" in error(2, "create", "a", "--shape", "1x1x1x1")
     for more in ([], ["--fill", "0"]):
         said = error(2, "create", "a", "--shape", "4", "--dtype", "int7", *more)
-        assert "dtype 'int7' is not understood" in said
+        assert "dtype 'int7' is not understood; a stream can carry uint8, int8, " in said
     assert "expected KEY=VALUE" in error(2, "create", "a", "--shape", "4", "--keyword", "A")
     assert "'a' is of int8 and cannot hold 0.5; expected a whole number from -128 to 127" in error(
         2, "create", "a", "--shape", "4", "--dtype", "int8", "--fill", "0.5"
     )
     assert "'x' is no number" in error(2, "create", "a", "--shape", "4", "--fill", "x")
+    Path("there").mkdir()
+    for more in ([], ["--overwrite"]):
+        assert "there is a directory; expected a stream's name" in error(
+            2, "create", "./there", "--shape", "4", *more
+        )
+        assert "stream name 'with space': ' ' is white space" in error(
+            2, "create", "with space", "--shape", "4", *more
+        )
+        assert "stream name 'a[0]': the slice" in error(2, "create", "a[0]", "--shape", "4", *more)
+        assert "nowhere is no directory, so no stream" in error(
+            2, "create", "nowhere/a", "--shape", "4", *more
+        )
+    assert "stream name 'with space': ' ' is" in error(2, "stats", "with space")
     assert list(shm_dir.iterdir()) == []
     (shm_dir / "a.im.shm").write_bytes(b"nothing")
     assert "or add --overwrite" in error(2, "create", "a", "--shape", "4")

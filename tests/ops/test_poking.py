@@ -62,7 +62,6 @@ def test_what_cannot_be() -> None:
             with pytest.raises(UsageError, match=r"expected a real number up to 3.4e\+38"):
                 poke("b", (0,), number)
         assert poke("b", (0,), 2**70).after == 2.0**70
-        assert poke("b", (0,), np.float32(2)).after == 2.0
         assert poke("b", (1,), np.inf).count == b.count
     with fb.create("c", shape=2), pytest.raises(UsageError, match="takes 1 number "):
         poke("c", (0, 0), 1)

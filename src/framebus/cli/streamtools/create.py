@@ -55,11 +55,12 @@ def create(
     sizes, value = parse_shape(shape), None if fill is None else parse_number(fill)
     if value is not None:
         check_number(value, DTYPES[datatype_code(dtype)], f"'{name}'")
+    place = as_new(name, overwrite=overwrite)
     if overwrite and not force:
         check_writer(name)
     try:
         made = stream.create(
-            name if overwrite else as_new(name),
+            place,
             shape=sizes,
             dtype=dtype,
             history=history,
