@@ -23,6 +23,7 @@ __all__ = [
     "FITS_NAMES",
     "NPY_NAMES",
     "check_new",
+    "check_there",
     "check_writable",
     "fitting",
     "kind_of",
@@ -73,14 +74,20 @@ def read_frames(path: FilePath) -> tuple[npt.NDArray[Any], Keywords]:
         NotFoundError: there is no such file, or astropy is not installed.
         DataError: it is damaged, or holds what no stream can.
     """
-    file = Path(path)
-    kind = kind_of(file)
-    if not file.is_file():
-        raise NotFoundError(f"{file}: there is no such file")
+    kind = kind_of(path)
+    file = check_there(path)
     if kind == "npy":
         return _read_npy(file), {}
     data, keywords = load_conf(file, most_axes=_MOST_AXES)
     return data, {key: pair for key, pair in keywords.items() if key.upper() not in _OWN}
+
+
+def check_there(path: FilePath) -> Path:
+    """The path of a file that is there. Raises NotFoundError."""
+    file = Path(path)
+    if not file.is_file():
+        raise NotFoundError(f"{file}: there is no such file")
+    return file
 
 
 def _read_npy(path: Path) -> npt.NDArray[Any]:
