@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from framebus.errors import DataError, NotFoundError, UsageError
-from framebus.stream.conf import Keywords, is_structural, load_conf
+from framebus.stream.conf import Keywords, is_structural, load_conf, reason_of
 from framebus.stream.datatypes import CODES
 from framebus.stream.files import printable, replacing
 from framebus.stream.keywords import fits as fits_a_stream
@@ -93,12 +93,17 @@ def check_there(path: FilePath) -> Path:
 def _read_npy(path: Path) -> npt.NDArray[Any]:
     try:
         with path.open("rb") as file:  # NumPy would leave a damaged one open
+            if not file.peek(6).startswith((b"\x93NUMPY", b"PK")):
+                raise ValueError("it does not begin as one")
             data = np.load(file, allow_pickle=False)
     except OSError:
         raise
     except Exception as error:
         # Of a damaged header NumPy hands on what its tokenizer raises, zipfile, and others.
-        raise DataError(f"{path} cannot be read as .npy: {error}") from error
+        what = "it holds Python's objects" if "allow_pickle" in str(error) else reason_of(error)
+        raise DataError(
+            f"{path} cannot be read as .npy: {what}; expected a whole file with numbers"
+        ) from error
     if not isinstance(data, np.ndarray):
         raise DataError(f"{path} is an archive of arrays; expected one array in a .npy file")
     native = np.dtype(np.uint8) if data.dtype.kind == "b" else data.dtype.newbyteorder("=")
