@@ -234,18 +234,31 @@ def test_load_plays_a_cube_and_tells_what_finds_no_place() -> None:
     assert "cannot be read as FITS" in error(4, "load", "bad.fits")
 
 
+def test_who_plays_an_image_is_told_that_its_rows_are_the_frames() -> None:
+    np.save("image.npy", np.arange(6.0).reshape(2, 3))
+    result = call("load", "image.npy", "wfs", "--rate", "500", "--json")
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "framebus: warning: image.npy is one image, 2x3: with --rate its 2 rows are played as frames of 3 values; "
+        "to give the whole image as one frame, leave --rate out\n"
+    )
+    assert json.loads(result.stdout)["shape"] == [3]
+    assert answer("load", "image.npy", "whole")["shape"] == [2, 3]
+
+
 def test_a_loop_of_a_cube_ends_at_ctrl_c() -> None:
-    np.save("cube.npy", np.arange(6.0).reshape(3, 2))
+    np.save("cube.npy", np.arange(6.0).reshape(3, 1, 2))
     command = [*PROGRAM, "load", "cube.npy", "wfs", "--rate", "1000", "--loop", "--history", "16"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
         with fb_when_there("wfs") as wfs:
             until(lambda: wfs.count > 7)
             for frame in wfs.history(4):
-                assert frame.data.tolist() == [2 * ((frame.count - 1) % 3), 2 * ((frame.count - 1) % 3) + 1]
+                first = 2 * ((frame.count - 1) % 3)
+                assert frame.data.tolist() == [[first, first + 1]]
         program.send_signal(signal.SIGINT)
         said, complaints = program.communicate(timeout=60.0)
         assert (program.returncode, complaints) == (0, "")
-        assert "cube.npy -> wfs (isio), 2 float64: " in said
+        assert "cube.npy -> wfs (isio), 1x2 float64: " in said
 
 
 def fb_when_there(name: str) -> fb.Stream:
