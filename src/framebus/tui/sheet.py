@@ -123,6 +123,11 @@ class Sheet(Drawn, can_focus=True):
         return self._keys
 
     @property
+    def shown(self) -> frozenset[str]:
+        """The rows on the screen."""
+        return frozenset(self._keys[self._top : self._top + max(0, self._height - 1)])
+
+    @property
     def cursor_key(self) -> str | None:
         """The row that the cursor is on."""
         return self._keys[self._cursor] if 0 <= self._cursor < len(self._keys) else None
