@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -42,15 +43,18 @@ def _segment(text: str, name: str, over: str) -> Segment:
 
 
 class Drawn(Widget):
-    """Shows lines of spans that fill its width, without border or padding.
+    """Shows lines of spans, without border or padding.
 
     Textual looks for those, and for a dozen other things that these lines have none of, at every line of every drawing;
     and it asks for all lines where one has changed. Here each is turned into segments once, until it is another object.
     """
 
+    FILLS: ClassVar[bool] = False
+    """Whether each line is exactly as wide as the widget."""
+
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - textual's word
         super().__init__(id=id, classes=classes)
-        self._strips: dict[int, tuple[Line, Strip]] = {}
+        self._strips: dict[int, tuple[Line, int, Strip]] = {}
 
     def line(self, y: int) -> Line:
         """What is to be on a line."""
@@ -63,18 +67,22 @@ class Drawn(Widget):
 
     def render_line(self, y: int) -> Strip:
         """Textual's: a line of the screen."""
+        return self._strip(y, self.size.width)
+
+    def _strip(self, y: int, width: int) -> Strip:
         line = self.line(y)
         kept = self._strips.get(y)
-        width = self.size.width
-        if kept is None or kept[0] is not line or kept[1].cell_length != width:
+        if kept is None or kept[0] is not line or kept[1] != width:
             over = self.background(y)
             found = [_segment(text, name, over) for text, name in line if text]
-            kept = self._strips[y] = (line, Strip(found).adjust_cell_length(width))
-        return kept[1]
+            strip = Strip(found, width) if self.FILLS else Strip(found).adjust_cell_length(width)
+            kept = self._strips[y] = (line, width, strip)
+        return kept[2]
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Textual's: lines of the screen."""
-        strips = [self.render_line(y) for y in crop.line_range]
+        width = self.size.width
+        strips = [self._strip(y, width) for y in crop.line_range]
         if filters := self.get_line_filters():
             background = self.background_colors[1]
             for each in filters:

@@ -45,6 +45,7 @@ class Sheet(Drawn, can_focus=True):
     """
 
     DEFAULT_CSS = "Sheet { height: 1fr; }"
+    FILLS = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", show=False),
         Binding("down,j", "move(1)", show=False),
