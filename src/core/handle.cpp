@@ -225,13 +225,12 @@ void StreamHandle::throw_timed_out(const std::string& waited_for, std::int64_t t
   const std::int32_t writer = stream.last_writer();
   if (count == 0) {
     text += "no frame was ever published";
-    const std::int32_t maker = stream.maker();
-    if (writer <= 0 && maker > 0) text += ", the stream's maker" + fate(maker, process_alive(maker, 0));
+    if (stream.maker() > 0) text += ", the stream's maker" + fate(stream.maker(), stream.maker_alive());
   } else {
     text += "the last frame, count " + std::to_string(count) + ", is " +
             seconds(std::max<std::int64_t>(0, stream.age_ns())) + " old";
+    if (writer > 0) text += ", its writer" + fate(writer, stream.last_writer_alive());
   }
-  if (writer > 0) text += ", its writer" + fate(writer, stream.last_writer_alive());
   if (stream.writing()) text += ", and a frame was begun and not finished";
   if (stream.standing() == StreamMap::Standing::gone) text += "; the stream was removed";
   throw_timeout(text);

@@ -28,7 +28,8 @@ inline Timespec to_timespec(std::int64_t ns) noexcept { return {ns / 1'000'000'0
 //   fb_count    low 32 bits of the last count that a framebus writer published; equal to cnt0's while framebus writes,
 //               which tells readers that the `write` flag is kept and that futex waiters are woken
 //   fb_waiting  newest count (low 32 bits) at which somebody sleeps on cnt0
-//   fb_pid, fb_start  the last framebus writer: pid, and start time in clock ticks
+//   fb_pid, fb_start  the last framebus writer, at first the stream's maker: pid, and start time in clock ticks. Of one
+//               that gave the stream up in order the pid is negative
 //   fb_at       1 + the slot of the keyword `at_count`; 0 while no frame was ever written for later use
 struct Header {
   char version[32];

@@ -294,11 +294,13 @@ void register_stream(nb::module_& module) {
       .def_prop_ro("count", [](const StreamHandle& self) { return self.map()->count(); })
       .def_prop_ro("dialect", [](const StreamHandle& self) { return dialect_name(self.map()->layout().dialect); })
       .def_prop_ro("maker", [](const StreamHandle& self) { return self.map()->maker(); })
+      .def_prop_ro("maker_alive", [](const StreamHandle& self) { return self.map()->maker_alive(); })
       .def_prop_ro("written_ns", [](const StreamHandle& self) { return self.map()->written_ns(); })
       .def_prop_ro("framebus_writes",
                    [](const StreamHandle& self) { return self.map()->framebus_writes(self.map()->count()); })
       .def_prop_ro("last_writer", [](const StreamHandle& self) { return self.map()->last_writer(); })
       .def_prop_ro("last_writer_alive", [](const StreamHandle& self) { return self.map()->last_writer_alive(); })
+      .def_prop_ro("last_writer_left", [](const StreamHandle& self) { return self.map()->last_writer_left(); })
       .def_prop_rw(
           "wake_mode", [](StreamHandle& self) { return std::string(mode_name(self.waiter().preferred())); },
           [](StreamHandle& self, const std::string& name) { self.waiter().prefer(mode_of(name)); })

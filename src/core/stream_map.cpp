@@ -52,7 +52,8 @@ void fill_header(const StreamMap& map, const StreamMap::Request& request) {
   header.datatype = static_cast<std::uint8_t>(layout.datatype);
   header.imagetype = layout.imagetype;
   header.creationtime = header.lastaccesstime = header.atime = header.writetime = to_timespec(realtime_ns());
-  header.creatorPID = process_id();
+  header.creatorPID = header.fb_pid = process_id();
+  header.fb_start = process_start_ticks();
   header.shared = request.local ? 0 : 1;
   header.fb_layout = 1;
   header.inode = map.file().identity().inode;
@@ -220,17 +221,33 @@ std::int32_t dao_writer(const DaoHeader& header) noexcept {
 std::int32_t StreamMap::last_writer() const noexcept {
   const std::uint64_t now = count();
   if (dao()) return framebus_writes(now) ? dao_writer(dao_header()) : 0;
-  if (header().fb_pid > 0 && framebus_writes(now)) return header().fb_pid;
+  if (now != 0 && header().fb_pid != 0 && framebus_writes(now)) return std::abs(header().fb_pid);
   if (layout_.semaphores > 0 && writer_pid(0) > 0) return writer_pid(0);
   return layout_.trace_entries > 0 ? std::max(trace(0).pid, 0) : 0;
 }
 
 bool StreamMap::last_writer_alive() const noexcept {
   const std::int32_t pid = last_writer();
-  if (!dao()) return process_alive(pid, pid == header().fb_pid ? header().fb_start : 0);
+  if (!dao()) return process_alive(pid, pid == std::abs(header().fb_pid) ? header().fb_start : 0);
   const std::uint32_t start = process_start_ticks(pid);
   return start != 0 && static_cast<std::uint16_t>(start) == dao_header().fb_start;
 }
+
+bool StreamMap::maker_alive() const noexcept {
+  const std::int32_t pid = maker();
+  return process_alive(pid, !dao() && pid == std::abs(header().fb_pid) ? header().fb_start : 0);
+}
+
+bool StreamMap::last_writer_left() const noexcept { return !dao() && header().fb_pid < 0 && framebus_writes(count()); }
+
+void StreamMap::leave() const noexcept {
+  if (dao() || file_.local() || !file_.writable() || reborn()) return;
+  if (header().fb_start != process_start_ticks()) return;
+  std::int32_t ours = process_id();  // another process may become the writer at this very moment
+  shared(header().fb_pid).compare_exchange_strong(ours, -ours);
+}
+
+StreamMap::~StreamMap() { leave(); }
 
 StreamMapPtr successor(const StreamMap& map) {
   if (map.standing() != StreamMap::Standing::replaced) return nullptr;

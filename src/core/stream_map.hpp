@@ -53,6 +53,9 @@ class StreamMap {
 
   StreamMap(SharedFile file, const Layout& layout)
       : file_(std::move(file)), layout_(layout), lost_pages_(file_.data(), file_.size()) {}
+  ~StreamMap();
+  StreamMap(const StreamMap&) = delete;
+  StreamMap& operator=(const StreamMap&) = delete;
 
   const Layout& layout() const noexcept { return layout_; }
   const SharedFile& file() const noexcept { return file_; }
@@ -177,6 +180,10 @@ class StreamMap {
   // The last process that wrote here, as far as the file tells; 0 if nobody did, or if it does not tell.
   std::int32_t last_writer() const noexcept;
   bool last_writer_alive() const noexcept;
+  bool maker_alive() const noexcept;
+  // The last writer, or the maker of a stream without a frame, gave the stream up in order: it closed it, or ended as
+  // programs should, and was not killed. (Of DAO nobody can tell.)
+  bool last_writer_left() const noexcept;
 
  private:
   std::uint32_t& fifo_field(std::size_t slot, std::size_t behind) const noexcept {
@@ -189,6 +196,8 @@ class StreamMap {
     return *reinterpret_cast<T*>(file_.data() + block + i * sizeof(T));
   }
 
+  // Says that this process writes no more here, if it was the last to do so.
+  void leave() const noexcept;
   void know_dao();
   void fill_dao_header(const Request& request) const;
 

@@ -105,6 +105,9 @@ class StreamHandle:
     def maker(self) -> int: ...
 
     @property
+    def maker_alive(self) -> bool: ...
+
+    @property
     def written_ns(self) -> int: ...
 
     @property
@@ -115,6 +118,9 @@ class StreamHandle:
 
     @property
     def last_writer_alive(self) -> bool: ...
+
+    @property
+    def last_writer_left(self) -> bool: ...
 
     @property
     def wake_mode(self) -> str: ...

@@ -53,6 +53,14 @@ def test_files_are_not_overwritten_unless_allowed(tmp_path: Path) -> None:
         save_calibration(tmp_path / "b.fits", "dark", {"x": np.zeros(1)}, {"too long a name": 1})
 
 
+def test_texts_that_a_header_cannot_hold_are_escaped(tmp_path: Path) -> None:
+    path = tmp_path / "a.fits"
+    save_calibration(path, "dark", {"level": np.zeros(3)}, {"STEP": ("2 µm", "größer")}, doubts=["σ is 3"])
+    header = load_calibration(path).header
+    assert (header["STEP"], header["DOUBT1"]) == (r"2 \xb5m", r"\u03c3 is 3")
+    assert fits.getheader(path).comments["STEP"] == r"gr\xf6\xdfer"
+
+
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no such file"):
         load_calibration(tmp_path / "none.fits")

@@ -67,6 +67,15 @@ def test_whole_numbers_never_wrap(a: npt.NDArray[Any], b: npt.NDArray[Any], sign
             value(f"a {sign} b", a=a, b=b)
 
 
+def test_the_one_quotient_beyond_64_bits_is_refused() -> None:
+    a = np.array([-(2**63), 7])
+    with pytest.raises(ExpressionError, match="64 bits"):
+        value("a // b", a=a, b=np.array([-1, 2]))
+    assert value("a // b", a=a, b=np.array([2, -1])).tolist() == [-(2**62), -7]
+    assert value("a // 1", a=a).tolist() == a.tolist()
+    assert value("a % -1", a=a).tolist() == [0, 0]
+
+
 @given(a=hnp.arrays("int64", (4,)), b=hnp.arrays("uint64", (4,)), sign=st.sampled_from("+-*"))
 def test_64_bits_are_exact_or_refused(a: npt.NDArray[Any], b: npt.NDArray[Any], sign: str) -> None:
     exact = {"+": np.add, "-": np.subtract, "*": np.multiply}[sign](a.astype(object), b.astype(object))
@@ -316,6 +325,7 @@ def test_what_is_no_arithmetic(text: str, column: int, reason: str) -> None:
         ("9 ** 9 ** 9 ** 9", "64 bits"),
         ("2 ** 63", "64 bits"),
         ("2 ** 62 * 2", "64 bits"),
+        ("(-9223372036854775807 - 1) // -1", "64 bits"),
         ("im << 60", "64 bits"),
         ("1 << 64", "0 to 63"),
         ("f & 1", "whole numbers"),

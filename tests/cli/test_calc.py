@@ -42,8 +42,8 @@ def test_assignments(im: fb.Stream) -> None:
     with fb.open("out") as out:
         assert out.read()[0, 0] == 0.5
     assert output("calc", "{one-1} = 3") == "one-1  1 int64  frame 1\n3\n"
-    assert "--recreate" in error(2, "calc", "out = im")
-    assert output("calc", "out = im", "--recreate").startswith("out  10x12 uint16")
+    assert "--overwrite" in error(2, "calc", "out = im")
+    assert output("calc", "out = im", "--overwrite").startswith("out  10x12 uint16")
 
 
 def test_json(im: fb.Stream) -> None:

@@ -145,6 +145,7 @@ def test_keywords_are_those_of_the_stream_before() -> None:
 def test_sequences_are_those_that_are_known(shm_dir: Path) -> None:
     (shm_dir / "calibrate.sequence.fb").mkdir()
     assert offered(complete.sequence_names, "c") == ["calibrate"]
+    assert "calibrate" in offered(complete.sequence_files, "c")  # comes with framebus
 
 
 def test_units_are_those_whose_process_lives_and_those_of_pipelines(shm_dir: Path, spawn: Spawner) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import framebus as fb
-from framebus.cli.ls import _rate, measure_rates
+from framebus.stream.rates import _rate, measure_rates
 from support.commands import answer, output
 from support.processes import Spawner
 

@@ -120,8 +120,13 @@ def test_a_timeout() -> None:
     ]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_end_from_outside_ends_the_command_too(spawn: Spawner, number: int) -> None:
+ENDS = pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+
+
+@ENDS
+def test_an_end_from_outside_ends_the_command_too(spawn: Spawner, number: int, code: int) -> None:
     with fb.create("wfs", shape=(1,)) as wfs:
         wfs.write([1.0])
         script = (
@@ -131,9 +136,25 @@ def test_an_end_from_outside_ends_the_command_too(spawn: Spawner, number: int) -
         program = spawn(None, "on", "stream:wfs>=1", "--", sys.executable, "-c", script, module="framebus")
         pid = int(program.expect("pid").split()[1])
         program.signal(number)
-        assert program.wait() == 130
+        assert program.wait() == code
         assert not Path(f"/proc/{pid}").exists()
         assert "Traceback" not in program.errors
+
+
+@ENDS
+def test_what_the_command_started_ends_with_it(
+    spawn: Spawner, tmp_path: Path, number: int, code: int
+) -> None:
+    deeper = f"trap 'echo over > {tmp_path}/said; exit' TERM; echo deep; while :; do sleep 0.05; done"
+    with fb.create("wfs", shape=(1,)) as wfs:
+        wfs.write([1.0])
+        program = spawn(
+            None, "on", "stream:wfs>=1", "--", "sh", "-c", 'sh -c "$0" & wait', deeper, module="framebus"
+        )
+        program.expect("deep")
+        program.signal(number)
+        assert program.wait() == code
+        assert (tmp_path / "said").read_text() == "over\n"
 
 
 @pytest.mark.parametrize(

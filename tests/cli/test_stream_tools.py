@@ -50,7 +50,7 @@ def test_create(dialect: str, dao_name: str, shm_dir: Path) -> None:
         assert (made.shape, made.dtype.name, made.history_length) == ((4, 6), "int16", 3)
         assert dict(made.keywords) == {"N": 24, "RATE": 1.5, "CAM": "one=two"}
         assert (made.count, set(made.read().flat)) == (1, {-2})
-        assert "is there, 4x6 int16; add --overwrite" in error(2, "create", name, "--shape", "5")
+        assert "exists already, and it was to be new; choose" in error(2, "create", name, "--shape", "5")
         assert answer("create", name, "--shape", "5", "--overwrite", "--dialect", dialect)["shape"] == [5]
         fb.open(name).remove()
 
@@ -58,13 +58,15 @@ def test_create(dialect: str, dao_name: str, shm_dir: Path) -> None:
 def test_what_cannot_be_created(shm_dir: Path) -> None:
     assert "'4y6' is no shape" in error(2, "create", "a", "--shape", "4y6")
     assert "1 to 3 axes" in error(2, "create", "a", "--shape", "1x1x1x1")
-    assert "dtype 'int7' is not understood" in error(2, "create", "a", "--shape", "4", "--dtype", "int7")
+    for more in ([], ["--fill", "0"]):
+        said = error(2, "create", "a", "--shape", "4", "--dtype", "int7", *more)
+        assert "dtype 'int7' is not understood" in said
     assert "expected KEY=VALUE" in error(2, "create", "a", "--shape", "4", "--keyword", "A")
     assert "cannot be stored" in error(2, "create", "a", "--shape", "4", "--dtype", "int8", "--fill", "0.5")
     assert "'x' is no number" in error(2, "create", "a", "--shape", "4", "--fill", "x")
     assert list(shm_dir.iterdir()) == []
     (shm_dir / "a.im.shm").write_bytes(b"nothing")
-    assert "add --overwrite to replace it" in error(2, "create", "a", "--shape", "4")
+    assert "or add --overwrite" in error(2, "create", "a", "--shape", "4")
 
 
 def test_poke_counts_x_first_as_slices_do(dm: fb.Stream) -> None:
@@ -134,8 +136,8 @@ def test_save_and_load(dm: fb.Stream) -> None:
     assert "dm.fits exists; choose another name, or add --overwrite" in error(2, "save", "dm", "dm.fits")
     assert answer("save", "dm[0,*]", "dm.fits", "--overwrite")["shape"] == [2, 1]
     said = error(2, "load", "dm.fits", "dm")
-    assert "stream 'dm' is there and is float32 (2, 3)" in said
-    assert "expected float32 (2, 1)" in said
+    assert "stream 'dm' is there and is 2x3 float32" in said
+    assert "expected 2x1 float32" in said
     assert output("load", "dm.fits", "column") == (
         "dm.fits -> column (isio), 2x1 float32: 1 frame, the last has count 1\n"
     )
@@ -223,19 +225,8 @@ def test_what_never_comes_says_why(dm: fb.Stream) -> None:
 
 @pytest.fixture
 def writer(spawn: Spawner) -> None:
-    """Somebody who writes 'wfs', every 2 ms, until the test is over."""
-    spawn(
-        """
-        import itertools, time
-        import framebus as fb
-        with fb.create("wfs", shape=(2, 3), dtype="uint16", history=64, keywords={"RATE": 500.0}) as wfs:
-            for k in itertools.count(1):
-                wfs.write([[k % 100] * 3] * 2)
-                if k == 1:
-                    print("writes")
-                time.sleep(0.002)
-        """
-    ).expect("writes")
+    """Somebody who writes 'wfs' until the test is over."""
+    spawn(None, "wfs", module="support.steady_writer").expect("writes")
 
 
 @pytest.mark.usefixtures("writer")
@@ -272,8 +263,8 @@ def test_stats_and_rate(dm: fb.Stream) -> None:
     [idle, busy] = answer("rate", "dm", "wfs", "--time", "0.3")
     assert (idle["frames"], idle["rate_hz"], idle["p50_s"]) == (0, 0.0, None)
     assert "no frame newer than 1" in idle["reason"]
-    assert 0 < busy["rate_hz"] < 500
-    assert busy["p50_s"] <= busy["p99_s"] <= busy["longest_s"]
+    assert busy["rate_hz"] > 0
+    assert 0 < busy["p50_s"] <= busy["p99_s"] <= busy["longest_s"]
     printed = output("rate", "dm", "--time", "0.01").splitlines()
     assert printed[1].split() == ["dm", "0", "Hz", "0", "-", "-", "-", "-", "0"]
     assert printed[2].startswith("dm: ")
@@ -320,6 +311,13 @@ def test_operators_once(dm: fb.Stream) -> None:
 def test_average_once() -> None:
     printed = output("average", "wfs", "mean", "5", "--once")
     assert printed == "mean: the mean of 5 frames of wfs, frame 1\n"
+    assert answer("average", "wfs", "mean", "5", "--once") == {
+        "source": "wfs",
+        "target": "mean",
+        "count": 2,
+        "frames": 5,
+        "missed": 0,
+    }
     with fb.open("mean") as mean:
         assert len(set(mean.read().flat)) == 1
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from framebus import tuning
+from framebus.tuning.changes import TextFile
 from support import machines
 from support.commands import answer, call, error, output
+from support.processes import Spawner
 
 
 @pytest.fixture
@@ -89,6 +92,50 @@ def test_a_failed_item_is_an_exit_code(laptop: Path) -> None:
     assert swappiness.read_text() == "60\n"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM])
+def test_a_signal_leaves_no_item_half_changed(number: int, laptop: Path, spawn: Spawner) -> None:
+    """It comes while the second governor is written: all of them are put back."""
+    process = spawn(
+        """
+        import os, sys
+        from framebus.cli import main
+        from framebus.tuning.changes import KernelFile
+
+        put = KernelFile.put
+        def signalled(self, value):
+            put(self, value)
+            if "policy1" in self.path and value == "performance":
+                os.kill(os.getpid(), int(number))
+        KernelFile.put = signalled
+        root, number = sys.argv[1:]
+        sys.argv = ["framebus", "tune", "--apply", "--root", root, "--user", "mara", "--only", "governor"]
+        sys.exit(main())
+        """,
+        str(laptop),
+        str(number),
+    )
+    assert process.wait() == 130
+    governors = laptop.glob("sys/devices/system/cpu/cpufreq/policy*/scaling_governor")
+    assert {path.read_text() for path in governors} == {"powersave\n"}
+    assert output("tune", "--undo", "--root", str(laptop)) == "nothing is to be undone\n"
+
+
+def test_an_interruption_tells_how_to_put_back_what_was_done(
+    laptop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TextFile, "put", interrupted)
+    result = call(*on(laptop, "--apply", "--only", "governor", "--only", "limits"))
+    assert result.exit_code == 130
+    assert (
+        result.stderr.strip() == "interrupted: 'framebus tune --undo' puts back what was applied until then"
+    )
+    undone = answer("tune", "--undo", "--root", str(laptop))
+    assert {outcome["item"] for outcome in undone} == {"governor"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -97,6 +144,8 @@ def test_a_failed_item_is_an_exit_code(laptop: Path) -> None:
         (("--cpus", "77"), "CPUs 77 do not exist"),
         (("--force",), "--force goes with --undo"),
         (("--undo",), "--undo puts back all"),
+        (("--apply", "--undo"), "--apply and --undo together"),
+        (("--print", "--apply"), "--print and --apply together"),
     ],
 )
 def test_command_lines_that_are_wrong(arguments: tuple[str, ...], message: str, laptop: Path) -> None:

@@ -13,6 +13,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 import framebus as fb
 from framebus.pipeline.control import Controller
 from framebus.pipeline.rundir import RunDir
@@ -133,12 +135,15 @@ def test_detached_start_that_fails(pipelines: Pipelines, shm_dir: Path) -> None:
     assert not list(shm_dir.iterdir())
 
 
-def test_ctrl_c_while_a_detached_one_starts(pipelines: Pipelines, spawn: Spawner, shm_dir: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_a_detached_one_starts(
+    pipelines: Pipelines, shm_dir: Path, number: int, code: int
+) -> None:
     slow = '[units.slow]\nuse = "support.pipeline_units:Slow"\nstreams = { frame = "f" }\ntrigger = "free"\n'
     up = pipelines.start(COUNT + slow, "--detach")
     until((pipelines.folder / "setting up").exists)
-    up.signal(signal.SIGINT)
-    assert up.wait() == 130
+    up.signal(number)
+    assert up.wait() == code
     assert not list(shm_dir.iterdir())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import re
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 
 import framebus as fb
-from framebus import stream
+from framebus import _core, stream
 from framebus.cli.terminal import Size, TerminalKind, find_graphics, understand
 from framebus.cli.watch import _COLORMAPS, _changes
 from framebus.cli.watch_look import Watched
@@ -49,7 +48,7 @@ def texts(name: str, wanted: Wanted | None = None, room: Size = ROOM) -> list[st
 
 def test_once_tells_state_count_rate_age_and_figures_and_draws(wfs: stream.Stream) -> None:
     lines = output("watch", "wfs", "--once", "--interval", "0.02").splitlines()
-    assert lines[0] == "wfs  8x8 uint16  live"
+    assert lines[0] == "wfs  8x8 uint16  still"
     assert re.fullmatch(r"count 1  rate 0 Hz  age \S+ \S+  writer \d+", lines[1])
     assert lines[2] == "min 0  mean 31.5  max 63  std 18.4730"[: len(lines[2])]
     assert lines[3] == ""  # the darkest
@@ -84,7 +83,7 @@ def test_json_has_the_look_and_the_views_that_were_asked_for(wfs: stream.Stream)
     assert told["values"] == np.arange(64).reshape(8, 8).tolist()
     assert told["histogram"]["counts"] == [1] * 10
     assert (told["histogram"]["below"], told["histogram"]["above"]) == (10, 44)
-    assert (told["name"], told["state"], told["count"], told["dtype"]) == ("wfs", "live", 1, "uint16")
+    assert (told["name"], told["state"], told["count"], told["dtype"]) == ("wfs", "still", 1, "uint16")
     assert told["frame"]["mean"] == 31.5
     assert told["rate_hz"] == 0.0
     assert "values" not in answer("watch", "wfs", "--once")
@@ -165,7 +164,7 @@ def test_a_dead_stream_is_told_by_a_bar_and_is_grey(spawn: Spawner) -> None:
     living = texts("wfs", colours)
     writer.kill()
     dead = texts("wfs", colours)
-    assert "\x1b[32mlive" in living[0]
+    assert "\x1b[36mstill" in living[0]
     bar = next(line for line in dead if "DEAD" in line)
     assert bar.startswith("\x1b[1;97;41m")
     assert f"its writer, process {writer.pid}, is gone" in bar
@@ -180,31 +179,56 @@ def test_a_dead_stream_is_told_by_a_bar_and_is_grey(spawn: Spawner) -> None:
 
 
 def test_a_stream_that_goes_on_no_more_is_stale(wfs: stream.Stream, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = stream.describe
-    age_s = 3.0
-
-    def aged(path: Path) -> stream.StreamInfo | None:
-        found = real(path)
-        return None if found is None else dataclasses.replace(found, age_s=age_s)
-
     with Watched("wfs") as watched:
-        monkeypatch.setattr(stream, "describe", aged)
+        watched.look()
+        wfs.write(np.zeros((8, 8), np.uint16))
+        now_ns = wfs.handle.written_ns
+        monkeypatch.setattr(_core, "realtime_ns", lambda: now_ns)
+        assert watched.look().state == "live"
+        period_ns = 10**9 / (watched.look().rate_hz or 0.0)
+        now_ns += round(6 * period_ns) + 3 * 10**9
         look = watched.look()
-        assert (look.state, look.why) == ("stale", f"process {os.getpid()} writes nothing")
-        assert any("STALE" in str(piece) for piece in compose(look, Wanted(), ROOM))
-        age_s = 1.0
-        assert watched.look().state == "live"
-        watched._period_s = 10.0  # one frame in ten seconds: three without one are no wonder
-        age_s = 30.0
-        assert watched.look().state == "live"
-        age_s = 300.0
-        assert watched.look().state == "stale"
+    assert (look.state, look.why) == ("stale", f"process {os.getpid()} writes nothing")
+    assert look.rate_hz == 0.0
+    assert any("STALE" in str(piece) for piece in compose(look, Wanted(), ROOM))
     wfs.close()
+
+
+def test_one_that_had_stopped_before_is_stale_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with fb.create("fast", shape=(2,)) as fast:
+        for _ in range(200):
+            fast.write([1, 2])
+        written_ns = fast.handle.written_ns
+        monkeypatch.setattr(_core, "realtime_ns", lambda: written_ns + 60 * 10**9)
+        with Watched("fast") as watched:
+            assert watched.look().state == "stale"
+
+
+def test_one_that_is_written_now_and_then_is_still_and_no_alarm(
+    wfs: stream.Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written_ns = wfs.handle.written_ns
+    monkeypatch.setattr(_core, "realtime_ns", lambda: written_ns + 60 * 10**9)
+    with Watched("wfs") as watched:
+        watched.look()
+        look = watched.look()
+    assert (look.state, look.why, look.rate_hz) == ("still", "", 0.0)
+    assert not any("!!!" in str(piece) for piece in compose(look, Wanted(), ROOM))
+    wfs.close()
+
+
+def test_the_first_frame_of_all_is_no_flow() -> None:
+    with fb.create("spare", shape=(2,)) as spare, Watched("spare") as watched:
+        assert watched.look().state == "empty"
+        spare.write([1, 2])
+        assert watched.look().state == "still"
+        spare.write([1, 2])
+        assert watched.look().state == "live"
 
 
 def test_a_stream_that_is_removed_and_made_anew_is_followed(wfs: stream.Stream) -> None:
     with Watched("wfs") as watched:
-        assert watched.look().state == "live"
+        assert watched.look().state == "still"
         wfs.remove()
         look = watched.look()
         assert (look.state, look.frame is not None) == ("removed", True)
@@ -212,7 +236,7 @@ def test_a_stream_that_is_removed_and_made_anew_is_followed(wfs: stream.Stream) 
         with fb.create("wfs", shape=(3,)) as anew:
             anew.write([1, 2, 3])
             look = watched.look()
-            assert (look.state, look.shape, look.count) == ("live", (3,), 1)
+            assert (look.state, look.shape, look.count) == ("still", (3,), 1)
             assert look.frame is not None
             assert look.frame.tolist() == [1, 2, 3]
 
@@ -283,7 +307,7 @@ def test_integers_have_a_bar_each_in_a_histogram() -> None:
 
 
 def test_only_what_changed_is_written_anew() -> None:
-    before = ["one", Graphic("PIXELS", 3), "two"]
+    before: list[str | Graphic] = ["one", Graphic("PIXELS", 3), "two"]
     assert _changes(before, ["one", Graphic("PIXELS", 3), "2"], False) == (
         "\x1b[?2026h\x1b[5;1H2\x1b[K\x1b[?2026l"
     )
@@ -373,12 +397,13 @@ def test_keys_choose_views_and_freeze(wfs: stream.Stream) -> None:
     wfs.close()
 
 
-def test_sigterm_gives_the_terminal_back_too(wfs: stream.Stream) -> None:
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_gives_the_terminal_back_too(wfs: stream.Stream, number: int, expected: int) -> None:
     with Terminal([*PROGRAM, *PLAIN, "--graphics", "blocks"]) as terminal:
         terminal.wait_text("q quit")
-        terminal.process.terminate()
+        terminal.process.send_signal(number)
         code, rest = terminal.wait()
-        assert code == 143
+        assert code == expected
         assert rest.endswith("\x1b[?25h\x1b[?1049l")
         assert terminal.modes() == terminal.modes_before
     wfs.close()

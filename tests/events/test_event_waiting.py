@@ -270,6 +270,8 @@ def test_a_unit_that_was_given_up_is_failed(pipelines: Pipelines) -> None:
         wait_for(
             ["unit:fragile=failed", "pipeline:chain=failed", "unit:fragile=gone"], mode="all", timeout_s=60
         )
+        with pytest.raises(WaitTimeout, match=r"unit 'fragile' is failed \(.*ValueError: it is negative"):
+            wait_for("unit:fragile=running", timeout_s=0.0)
         output("down")
 
 

@@ -6,13 +6,15 @@ import os
 import pty
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from framebus.errors import NotFoundError, UsageError
 from framebus.latency import ThreadCounts, audit, collect, targets
 from framebus.pipeline.control import Controller
-from framebus.process import ProcessRecord
+from framebus.process import TIMING_DTYPE, ProcessRecord
 from support.commands import PROGRAM, answer, error, output
 from support.pipelines import CHAIN, Pipelines
 from support.waiting import until
@@ -46,6 +48,8 @@ def chain(pipelines: Pipelines) -> Pipelines:
 def test_a_slow_unit_is_found_among_others(chain: Pipelines) -> None:
     units = targets(["chain"])
     assert [unit.unit for unit in units] == ["count", "negative", "times", "slow"]
+    twice = targets(["slow", "chain", "chain/negative"])
+    assert [unit.unit for unit in twice] == ["slow", "count", "negative", "times"], "each once"
     shares: list[float] = []
     found = audit(units, 0.6, shares.append)
     by_name = {unit.unit: unit for unit in found.units}
@@ -140,4 +144,26 @@ def test_without_the_kernels_count_moves_are_those_that_were_seen(monkeypatch: p
         collector.look()
         assert collector.counts.migrations == 2, "as it was when the thread was seen last"
         assert collect.Collector(record).counts == ThreadCounts()
+        record.remove()
+
+
+def test_a_look_reads_the_record_once_and_a_fast_unit_is_looked_at_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loops = np.zeros(1024, TIMING_DTYPE)
+    loops["loop"] = np.arange(1, 1025)
+    loops["start_ns"] = np.arange(1024) * 10_000  # 100 kHz
+    read: list[int] = []
+
+    def timings(_record: ProcessRecord) -> Any:
+        read.append(1)
+        return loops
+
+    with ProcessRecord.create("rtc") as record:
+        collector = collect.Collector(record)
+        monkeypatch.setattr(ProcessRecord, "timings", timings)
+        collector.look()
+        assert collector.patience_s == pytest.approx(1024 / 3 / 100e3)
+        assert len(read) == 1
+        assert len(collector.timings) == 1024
         record.remove()

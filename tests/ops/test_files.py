@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from hypothesis import given
+from hypothesis import strategies as st
 
 from framebus.errors import DataError, NotFoundError, UsageError
 from framebus.ops.files import fitting, read_frames, write_frames
@@ -138,6 +140,33 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         np.savez(file, a=np.zeros(2))
     with pytest.raises(DataError, match="is an archive"):
         read_frames(tmp_path / "archive.npy")
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"PK\x05\x06", b"\x80\x04", b""])
+def test_an_npy_file_of_another_kind_is_told(start: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.npy").write_bytes(start + b"no array")
+    with pytest.raises(DataError, match=r"a\.npy cannot be read as \.npy"):
+        read_frames(tmp_path / "a.npy")
+
+
+@given(data=st.data())
+def test_a_damaged_npy_file_is_told_whatever_is_wrong(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("damaged") / "a.npy"
+    np.save(path, np.zeros((3, 4)))
+    whole = bytearray(path.read_bytes())
+    places = st.integers(0, len(whole) - 1)
+    marks = st.sampled_from(b"()[]{}',:0129 \n\\\0\xff")
+    for place, mark in data.draw(st.lists(st.tuples(places, marks), min_size=1, max_size=3)):
+        whole[place] = mark
+    path.write_bytes(whole[: data.draw(st.one_of(st.none(), places))])
+    try:
+        found, _ = read_frames(path)
+    except DataError as error:
+        assert str(path) in str(error)  # noqa: PT017
+    else:
+        assert found.dtype in CODES
 
 
 def test_other_byte_orders_and_masks_are_converted(tmp_path: Path) -> None:

@@ -177,6 +177,12 @@ def test_chart_begins_at_its_bottom() -> None:
     assert chart(np.array([-1.0, 0.0, 1.0, 5.0]), 4, 1.0, rows=1, bottom=-1.0) == ["▁▄██"]
 
 
+def test_chart_of_values_far_from_its_ends() -> None:
+    assert chart(np.array([-1.7e308, 1.7e308]), 2, 1.7e308, rows=1, bottom=-1.7e308) == ["▁▁"]  # no such span
+    assert chart(np.array([0.0, 1e300]), 2, 1e-320, rows=1) == ["▁█"]
+    assert chart(np.full(4, 1.7e308), 2, 1.0, rows=1) == ["  "]  # their sums are infinite
+
+
 def test_chart_of_few_values_repeats_and_of_many_averages() -> None:
     assert chart(np.array([1.0, 8.0]), 6, 8.0, rows=1) == ["▁▁▁███"]
     assert chart(np.array([0.0, 8.0] * 50), 2, 8.0, rows=1) == ["▄▄"]

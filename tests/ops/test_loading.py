@@ -83,17 +83,31 @@ def test_a_stream_that_is_there_is_written_to(cube: Path) -> None:
         assert dict(stream.keywords) == {"MINE": 1, "RATE": 5.0}
 
 
+def test_keywords_beyond_a_streams_slots_are_told(tmp_path: Path) -> None:
+    keywords = {f"KEY{k}": (k, f"number {k}") for k in range(60)}
+    write_frames(tmp_path / "many.fits", CUBE[0], keywords)
+    with fb.create(
+        "full", shape=(2, 3), dtype="uint16", keywords={"MINE": 1, "KEY3": 0}, keyword_slots=5
+    ) as full:
+        loaded = load_frames(tmp_path / "many.fits", "full")
+        assert loaded.left_out == tuple(sorted(set(keywords) - {"KEY0", "KEY1", "KEY2", "KEY3"}))
+        assert dict(full.keywords) == {"MINE": 1, "KEY0": 0, "KEY1": 1, "KEY2": 2, "KEY3": 3}
+        assert (full.count, full.read().tolist()) == (1, CUBE[0].tolist())
+    assert load_frames(tmp_path / "many.fits", "roomy").left_out == ()
+    with fb.open("roomy") as roomy:
+        assert len(roomy.keywords) == 60
+        assert {roomy.keywords.updates(key) for key in roomy.keywords} == {1}, "each is written once"
+
+
 def test_a_stream_that_does_not_fit_stays_unless_told(cube: Path) -> None:
     with fb.create("there", shape=(5,)) as stream:
         stream.write(np.ones(5))
-        with pytest.raises(
-            UsageError, match=r"'there' is there and is float32 \(5,\).*expected uint16 \(4, 2, 3\)"
-        ):
+        with pytest.raises(UsageError, match=r"'there' is there and is 5 float32.*expected 4x2x3 uint16"):
             load_frames(cube, "there")
         assert fb.open("there").count == 1
         assert load_frames(cube, "there", overwrite=True).shape == (4, 2, 3)
     with fb.create("narrow", shape=(4, 2, 3), dtype="uint8"):
-        with pytest.raises(UsageError, match="history 0, isio; expected uint16"):
+        with pytest.raises(UsageError, match="history 0, isio; expected 4x2x3 uint16"):
             load_frames(cube, "narrow", history=5)
         with pytest.raises(UsageError, match=r"isio; expected .*dao"):
             load_frames(cube, "narrow", dialect="dao")

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import framebus as fb
-from framebus.errors import NameFormatError, StreamNotFound, UsageError
+from framebus.errors import NameFormatError, StreamNotFound, UsageError, WaitTimeout
 from framebus.ops import operators
 from framebus.unit import LoopOptions, Stage, start
+from support.waiting import once_asleep
 
 ONCE = LoopOptions(trigger="once")
 
@@ -55,7 +56,7 @@ def test_a_target_is_gone_on_with_and_never_replaced_unasked(shm_dir: Path) -> N
         a.write(image(4, 4) + 1)
         assert run_once(operators.crop("a[0:1,0:1]", "b")).tolist() == [[1, 2], [5, 6]]
         assert (shm_dir / "b.im.shm").stat().st_ino == inode
-        with pytest.raises(UsageError, match=r"float32 \(2, 2\).*expected float32 \(3, 4\).*overwrite"):
+        with pytest.raises(UsageError, match=r"2x2 float32.*expected 3x4 float32.*overwrite"):
             operators.crop("a[*,0:2]", "b")
         assert run_once(operators.crop("a[*,0:2]", "b", overwrite=True)).shape == (3, 4)
         a.write(image(4, 4), count=10)
@@ -67,6 +68,22 @@ def test_a_target_is_gone_on_with_and_never_replaced_unasked(shm_dir: Path) -> N
             run_once(operators.crop("a[*,0:2]", "b", overwrite=True))
             with fb.open("b") as b:
                 assert b.count == 1
+
+
+@pytest.mark.parametrize("dialect", ["isio", "dao"])
+def test_what_replaces_a_target_is_like_the_source(dialect: str, dao_name: str) -> None:
+    source, target = f"{dao_name}a", f"{dao_name}b"
+    with fb.create(source, shape=(4, 4), dialect=dialect, history=6) as a:
+        for history in (None, 9):
+            fb.create(target, shape=5).close()
+            operators.crop(f"{source}[0:1,0:1]", target, overwrite=True, history=history)
+            with fb.open(target) as b:
+                assert (b.shape, b.history_length, b.dialect.name) == ((2, 2), history or 6, dialect)
+        operators.average(source, target, 2, overwrite=True, dialect="isio")
+        with fb.open(target) as b:
+            assert (b.shape, b.history_length, b.dialect.name) == ((4, 4), 6, "isio")
+            b.remove()
+        a.remove()
 
 
 def test_the_target_of_a_dead_process_keeps_its_shape(spawn: Callable[..., object]) -> None:
@@ -153,25 +170,58 @@ def test_noise_compiled_is_noise_interpreted() -> None:
         np.testing.assert_allclose(drawn, wanted, rtol=1e-12)
 
 
-def test_average_once() -> None:
-    import threading
-
-    from support.waiting import asleep_at, until
-
-    with fb.create("a", shape=2, history=8) as a:
-        a.write([0, 0])
-
-        def three() -> None:
-            until(lambda: asleep_at(a.path))
-            for k in (1, 2, 3):
-                a.write([k, 2 * k])
-
-        thread = threading.Thread(target=three)
-        thread.start()
-        assert operators.average_once("a", "mean", 3, timeout_s=60.0) == 1
+def test_average_once_is_what_average_gives() -> None:
+    frames = [[1e8, 1, 2, np.inf], [1, 2, np.nan, 1], [-1e8, 3, 4, -np.inf]]
+    with fb.create("a", shape=4, history=8) as a:
+        a.write([0, 0, 0, 0])
+        thread = once_asleep(
+            a.path, lambda: [a.write(frame, acquisition_ns=1000 + k) for k, frame in enumerate(frames)]
+        )
+        done = operators.average_once("a", "once", 3, timeout_s=60.0)
         thread.join()
-        with fb.open("mean") as mean:
-            assert mean.read().tolist() == [2, 4]
+        assert done == operators.Averaged(count=1, frames=3, missed=0)
+        stage = operators.average("a", "always", 3)
+        with start(stage, LoopOptions(every_frame=True)), fb.open("always") as always:
+            for frame in frames:
+                a.write(frame, acquisition_ns=1002)
+            wanted = always.read_next(timeout_s=60.0)
+        with fb.open("once") as once:
+            [got] = once.history(1)
+            np.testing.assert_array_equal(got.data, wanted.data)
+            np.testing.assert_array_equal(got.data, np.array([1 / 3, 2, np.nan, np.nan], np.float32))
+            assert (got.acquisition_ns, once.history_length) == (wanted.acquisition_ns, 8)
+
+
+def test_average_once_counts_frames_that_it_missed() -> None:
+    with fb.create("a", shape=2, dtype="uint8", history=8) as a:
+        a.write([0, 0])
+        thread = once_asleep(a.path, lambda: a.write([1, 1]))
+        seen: list[tuple[int, int]] = []
+
+        def tell(k: int, total: int) -> None:
+            if not seen:
+                thread.join()
+                a.write([3, 3], count=12)
+            seen.append((k, total))
+
+        done = operators.average_once("a", "b", 2, timeout_s=60.0, progress=tell)
+        assert (done, seen) == (operators.Averaged(1, 2, missed=9), [(1, 2), (2, 2)])
+
+
+def test_an_average_of_frames_that_never_came_makes_and_replaces_nothing(shm_dir: Path) -> None:
+    with fb.create("a", shape=2) as a, fb.create("there", shape=3) as there:
+        for target in ("new", "there"):
+            with pytest.raises(WaitTimeout):
+                operators.average_once("a", target, 1, timeout_s=0, overwrite=True)
+        assert {path.name for path in shm_dir.iterdir()} == {"a.im.shm", "there.im.shm"}
+        there.write([1, 2, 3])
+        with pytest.raises(UsageError, match=r"'there' is there.*add --overwrite"):
+            operators.average_once("a", "there", 1, timeout_s=0)
+        with pytest.raises(UsageError, match="'a' is read and would be written"):
+            operators.average_once("a", "a", 1, timeout_s=0)
+        with pytest.raises(UsageError, match="an average of 0 frames"):
+            operators.average_once("a", "new", 0, timeout_s=0)
+        assert a.count == 0
 
 
 def test_what_cannot_be() -> None:
@@ -181,6 +231,7 @@ def test_what_cannot_be() -> None:
         fb.create("a", shape=(4, 6)),
         fb.create("small", shape=(2, 2)),
         fb.create("whole", shape=(4, 6), dtype="int8"),
+        fb.create("c", shape=(4, 6)),
         fb.create("z", shape=2, dtype="complex64"),
         fb.create("h", shape=2, dtype="float16"),
         fb.create("cube", shape=(2, 4, 6)),
@@ -189,6 +240,8 @@ def test_what_cannot_be() -> None:
             (lambda: operators.crop("a", "b"), "says no window"),
             (lambda: operators.crop("a[::2b]", "b"), "has no bins"),
             (lambda: operators.crop("a[0:1,*]", "a"), "'a' is read and would be written"),
+            (lambda: operators.crop("h[0]", "b"), "dtype float16, which compiled units cannot read"),
+            (lambda: operators.combine({"a": 1.0, "c": 1.0}, "c"), "'c' is read and would be written"),
             (lambda: operators.bin("a", "b", 5), "do not fit 'a'"),
             (lambda: operators.bin("a", "b", 0), "do not fit 'a'"),
             (lambda: operators.bin("a", "b", (2, 2, 2)), "3 factors for the 2 axes"),
@@ -209,7 +262,7 @@ def test_what_cannot_be() -> None:
             (lambda: operators.concatenate(["a", "a"], "b", axis=2), "axis 2 of frames of shape"),
             (lambda: operators.concatenate(["a", "small"], "b", axis=None), "cannot be stacked"),
             (lambda: operators.concatenate(["cube", "cube"], "b", axis=None), "at most 3 axes"),
-            (lambda: operators.clock("a"), "'a' is there and is float32"),
+            (lambda: operators.clock("a"), "'a' is there and is 4x6 float32"),
             (lambda: operators.random("b", shape=(2,), dtype="int64"), "no noise is made in int64"),
             (lambda: operators.random("b", shape=(2,), dtype="float16"), "no noise is made in float16"),
         ]

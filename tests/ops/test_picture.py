@@ -24,6 +24,7 @@ from framebus.ops.picture import (
     levels_of,
     resized,
     robust_limits,
+    thinned,
 )
 
 FRAMES = arrays(np.float64, array_shapes(max_dims=4, max_side=9), elements=st.floats(width=64))
@@ -64,6 +65,27 @@ def test_limits_of_what_has_no_spread() -> None:
     single = np.zeros(10_000)
     single[0] = 5.0  # too rare for the share, but all that there is to see
     assert robust_limits(single) == (0.0, 5.0)
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (10**6,), (1, 10**6), (2048, 2048), (4, 500, 500)])
+def test_large_frames_are_thinned(shape: tuple[int, ...]) -> None:
+    frame = np.zeros(shape, np.float32)
+    few = thinned(frame)
+    assert np.shares_memory(few, frame)
+    assert few.ndim == frame.ndim
+    assert min(frame.size, 10_000) <= few.size <= 65536
+
+
+def test_thinning_sees_both_halves_of_an_interleaved_readout() -> None:
+    frame = np.zeros((1024, 1024))
+    frame[:, 1::2] = 7.0
+    assert robust_limits(thinned(frame)) == robust_limits(frame) == (0.0, 7.0)
+
+
+def test_values_of_any_size_are_drawn() -> None:
+    large = np.array([[-1.7e308, 1.7e308], [1.7e308, 1.7e308]])
+    limits = robust_limits(large)
+    assert coloured(resized(large, 1, 1), limits).shape == (1, 1, 3)
 
 
 def test_shrinking_takes_means_growing_repeats() -> None:

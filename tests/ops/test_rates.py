@@ -45,33 +45,17 @@ def test_the_first_frame_of_all_has_no_interval_before_it() -> None:
 @pytest.mark.parametrize("history", [0, 64])
 def test_of_a_stream_that_somebody_writes(dialect: str, history: int, dao_name: str, spawn: Spawner) -> None:
     name = f"{dao_name}a"
-    writer = spawn(
-        """
-        import sys, time, threading
-        import framebus as fb
-        s = fb.create(sys.argv[1], shape=2, dialect=sys.argv[2], history=int(sys.argv[3]))
-        s.write([1, 2])
-        print("made")
-        end = threading.Event()
-        threading.Thread(target=lambda: (input(), end.set())).start()
-        while not end.wait(0.002):
-            s.write([1, 2])
-        s.remove()
-        """,
-        name,
-        dialect,
-        str(history),
-    )
-    writer.expect("made")
+    writer = spawn(None, name, dialect, str(history), module="support.steady_writer")
+    writer.expect("writes")
     [found, idle] = rates([name, name], 0.3)
     for one in (found, idle):
         assert one.rate_hz is not None
         assert one.p50_s is not None
         assert one.p99_s is not None
         assert one.longest_s is not None
-        assert 0 < one.rate_hz < 500.0
+        assert one.rate_hz > 0
         assert one.frames - one.missed >= 1
-        assert 0.002 <= one.p50_s <= one.p99_s <= one.longest_s
+        assert 0 < one.p50_s <= one.p99_s <= one.longest_s
     writer.send()
     assert writer.wait() == 0
 

@@ -34,9 +34,7 @@ def image(*shape: int) -> np.ndarray[Any, Any]:
 )
 def test_crop_is_a_slice(shape: tuple[int, ...], index: Any, parameters: dict[str, int]) -> None:
     source = image(*shape)
-    target = np.zeros_like(source[index])
-    crop(source, np.ascontiguousarray(target), **(defaults(crop) | parameters))
-    window = np.zeros(target.shape, np.float32)
+    window = np.zeros(source[index].shape, np.float32)
     crop(source, window, **(defaults(crop) | parameters))
     assert window.tolist() == source[index].tolist()
 
@@ -225,7 +223,7 @@ def test_noise_goes_on_from_frame_to_frame_and_begins_anew_with_a_new_seed() -> 
 def test_whole_noise_stays_within_its_type() -> None:
     values = np.zeros(1000, np.uint8)
     whole_noise(values, np.zeros(2, np.uint64), mean=128.0, sigma=1e4, uniform=False, seed=0)
-    assert set(values.tolist()) <= {0, 255} | set(range(256))
+    assert {0, 255} <= set(values.tolist())
     assert ((values == 0) | (values == 255)).mean() > 0.9
     whole_noise(values, np.zeros(2, np.uint64), mean=128.0, sigma=3.0, uniform=False, seed=0)
     assert values.mean() == pytest.approx(128.0, abs=0.5)

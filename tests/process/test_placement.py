@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import textwrap
 import threading
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -715,6 +717,14 @@ def test_a_machine_that_lacks_nothing_is_ok() -> None:
     assert (severities["frequency governor"], severities["preemption"]) == ("unknown", "info")
 
 
+@pytest.mark.parametrize("mode", ["always", "never"])
+def test_huge_pages_for_all_or_none_are_told_as_tune_would_have_them(mode: str) -> None:
+    found = {f.subject: f for f in findings.examine_machine(replace(STRONG, transparent=mode))}
+    assert found["transparent huge pages"].severity == "info"
+    assert f"({mode})" in found["transparent huge pages"].text
+    assert found["transparent huge pages"].remedy.startswith("echo madvise | sudo tee /sys")
+
+
 def test_what_running_units_were_refused_is_found() -> None:
     (idle,) = findings.examine_units()
     assert (idle.severity, idle.text) == ("ok", "none run now")
@@ -749,6 +759,25 @@ def test_parts_that_are_missing_say_how_to_get_them(monkeypatch: pytest.MonkeyPa
     assert found["tmux program"].remedy == "sudo apt install tmux"
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/tmux")
     assert findings.examine_parts()[-1].severity == "ok"
+
+
+def test_every_extra_of_the_package_is_a_part_with_all_that_it_brings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    brought = {
+        extra: {re.split(r"[<>=\[]", needed)[0].lower().replace("-", "_") for needed in packages}
+        - {"framebus"}
+        for extra, packages in project["optional-dependencies"].items()
+        if extra != "all"
+    }
+    monkeypatch.setattr(findings, "find_spec", lambda name: None)
+    missing = {
+        finding.subject: set(finding.text.partition("(")[2].partition(")")[0].lower().split(", "))
+        for finding in findings.examine_parts()
+        if finding.subject != "tmux program"
+    }
+    assert missing == brought
 
 
 def test_everything_is_examined_in_order() -> None:

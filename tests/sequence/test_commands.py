@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -36,9 +37,10 @@ from framebus.sequence import (
 )
 from framebus.sequence.inbox import Inbox, Message
 from framebus.sequence.session import Session
-from framebus.sequence.status import SequenceStatus
+from framebus.sequence.status import Place, SequenceStatus, find
 from framebus.stream import Stream
 from support.sequences import do, in_session
+from support.waiting import until
 
 # ---- repetition and errors -----------------------------------------------------------------------------------------
 
@@ -309,3 +311,44 @@ def test_a_cancelled_program_is_ended() -> None:
         return find("work").message
 
     in_session(body)
+
+
+# ---- what is told quickly -----------------------------------------------------------------------------------------
+
+
+def test_thousands_of_lines_write_the_status_some_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[str, str]] = []
+    write = Place.write
+
+    def count(place: Place, status: SequenceStatus) -> None:
+        written.append((status.step, status.message))
+        write(place, status)
+
+    monkeypatch.setattr(Place, "write", count)
+
+    async def main() -> None:
+        for i in range(1000):
+            step(f"step {i}")
+            log(f"line {i}")
+
+    session = in_session(main)
+    assert len(written) <= 4 + 10 * session.status.elapsed_s
+    assert written[-1] == ("step 999", "line 999")
+    assert Path(session.status.log).read_text().count("line ") == 1000
+
+
+def test_the_last_that_was_told_is_seen_while_it_blocks() -> None:
+    async def main() -> None:
+        for i in range(3):
+            step(f"step {i}")
+        until(lambda: find("work").step == "step 2")
+
+    in_session(main)
+
+
+def test_of_what_a_program_writes_the_end_is_kept() -> None:
+    program = "print('x' * 200_000, flush=True); [print(i) for i in range(20_000)]"
+    written = do(run(sys.executable, "-c", program)).output.splitlines()
+    assert (len(written), written[0], written[-1]) == (10_000, "10000", "19999")
+    long = do(run(sys.executable, "-c", "print('x' * 200_000)")).output
+    assert long.replace("\n", "") == "x" * 200_000

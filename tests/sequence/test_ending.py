@@ -53,7 +53,7 @@ def test_a_terminal_that_closes_stops_it(write: Any, tmp_path: Path, options: tu
     with Terminal([*PROGRAM, "seq", "run", write(CLEANS), f"mark={mark}", *options]) as terminal:
         until(lambda: at_step("waiting"))
         terminal.hang_up()
-        assert terminal.process.wait(60) == 130
+        assert terminal.process.wait(60) == 129
     status = find("work")
     assert (status.state, status.error) == ("stopped", "")
     assert mark.exists()
@@ -77,7 +77,7 @@ async def main():
     until(lambda: at_step("cleaning up"))
     process.signal(signal.SIGHUP)
     subprocess.run([*PROGRAM, "seq", "send", "work", "hand"], check=True)
-    assert process.wait() == 130
+    assert process.wait() == 129
     assert "cleaned by hand" in process.lines
     assert find("work").state == "stopped"
 

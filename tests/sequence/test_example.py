@@ -15,7 +15,7 @@ from support.commands import output
 from support.processes import Spawner
 from support.waiting import until
 
-FILE = str(Path(__file__).resolve().parents[2] / "examples" / "sequences" / "calibrate.py")
+NAME = "calibrate"
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def demo(spawn: Spawner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any
 
 def test_calibrates_the_demonstration(spawn: Spawner, demo: Any) -> None:
     with Params.open("demo_controller") as controller, open_stream("demo_mirror_flat") as flat:
-        stopped = spawn(None, "seq", "run", FILE, module="framebus")
+        stopped = spawn(None, "seq", "run", NAME, module="framebus")
         until(lambda: any(s.step.startswith("response") and (s.progress or 0.0) > 0.1 for s in running()))
         assert output("seq", "stop") == "sequence 'calibrate' is stopped\n"
         assert stopped.wait() == 130
         assert controller["gain"] == 0.0
         assert not flat.read().any()
-        whole = spawn(None, "seq", "run", FILE, "gain=0.4", "--json", module="framebus")
+        whole = spawn(None, "seq", "run", NAME, "gain=0.4", "--json", module="framebus")
         assert whole.wait() == 0, whole.errors
         last = json.loads("\n".join(whole.lines))
         assert last["state"] == "done"

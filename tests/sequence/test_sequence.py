@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from framebus.errors import DataError, NotFoundError, SequenceError, UsageError
 from framebus.params import Params
 from framebus.sequence import find, purge, run_file, running
+from framebus.sequence import start as start_detached
 from framebus.sequence.status import Place, SequenceStatus
 from framebus.stream import create
 from support.commands import answer, call, error, output
@@ -99,12 +101,14 @@ def test_is_seen_while_it_runs_and_stopped(spawn: Spawner, write: Any) -> None:
     assert "does not run: it is stopped" in error(3, "seq", "stop", "work")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signals_stop_it(spawn: Spawner, write: Any, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_signals_stop_it(spawn: Spawner, write: Any, number: signal.Signals, code: int) -> None:
     process = start(spawn, write(WAITS))
     until(lambda: at_step("work", "waiting"))
     process.signal(number)
-    assert process.wait() == 130
+    assert process.wait() == code
     assert "cleaned" in process.lines
     assert find("work").state == "stopped"
 
@@ -178,12 +182,57 @@ def test_two_of_a_name_are_refused(spawn: Spawner, write: Any) -> None:
 def test_goes_on_in_the_background(write: Any) -> None:
     said = output("seq", "run", "--detach", write(WAITS))
     assert "'work' is running" in said
+    until(lambda: at_step("work", "waiting"))
     assert output("seq", "stop", "work") == "sequence 'work' is stopped\n"
     assert "cleaned" in output("seq", "logs", "work", "-f")
     assert "work.py:6: NameError" in error(
-        1, "seq", "run", "-d", write("\nnonsense\n@sequence\nasync def main(): ...")
+        4, "seq", "run", "-d", write("\nnonsense\n@sequence\nasync def main(): ...")
     )
-    assert "no argument 'x'" in error(1, "seq", "run", "-d", write(WAITS), "x=1")
+    assert find("work").state == "failed"
+    assert "no argument 'x'" in error(2, "seq", "run", "-d", write(WAITS), "x=1")
+    assert "there is no sequence file" in error(3, "seq", "run", "-d", "none.py")
+    assert "ended without a word" in error(1, "seq", "run", "-d", write("import os; os._exit(0)"))
+
+
+def test_a_script_starts_one_that_goes_on(spawn: Spawner, write: Any) -> None:
+    file = write("""
+@sequence
+async def main(gains: list, fast: bool = False):
+    print("begun", gains, fast, flush=True)
+    await receive()
+    return gains
+""")
+    script = spawn(
+        f"""
+        from framebus.errors import UsageError
+        from framebus.sequence import start
+        status = start({file!r}, {{"gains": [0.1, 0.2], "fast": "on"}}, name="other")
+        print(status.name, status.state, status.arguments, flush=True)
+        try:
+            start({file!r}, {{"gains": 1}}, name="other")
+        except UsageError as error:
+            print("refused:", error, flush=True)
+        """
+    )
+    assert script.wait() == 0, script.errors
+    assert script.lines[0] == "other running {'gains': '[0.1, 0.2]', 'fast': 'on'}"
+    assert script.lines[1].startswith("refused: sequence 'other' runs already (process ")
+    output("seq", "send", "other", "go on")
+    assert "begun [0.1, 0.2] True" in output("seq", "logs", "other", "-f")
+    assert find("other").state == "done"
+    with pytest.raises(UsageError, match="must be what JSON can hold"):
+        start_detached(file, {"gains": object()})
+
+
+def test_what_is_interrupted_while_it_starts_is_stopped(spawn: Spawner, write: Any, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "gate")
+    file = write(f"open({str(tmp_path / 'gate')!r}).close()\n@sequence\nasync def main(): ...")
+    process = start(spawn, "--detach", file)
+    until(lambda: in_state("work", "starting"))
+    process.signal(signal.SIGTERM)
+    assert process.wait() == 143
+    open(tmp_path / "gate", "w").close()
+    until(lambda: in_state("work", "stopped"))
 
 
 # ---- messages ------------------------------------------------------------------------------------------------------
@@ -247,6 +296,7 @@ def test_messages_from_the_command_line(spawn: Spawner, write: Any) -> None:
         ("x = 1\n", "work.py: it has no sequence"),
         ("@sequence\ndef main(): ...\n", "@sequence stands before an 'async def'; main is none"),
         ("\nimport nothing_like_it\n", "work.py:6: ModuleNotFoundError"),
+        ("\nsys.exit(3)\n", "work.py:6: SystemExit: 3"),
         ("@sequence\nasync def a(): ...\n@sequence\nasync def b(): ...\n", "several sequences (a, b)"),
     ],
 )
@@ -300,6 +350,20 @@ def test_a_circle_of_includes_is_an_error(write: Any) -> None:
         SequenceError, match=r"includes itself: work\.py includes inner\.py includes work\.py"
     ):
         run_file(file)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("asyncio.current_task().cancel(); await pause(0)", "CancelledError"),
+    ],
+)
+def test_whatever_it_was_not_told_to_end_by_is_a_failure(write: Any, body: str, said: str) -> None:
+    assert f"work.py:6: {said}" in error(
+        1, "seq", "run", "-q", write(f"@sequence\nasync def main(): {body}\n")
+    )
+    assert (find("work").state, find("work").error) == ("failed", said)
 
 
 # ---- in the same process -------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import framebus as fb
 from framebus.errors import NotFoundError, ParameterError, StreamNotFound, UsageError
 from framebus.params import Params, ParamSpec
 from framebus.shell import Image, LiveStream, Session
-from framebus.shell.history import History
+from framebus.shell.history import History, state_file
 from framebus.shell.sessions import startup_file
 from support.processes import Spawner
 
@@ -226,7 +226,7 @@ def test_names_that_are_the_prompts_own(shell: Session, im: fb.Stream, shm_dir: 
 
 
 def test_a_stream_of_another_shape_is_not_replaced(shell: Session, im: fb.Stream) -> None:
-    with pytest.raises(UsageError, match="3x4 float32, the result is 4x3 float32"):
+    with pytest.raises(UsageError, match=r"3x4 float32, .*; expected 4x3 float32"):
         shell.run("im = im.T")
     assert im.read().shape == SHAPE
 
@@ -380,26 +380,46 @@ def test_the_startup_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_history(tmp_path: Path) -> None:
-    history = History(tmp_path / "history.jsonl")
+    path = tmp_path / "history.jsonl"
+    history = History(path)
     assert history.search() == []
     history.add(1, "gain = 3\n", ok=True, began_s=1e9)
     history.add(2, "p.loop.Gain = 4", ok=False, began_s=1e9)
     history.add(3, "other", ok=True, began_s=1e9)
-    with history.path.open("a") as file:
+    with path.open("a") as file:
         file.write('{"time_s": 1')
     assert [entry.number for entry in history.search("gain")] == [1, 2]
     assert [entry.number for entry in history.search("p.*=", 1)] == [2]
     assert [entry.number for entry in history.search(most=1)] == [3]
     assert str(history.search("Gain = 4")[0]).endswith("failed")
-    assert history.path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_history_without_a_place_is_known_until_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    kept = state_file("a.jsonl")
+    assert kept == tmp_path / "framebus" / "a.jsonl"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    kept.write_text("what is there stays")
+    assert state_file("a.jsonl") == kept
+    assert kept.read_text() == "what is there stays"
+    monkeypatch.setenv("XDG_STATE_HOME", str(kept))
+    history = History(state_file("a.jsonl"))
+    history.add(1, "gain = 3\n", ok=True, began_s=1e9)
+    history.trim()
+    assert [entry.code for entry in history.search("gain")] == ["gain = 3"]
+    assert history.path is None
 
 
 def test_a_long_history_loses_its_older_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("framebus.shell.history._MOST_BYTES", 1000)
-    history = History(tmp_path / "history.jsonl")
+    path = tmp_path / "history.jsonl"
+    history = History(path)
     for number in range(20):
         history.add(number, "x", ok=True, began_s=0.0)
     history.trim()
     assert [entry.number for entry in history.search()] == list(range(10, 20))
     history.trim()
-    assert history.path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o600

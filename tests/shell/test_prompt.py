@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
 import stat
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from framebus.shell.pipe import CommandPipe
 from support.commands import PROGRAM
 from support.pipelines import COUNT, NEGATIVE, TIMES, Pipelines
 from support.processes import Spawner
-from support.terminals import Terminal
+from support.terminal import Terminal
 from support.waiting import until
 
 pytest.importorskip("IPython")
@@ -49,36 +50,37 @@ def im() -> Iterator[fb.Stream]:
 
 
 def terminal(*arguments: str) -> Terminal:
-    return Terminal([*PROGRAM, "shell", *arguments], dict(os.environ))
+    command = [*PROGRAM, "shell", *arguments]
+    return Terminal(command, columns=100, rows=40, plain=True, NO_COLOR="1", TERM="xterm")
 
 
 def test_a_prompt(im: fb.Stream, home: Path) -> None:
     (home / "config" / "framebus").mkdir(parents=True)
     (home / "config" / "framebus" / "startup.py").write_text("offset = 2\nwarm = im + offset\n")
     with terminal() as shell:
-        shell.expect("makes a stream")
-        shell.expect("In [1]:")
-        shell.press("im1 = np.sqrt(im + offset)\r")
-        shell.expect("In [2]:")
-        shell.press("im1\r")
-        shell.expect("Out[2]: <stream 'im1': 3x4 float32, frame 1, live>")
-        shell.expect("In [3]:")
-        shell.press("%info im1\r")
-        shell.expect("live  3x4 float32")
-        shell.expect("In [4]:")
-        shell.press("fb.open('gone')\r")
-        shell.expect("StreamNotFound: no stream 'gone'")
-        shell.expect("In [5]:")
-        shell.press("%when sqrt\r")
-        shell.expect("[   1]  im1 = np.sqrt(im + offset)")
-        shell.expect("In [6]:")
-        shell.press("%publish off\r")
-        shell.expect("stay variables")
-        shell.expect("In [7]:")
-        shell.press("s.im1.keyw\t")  # what follows may be drawn without what was there
-        shell.expect("ords")
-        shell.press("\x15\x04")
-        assert shell.wait() == 0
+        shell.wait_text("makes a stream")
+        shell.wait_text("In [1]:")
+        shell.type("im1 = np.sqrt(im + offset)\r")
+        shell.wait_text("In [2]:")
+        shell.type("im1\r")
+        shell.wait_text("Out[2]: <stream 'im1': 3x4 float32, frame 1, live>")
+        shell.wait_text("In [3]:")
+        shell.type("%info im1\r")
+        shell.wait_text("live  3x4 float32")
+        shell.wait_text("In [4]:")
+        shell.type("fb.open('gone')\r")
+        shell.wait_text("StreamNotFound: no stream 'gone'")
+        shell.wait_text("In [5]:")
+        shell.type("%when sqrt\r")
+        shell.wait_text("[   1]  im1 = np.sqrt(im + offset)")
+        shell.wait_text("In [6]:")
+        shell.type("%publish off\r")
+        shell.wait_text("stay variables")
+        shell.wait_text("In [7]:")
+        shell.type("s.im1.keyw\t")  # what follows may be drawn without what was there
+        shell.wait_text("ords")
+        shell.type("\x15\x04")
+        assert shell.wait()[0] == 0
     with fb.open("im1") as made, fb.open("warm") as warm:
         np.testing.assert_allclose(made.read(), np.sqrt(im.read() + 2))
         assert warm.count == 1
@@ -87,35 +89,32 @@ def test_a_prompt(im: fb.Stream, home: Path) -> None:
 def test_lines_of_a_pipe_beside_what_is_typed(im: fb.Stream, tmp_path: Path) -> None:
     pipe = tmp_path / "commands"
     with terminal("--fifo", str(pipe)) as shell:
-        shell.expect("In [1]:")
+        shell.wait_text("In [1]:")
         assert stat.filemode(pipe.stat().st_mode) == "prw-------"
-        shell.press("half =")
-        shell.expect("half =")
+        shell.type("half =")
+        shell.wait_text("half =")
         pipe.write_text("im2 = im * 2\n")
         until(lambda: Path(os.environ["MILK_SHM_DIR"], "im2.im.shm").exists())
-        shell.expect("[pipe] im2 = im * 2")
-        shell.press(" 0.5\r")
-        shell.expect("In [3]:")
-        shell.press("half + float(im2.max())\r")
-        shell.expect("22.5")
-        shell.expect("In [4]:")
+        shell.wait_text("[pipe] im2 = im * 2")
+        shell.type(" 0.5\r")
+        shell.wait_text("In [3]:")
+        shell.type("half + float(im2.max())\r")
+        shell.wait_text("22.5")
+        shell.wait_text("In [4]:")
         pipe.write_text("exit\n")
-        assert shell.wait() == 0
+        assert shell.wait()[0] == 0
     assert not pipe.exists()
 
 
-def test_a_startup_file_that_fails(home: Path) -> None:
+def test_a_startup_file_that_fails(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     startup = home / "startup.py"
     startup.write_text("1/0\n")
-    os.environ["FRAMEBUS_STARTUP"] = str(startup)
-    try:
-        with terminal() as shell:
-            shell.expect("ZeroDivisionError")
-            shell.expect("In [1]:")
-            shell.press("\x04")
-            assert shell.wait() == 0
-    finally:
-        del os.environ["FRAMEBUS_STARTUP"]
+    monkeypatch.setenv("FRAMEBUS_STARTUP", str(startup))
+    with terminal() as shell:
+        shell.wait_text("ZeroDivisionError")
+        shell.wait_text("In [1]:")
+        shell.type("\x04")
+        assert shell.wait()[0] == 0
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
@@ -265,6 +264,21 @@ def test_commands_without_a_terminal(im: fb.Stream, tmp_path: Path) -> None:
     assert not pipe.exists()
 
 
+def test_a_shell_without_a_home_that_it_can_write_to(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("HOME", "IPYTHONDIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(variable, "/proc/no/place")
+    with terminal() as shell:
+        shell.wait_text("no history is kept: $XDG_STATE_HOME or ~/.local/state cannot be written to")
+        shell.wait_text("In [1]:")
+        shell.type("%when\r")
+        shell.wait_text("In [2]:")
+        shell.type("%when w*n\r")
+        shell.wait_text("[   1]  %when")
+        shell.wait_text("In [3]:")
+        shell.type("\x04")
+        assert shell.wait()[0] == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_and_removes_the_pipe(tmp_path: Path, number: signal.Signals) -> None:
     pipe = tmp_path / "commands"
@@ -316,6 +330,33 @@ def test_lines_of_a_pipe(tmp_path: Path) -> None:
     assert path.exists()  # it was not made here
 
 
+def test_a_line_that_is_too_long_is_left_out_whole(tmp_path: Path) -> None:
+    path = tmp_path / "commands"
+    long = b"x = 1  # " + b"-" * (1 << 20)
+
+    def write() -> None:
+        path.write_bytes(long + b"; remove_everything()\n" + b"one\n" + long * 2 + b"\ntwo\n")
+
+    with CommandPipe(path) as pipe:
+        thread = threading.Thread(target=write)
+        thread.start()
+        told = "# a line of more than 1048576 bytes was left out"
+        assert list(islice(pipe.lines(), 4)) == [told, "one", told, "two"]
+        thread.join()
+
+
+def test_a_pipe_that_cannot_be_made_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(flags: int) -> tuple[int, int]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    before = os.listdir("/proc/self/fd")
+    monkeypatch.setattr(os, "pipe2", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        CommandPipe(tmp_path / "commands")
+    assert not (tmp_path / "commands").exists()
+    assert os.listdir("/proc/self/fd") == before
+
+
 def _drained(pipe: CommandPipe) -> bool:
     import array
     import fcntl
@@ -331,12 +372,12 @@ def test_pipes_that_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is no named pipe"):
         CommandPipe(tmp_path / "file")
     os.mkfifo(tmp_path / "open")
-    (tmp_path / "open").chmod(0o622)
-    with pytest.raises(UsageError, match="other users could give commands"):
-        CommandPipe(tmp_path / "open")
+    for mode in (0o602, 0o620):
+        (tmp_path / "open").chmod(mode)
+        with pytest.raises(UsageError, match="other users could give commands; 'chmod go-w'"):
+            CommandPipe(tmp_path / "open")
     (tmp_path / "link").symlink_to(tmp_path / "open")
     with pytest.raises(OSError, match="link"):
         CommandPipe(tmp_path / "link")
     with pytest.raises(FileNotFoundError):
         CommandPipe(tmp_path / "nowhere" / "commands")
-    assert sys.exc_info()[0] is None

@@ -246,6 +246,25 @@ def test_read_goes_on_behind_the_newest(image: fb.Stream) -> None:
     assert (frame.count, frame.missed) == (4, 0)
 
 
+def test_newest_tells_count_and_times_of_the_frame_as_it_stands(image: fb.Stream) -> None:
+    reader = fb.open("image")
+    for n in range(1, 4):
+        image.write(numbered(n, image), acquisition_ns=n)
+    for _ in range(2):  # also one that was read before
+        frame = reader.newest()
+        assert (frame.data[0, 0], frame.count, frame.acquisition_ns, frame.missed) == (3, 3, 3, 0)
+        assert frame.write_ns == image.handle.written_ns
+    image.write(numbered(4, image))
+    frame = reader.read_next()
+    assert (frame.count, frame.missed) == (4, 0)
+    assert fb.open("image[1]").newest().data.shape == (3, 1)
+
+
+def test_newest_waits_for_a_first_frame(image: fb.Stream) -> None:
+    with pytest.raises(WaitTimeout, match="no frame was ever published"):
+        fb.open("image").newest(timeout_s=0.0)
+
+
 def test_reads_into_an_array_of_the_callers(image: fb.Stream) -> None:
     reader = fb.open("image")
     mine = np.empty((3, 4), np.float32)

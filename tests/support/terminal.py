@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import codecs
 import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -24,6 +26,7 @@ fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
 """Makes the terminal that of its session, so that Ctrl-C reaches the program; then becomes the program."""
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>78])|\r")
 
 
 class Terminal:
@@ -32,11 +35,18 @@ class Terminal:
     Args:
         command: the program with its arguments.
         columns, rows: size of the terminal.
+        plain: leave escapes and carriage returns out of what is read, and tell programs that ask where the cursor is.
         environment: set beside what this process has; a value of None is left out.
     """
 
     def __init__(
-        self, command: Sequence[str], *, columns: int = 80, rows: int = 24, **environment: str | None
+        self,
+        command: Sequence[str],
+        *,
+        columns: int = 80,
+        rows: int = 24,
+        plain: bool = False,
+        **environment: str | None,
     ) -> None:
         leader, follower = pty.openpty()
         fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -54,7 +64,8 @@ class Terminal:
             env=given,
             start_new_session=True,
         )
-        self._leader, self._follower = leader, follower
+        self._leader, self._follower, self._plain = leader, follower, plain
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self.seen = ""
 
     def type(self, text: str) -> None:
@@ -70,9 +81,8 @@ class Terminal:
         deadline = time.monotonic() + timeout_s
         while expected not in self.seen:
             ready, _, _ = select.select([self._leader], [], [], max(0.0, deadline - time.monotonic()))
-            read = self._read() if ready else b""
-            assert read, f"{expected!r} did not appear; what did, at the end: {self.seen[-1000:]!r}"
-            self.seen += read.decode(errors="replace")
+            came = self._take() if ready else False
+            assert came, f"{expected!r} did not appear; what did, at the end: {self.seen[-1000:]!r}"
         told, found, self.seen = self.seen.partition(expected)
         return told + found
 
@@ -81,9 +91,9 @@ class Terminal:
         deadline = time.monotonic() + timeout_s
         while self.process.poll() is None and time.monotonic() < deadline:
             if select.select([self._leader], [], [], 0.05)[0]:
-                self.seen += self._read().decode(errors="replace")
-        while select.select([self._leader], [], [], 0.0)[0] and (read := self._read()):
-            self.seen += read.decode(errors="replace")
+                self._take()
+        while select.select([self._leader], [], [], 0.0)[0] and self._take():
+            pass
         told, self.seen = self.seen, ""
         return self.process.wait(1.0), told
 
@@ -96,11 +106,18 @@ class Terminal:
         """The terminal's modes now, as ``termios.tcgetattr`` gives them; at first they were ``modes_before``."""
         return termios.tcgetattr(self._follower)
 
-    def _read(self) -> bytes:
+    def _take(self) -> bool:
+        """Take in what it shows next; False at its end."""
         try:
-            return os.read(self._leader, 65536)
+            read = os.read(self._leader, 65536)
         except OSError:  # Linux's way to say that nobody holds the other side any more
-            return b""
+            return False
+        self.seen += self._decode(read)
+        if self._plain:  # an escape of which a part has come is left out with the rest of it
+            if "\x1b[6n" in self.seen:
+                os.write(self._leader, b"\x1b[1;1R")
+            self.seen = _ESCAPES.sub("", self.seen)
+        return bool(read)
 
     def __enter__(self) -> Self:
         return self

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ import pytest
 import framebus as fb
 from framebus.params import Params, ParamSpec
 from framebus.process import Event, ProcessRecord
+from framebus.sequence.inbox import post
 from support.pipelines import CHAIN, Pipelines, kill, pids
 from support.processes import Spawner
 from support.waiting import until
@@ -311,18 +310,40 @@ def test_a_set_that_is_damaged_is_told(shm_dir: Path) -> None:
     use(act, tab="parameters")
 
 
-def test_sequences_of_an_installation_that_has_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = types.SimpleNamespace(
-        name="calibrate", pid=7, state="running", step="poke", progress=0.5, message="half", started_ns=1
-    )
-    monkeypatch.setitem(sys.modules, "framebus.sequence", types.SimpleNamespace(running=lambda: [found]))
+SEQUENCE = """
+from framebus.sequence import *
+
+@sequence
+async def main():
+    step("poke", 0.5)
+    log("half of it")
+    await receive()
+    step("and now")
+    await receive()
+    raise ValueError("it is dark")
+"""
+
+
+def test_a_sequence_is_seen_while_it_runs_and_fails(
+    spawn: Spawner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    (tmp_path / "calibrate.py").write_text(SEQUENCE)
+    process = spawn(None, "seq", "run", str(tmp_path / "calibrate.py"), module="framebus")
 
     async def act(screen: Screen) -> None:
-        await screen.shows("calibrate", "running", "███████░░░░░░░  50%", "poke")
-        found.progress = None
-        await screen.until(lambda: "50%" not in screen.text())
+        await screen.shows("calibrate", "running", "███████░░░░░░░  50%", "poke", "half of it")
+        assert f" {process.pid} " in screen.line("running")
+        post("calibrate", None)
+        await screen.until(lambda: "and now" in screen.line("running"))
+        assert "50%" not in screen.text()
+        post("calibrate", None)
+        await screen.shows("failed", "calibrate.py:11: ValueError: it is dark")
+        await screen.press("s")
+        await screen.shows("failed")
 
     use(act, tab="sequences")
+    assert process.wait() == 1
 
 
 def test_an_error_becomes_a_notice_and_all_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,7 +360,8 @@ def test_an_error_becomes_a_notice_and_all_goes_on(monkeypatch: pytest.MonkeyPat
                 patch.setattr(screen.app, "action_sort", lambda: int("five"))
                 await screen.press("s")
                 await screen.noticed("invalid literal")
-            image.write(np.ones((8, 8), np.float32))
+            for _ in range(2):
+                image.write(np.ones((8, 8), np.float32))
             await screen.until(lambda: "● live" in screen.text())
 
         use(act, size=(120, 40))

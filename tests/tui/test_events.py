@@ -91,6 +91,7 @@ def test_units_change_fail_and_are_restarted() -> None:
 
 
 def test_a_death_that_is_seen_is_told_once() -> None:
+    log = EventLog()
     for state, counted in (("dead", 0), ("error", 0), ("failed", 1)):
         log = EventLog()
         log.add(snapshot(1, units=[slopes("running")]))

@@ -49,7 +49,7 @@ def test_a_look_is_of_one_moment(spawn: Spawner, shm_dir: Path) -> None:
     with Params.create("ao", [ParamSpec(f"entry{i}", 0) for i in range(40)]) as ao:
         writer = spawn(WRITER)
         writer.expect("open")
-        seen: set[int] = set()
+        seen: set[object] = set()
 
         def look() -> bool:
             values = {entry.value for entry in watch.look(inodes(shm_dir))["ao"].entries.values()}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import stat
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,9 @@ import pytest
 
 from framebus import tuning
 from framebus.errors import DataError, UsageError
+from framebus.process.findings import Finding, examine_machine, examine_surroundings
+from framebus.process.machine import machine
+from framebus.process.surroundings import surroundings
 from framebus.tuning import Item, Memory
 from framebus.tuning.changes import Change, FileMode, KernelFile, MountSize, TextFile
 from support import machines
@@ -135,6 +140,42 @@ def test_a_mask_of_many_cpus_is_in_words(tmp_path: Path) -> None:
     assert "irq-default" not in [i.name for i in tuning.items(root, cpus=(38, 39), user="root")]
 
 
+# ---- what framebus doctor says of the same ---------------------------------------------------------------------------
+
+
+def doctors(root: Path, subject: str) -> Finding:
+    found = [*examine_machine(machine(root)), *examine_surroundings(surroundings(root))]
+    return next(finding for finding in found if finding.subject == subject)
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 3, 4, 5])
+def test_the_doctor_proposes_the_same_cpus_for_loops(cpus: int, tmp_path: Path) -> None:
+    root = machines.build(tmp_path, machines.basic(cpus))
+    commands = [manual.command for manual in tuning.manuals(root) if manual.name == "isolation"]
+    finding = doctors(root, "isolated CPUs")
+    assert finding.severity == "info"
+    assert ([finding.remedy] if "isolcpus" in finding.remedy else []) == commands
+    assert bool(commands) == (cpus > 1), "no machine can do with isolated CPUs alone"
+
+
+@pytest.mark.parametrize(
+    "clock", ["tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page", "hpet", "acpi_pm"]
+)
+def test_a_clock_that_the_doctor_likes_is_not_changed(clock: str, laptop: Path) -> None:
+    folder = laptop / "sys/devices/system/clocksource/clocksource0"
+    (folder / "current_clocksource").write_text(f"{clock}\n")
+    changed = "clock" in [item.name for item in tuning.items(laptop, user="root")]
+    assert changed == (doctors(laptop, "clock").severity != "ok")
+
+
+@pytest.mark.parametrize("swappiness", [0, 1, 2, 10, 11, 60, 200])
+def test_a_swappiness_that_the_doctor_likes_is_not_changed(swappiness: int, laptop: Path) -> None:
+    (laptop / "proc/meminfo").write_text("MemTotal: 9 kB\nSwapTotal: 2097152 kB\nSwapFree: 2097152 kB\n")
+    (laptop / "proc/sys/vm/swappiness").write_text(f"{swappiness}\n")
+    changed = "swappiness" in [item.name for item in tuning.items(laptop, user="root")]
+    assert changed == (doctors(laptop, "swap").severity != "ok")
+
+
 # ---- applying and undoing --------------------------------------------------------------------------------------------
 
 
@@ -164,6 +205,54 @@ def test_all_is_applied_and_put_back_exactly(laptop: Path) -> None:
     assert settled(laptop) == before
     assert not tuning.state_path(laptop).exists()
     assert tuning.undo(laptop) == []
+
+
+def test_a_text_file_comes_back_byte_for_byte(laptop: Path) -> None:
+    limits = laptop / "etc/security/limits.d/framebus.conf"
+    limits.write_bytes(b"a\r\n\xff")
+    tuning.apply(tuning.items(laptop, user="mara"), laptop)
+    assert limits.read_bytes() == b"a\r\n\xff\nmara - rtprio 99\nmara - memlock unlimited\n"
+    tuning.undo(laptop)
+    assert limits.read_bytes() == b"a\r\n\xff"
+
+
+@pytest.mark.parametrize("before", [b"# ours\n", None])
+def test_a_text_file_behind_a_link_stays_there(before: bytes | None, laptop: Path) -> None:
+    link = laptop / "etc/security/limits.d/framebus.conf"
+    link.symlink_to("../ours")
+    if before is not None:
+        (laptop / "etc/security/ours").write_bytes(before)
+    tuning.apply(tuning.items(laptop, user="mara"), laptop)
+    assert link.is_symlink()
+    assert "mara - rtprio 99" in (laptop / "etc/security/ours").read_text()
+    tuning.undo(laptop)
+    assert link.is_symlink()
+    assert (link.read_bytes() if link.exists() else None) == before
+
+
+def test_a_link_out_of_a_stand_in_is_not_followed(laptop: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("of another machine\n")
+    (laptop / "etc/security/limits.d/framebus.conf").symlink_to(outside)
+    with pytest.raises(OSError, match="leads out of"):
+        tuning.items(laptop, user="mara")
+    change = TextFile("/etc/security/limits.d/framebus.conf", "x\n", laptop)
+    (outcome,) = tuning.apply([item(change)], laptop)
+    assert (outcome.result, "leads out of" in outcome.text) == ("failed", True)
+    assert outside.read_text() == "of another machine\n"
+
+
+def test_a_text_file_stays_its_owners(laptop: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    limits = laptop / "etc/security/limits.d/framebus.conf"
+    limits.write_text("# ours\n")
+    limits.chmod(0o640)
+    os.chown(limits, 1234, 4321)
+    tuning.apply(tuning.items(laptop, user="mara"), laptop)
+    tuning.undo(laptop)
+    now = limits.stat()
+    assert (now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode)) == (1234, 4321, 0o640)
 
 
 def test_applied_twice_the_first_values_come_back(laptop: Path) -> None:
@@ -242,6 +331,55 @@ def test_what_cannot_be_put_back_at_once_stays_remembered(laptop: Path) -> None:
     assert values(laptop)["proc/sys/vm/swappiness"] == "60"
 
 
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit, UnicodeError])
+def test_an_item_that_anything_ends_is_not_changed_at_all(raised: type[BaseException], laptop: Path) -> None:
+    class Ended(KernelFile):
+        def put(self, value: str | None) -> None:
+            super().put(value)
+            if value == self.wanted:
+                raise raised
+
+    before = content(laptop)
+    rule = TextFile("/etc/udev/rules.d/a.rules", "x\n", laptop)
+    swap = Ended("/proc/sys/vm/swappiness", "1", laptop)
+    done = item(KernelFile("/proc/sys/kernel/numa_balancing", "0", laptop))
+    with pytest.raises(raised):
+        tuning.apply([done, item(rule, swap)], laptop)
+    assert values(laptop)["proc/sys/kernel/numa_balancing"] == "0", "an item that is done stays so"
+    assert len(tuning.undo(laptop)) == 1
+    assert content(laptop) == before
+
+
+@pytest.mark.parametrize("written", [0, 1, 2, 3])
+def test_where_previous_values_cannot_be_kept_any_more_the_item_is_not_changed(
+    written: int, laptop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk takes the file, then its folder, for each setting; from one of them on it takes nothing."""
+
+    def full(_file: int) -> None:
+        nonlocal written
+        written -= 1
+        if written < 0:
+            raise OSError(28, "No space left on device")
+
+    before = content(laptop)
+    found = [
+        item(
+            KernelFile("/proc/sys/vm/swappiness", "1", laptop),
+            KernelFile("/proc/sys/kernel/numa_balancing", "0", laptop),
+        )
+    ]
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        (outcome,) = tuning.apply(found, laptop)
+    assert outcome.result == "failed"
+    assert "No space left on device" in outcome.text
+    assert content(laptop) == before
+    assert [path.name for path in tuning.state_path(laptop).parent.glob(".*")] == []
+    assert set(results(tuning.undo(laptop)).values()) <= {"restored"}
+    assert content(laptop) == before
+
+
 @pytest.mark.parametrize("writes", [1, 2, 4, 7, 12])
 def test_what_was_interrupted_anywhere_can_be_undone(writes: int, laptop: Path, spawn: Spawner) -> None:
     """The process is killed in the moment before its nth change, whose previous value is on disk already."""
@@ -304,6 +442,24 @@ def test_a_restart_undoes_what_the_kernel_forgets(laptop: Path) -> None:
     assert not tuning.state_path(laptop).exists()
 
 
+@pytest.mark.parametrize("now", [0o666, 0o600])
+def test_a_restart_does_not_undo_the_mode_of_a_device(now: int, laptop: Path) -> None:
+    """The rule for udev makes it anew; where no udev runs, it is as it was."""
+    device = laptop / "dev/cpu_dma_latency"
+    device.chmod(0o600)
+    before = content(laptop)
+    tuning.apply([i for i in tuning.items(laptop, user="root") if i.name == "latency-device"], laptop)
+    (laptop / "proc/sys/kernel/random/boot_id").write_text("boot-2\n")
+    device.chmod(now)
+    outcomes = tuning.undo(laptop)
+    assert [(o.item, o.result) for o in outcomes] == [("latency-device", "restored")] * 2
+    assert not (laptop / "etc/udev/rules.d/99-framebus.rules").exists()
+    assert stat.S_IMODE(device.stat().st_mode) == 0o600
+    (laptop / "proc/sys/kernel/random/boot_id").write_text("boot-1\n")
+    assert content(laptop) == before
+    assert not tuning.state_path(laptop).exists()
+
+
 def test_after_a_restart_the_new_value_is_the_one_to_come_back(laptop: Path) -> None:
     swap = item(KernelFile("/proc/sys/vm/swappiness", "1", laptop))
     tuning.apply([swap], laptop)
@@ -338,12 +494,28 @@ def test_without_a_place_for_previous_values_nothing_is_changed(laptop: Path) ->
     assert content(laptop) == before
 
 
+ENTRY = {
+    "item": "swappiness",
+    "kind": "kernel",
+    "path": "/proc/sys/vm/swappiness",
+    "form": "word",
+    "previous": "60",
+    "applied": "1",
+    "boot": "boot-1",
+}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("{", "cannot be understood"),
         ('{"version": 7}', "version 7"),
         ('{"version": 1, "settings": [{}]}', "understood"),
+        (json.dumps({"version": 1, "settings": [{**ENTRY, "path": 7}]}), "path of a setting is 7"),
+        (
+            json.dumps({"version": 1, "settings": [{**ENTRY, "form": "cloud"}]}),
+            "form of a setting is 'cloud'",
+        ),
     ],
 )
 def test_a_file_of_previous_values_that_is_none_is_an_error(text: str, message: str, laptop: Path) -> None:
@@ -355,14 +527,25 @@ def test_a_file_of_previous_values_that_is_none_is_an_error(text: str, message: 
     assert path.read_text() == text
 
 
-def test_a_kind_of_setting_that_is_unknown_is_an_error(laptop: Path) -> None:
-    tuning.apply([item(KernelFile("/proc/sys/vm/swappiness", "1", laptop))], laptop)
+def test_a_setting_of_an_unknown_kind_does_not_keep_others_from_being_undone(laptop: Path) -> None:
+    before = content(laptop)
+    names = ("vm/swappiness", "kernel/sched_rt_runtime_us", "vm/nr_hugepages")
+    tuning.apply(
+        [Item(name, "", "", (KernelFile(f"/proc/sys/{name}", "1", laptop),)) for name in names], laptop
+    )
     path = tuning.state_path(laptop)
     told = json.loads(path.read_text())
-    told["settings"][0]["kind"] = "magic"
+    told["settings"][1]["kind"] = "magic"
     path.write_text(json.dumps(told))
-    with pytest.raises(DataError, match="'magic'"):
-        tuning.undo(laptop)
+    first, second, third = tuning.undo(laptop)
+    assert (first.result, second.result, third.result) == ("restored", "failed", "restored")
+    assert "'magic' is no kind of setting that this framebus knows" in second.text
+    (kept,) = json.loads(path.read_text())["settings"]
+    assert kept == told["settings"][1], "one that knows it can undo it"
+    assert results(tuning.undo(laptop)) == {names[1]: "failed"}
+    assert {name for name, said in content(laptop).items() if said != before[name]} == {
+        f"proc/sys/{names[1]}"
+    }
 
 
 def test_a_user_without_privileges_is_told_to_be_root(spawn: Spawner) -> None:
@@ -407,17 +590,34 @@ def mounting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
     return put
 
 
-def test_shared_memory_is_mounted_anew_and_back(laptop: Path, mounting: Callable[[str], None]) -> None:
+@pytest.fixture
+def shared(laptop: Path, mounting: Callable[[str], None]) -> Path:
+    """The table of mounts of a machine whose /dev/shm can be mounted anew; as the kernel does, to whole pages."""
     mounts = laptop / "proc/mounts"
-    mounts.write_text("tmpfs /dev/shm tmpfs rw,size=65536k 0 0\n")
-    mounting(f'test "$1" = -o && echo "tmpfs $3 tmpfs rw,${{2#remount,}} 0 0" > {mounts}')
-    change = MountSize("/dev/shm", "131072", laptop)
-    assert change.command() == "sudo mount -o remount,size=131072k /dev/shm"
-    (outcome,) = tuning.apply([item(change)], laptop)
-    assert outcome.result == "applied"
-    assert "size=131072k" in mounts.read_text()
+    mounts.write_text(
+        f"tmpfs /dev/shm tmpfs rw,size=65536k 0 0\ntmpfs {laptop}/dev/shm tmpfs rw,size=65536k 0 0\n"
+    )
+    page = mmap.PAGESIZE // 1024
+    mounting(
+        f"""test "$1" = -o || exit 1
+        size=${{2#remount,size=}}
+        size=$(( (${{size%k}} + {page - 1}) / {page} * {page} ))
+        echo "tmpfs $3 tmpfs rw,size=${{size}}k 0 0" > {mounts}"""
+    )
+    return mounts
+
+
+def test_shared_memory_is_mounted_anew_and_back(laptop: Path, shared: Path) -> None:
+    memory = laptop / "proc/meminfo"
+    memory.write_text("MemTotal: 17592186044422 kB\n")  # its half is no number of pages
+    (found,) = [i for i in tuning.items(laptop, user="root") if i.name == "shared-memory"]
+    (change,) = found.changes
+    assert change.command() == f"sudo mount -o remount,size={change.wanted}k /dev/shm"
+    (outcome,) = tuning.apply([found], laptop)
+    assert outcome.result == "applied", outcome.text
+    assert f"size={change.wanted}k" in shared.read_text()
     tuning.undo(laptop)
-    assert "size=65536k" in mounts.read_text()
+    assert "size=65536k" in shared.read_text()
 
 
 def test_a_mount_that_is_refused_says_why(laptop: Path, mounting: Callable[[str], None]) -> None:
@@ -433,6 +633,25 @@ def test_without_a_program_to_mount_with_it_is_told(laptop: Path, monkeypatch: p
     assert int(change.current()) > 0
     with pytest.raises(OSError, match="no program 'mount'"):
         change.put("1")
+
+
+@pytest.mark.usefixtures("shared")
+def test_without_a_program_to_mount_with_nothing_is_forgotten(
+    laptop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuning.apply([item(MountSize("/dev/shm", "131072", laptop))], laptop)
+    monkeypatch.setenv("PATH", "/nowhere")
+    (outcome,) = tuning.undo(laptop)
+    assert (outcome.result, "no program 'mount'" in outcome.text) == ("failed", True)
+    assert tuning.state_path(laptop).exists()
+
+
+@pytest.mark.parametrize("text", ["a\r\n\udcff\\n%s\n", "no end", "é 'x'\n\n", "", "\t\x0b\u2028\n"])
+def test_a_command_writes_a_text_byte_for_byte(text: str, tmp_path: Path) -> None:
+    command = TextFile(str(tmp_path / "a file"), text).command()
+    assert command.isprintable(), "it is shown in a terminal, and copied from there"
+    subprocess.run(["sh", "-e"], input=command.replace("sudo ", "").encode(), check=True, capture_output=True)
+    assert (tmp_path / "a file").read_bytes() == text.encode(errors="surrogateescape")
 
 
 def test_commands_are_a_shells(laptop: Path) -> None:

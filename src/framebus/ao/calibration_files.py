@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from framebus.ao.fits_files import read_fits
 from framebus.ao.sampling import Span
 from framebus.errors import DataError, UsageError
+from framebus.stream.files import printable, replacing
 
 Value: TypeAlias = str | int | float | bool
 Cards: TypeAlias = Mapping[str, Value | tuple[Value, str]]
@@ -113,11 +113,12 @@ def save_calibration(
     for name, value in named.items():
         if re.fullmatch(r"[A-Z0-9_-]{1,8}", name) is None:
             raise UsageError(f"{name!r} is no FITS keyword; expected up to 8 of A-Z, 0-9, _ and -")
-        bare = value[0] if isinstance(value, tuple) else value
+        bare, comment = value if isinstance(value, tuple) else (value, "")
         if isinstance(bare, float) and not np.isfinite(bare):
             continue
+        shown = printable(bare) if isinstance(bare, str) else bare
         # A comment that does not fit beside a text would be cut with a warning.
-        header[name] = bare if isinstance(bare, str) and len(bare) > 30 else value
+        header[name] = shown if isinstance(shown, str) and len(shown) > 30 else (shown, printable(comment))
     hdus = fits.HDUList()
     for name, array in arrays.items():
         data = np.asarray(array)
@@ -125,12 +126,8 @@ def save_calibration(
         hdu = fits.PrimaryHDU(data, header) if not hdus else fits.ImageHDU(data)
         hdu.header["EXTNAME"] = name.upper()
         hdus.append(hdu)
-    beside = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    try:
-        hdus.writeto(beside, overwrite=True, checksum=True)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(target) as draft:
+        hdus.writeto(draft, overwrite=True, checksum=True)
 
 
 def load_calibration(path: str | PathLike[str], kind: str | None = None) -> CalibrationFile:

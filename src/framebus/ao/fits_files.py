@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping
 from os import PathLike
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from framebus.errors import DataError, NotFoundError, UsageError
+from framebus.stream.files import printable, replacing
 
 HeaderValue: TypeAlias = "str | int | float | bool"
 Header: TypeAlias = Mapping[str, tuple[HeaderValue, str]]
@@ -111,18 +111,8 @@ def write_fits(
     first = fits.PrimaryHDU(np.asarray(primary))
     first.header["ORIGIN"] = ("framebus", "program that wrote this file")
     for key, (value, comment) in header.items():
-        first.header[key] = (_printable(value) if isinstance(value, str) else value, comment)
+        first.header[key] = (printable(value) if isinstance(value, str) else value, printable(comment))
     others = [fits.ImageHDU(np.asarray(image), name=name) for name, image in (extensions or {}).items()]
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        # A long value may leave no room for all of its comment, which astropy cuts with a warning.
-        with warnings.catch_warnings(action="ignore"):
-            fits.HDUList([first, *others]).writeto(part, overwrite=True)
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _printable(text: str) -> str:
-    """Text as a header can hold it: what is not printable ASCII is escaped as Python does."""
-    return "".join(c if " " <= c <= "~" else c.encode("unicode_escape").decode() for c in text)
+    # A long value may leave no room for all of its comment, which astropy cuts with a warning.
+    with replacing(file) as draft, warnings.catch_warnings(action="ignore"):
+        fits.HDUList([first, *others]).writeto(draft, overwrite=True)

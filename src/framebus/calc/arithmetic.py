@@ -138,7 +138,9 @@ def binary(kind_of: type[ast.operator], a: Value, b: Value) -> Value:
         return _bits(kind_of, a, b)
     if kind_of in (ast.FloorDiv, ast.Mod) and np.any(np.equal(b, 0)):
         raise UsageError("whole numbers divided by zero; with fractions, as in f64(x), this is inf or nan")
-    if kind_of is ast.Pow:
+    if kind_of is ast.FloorDiv:
+        _check_quotient(a, b)
+    elif kind_of is ast.Pow:
         _check_power(a, b)
     elif (
         kind_of in _EXTREMES
@@ -160,6 +162,12 @@ def _fits(kind_of: type[ast.operator], a: Value, b: Value, *, exact: bool) -> bo
     extreme = _EXTREMES[kind_of]
     corners = [extreme(x, y) for x in bounds(a, exact=exact) for y in bounds(b, exact=exact)]
     return _INT64.min <= min(corners) and max(corners) <= _INT64.max
+
+
+def _check_quotient(a: Value, b: Value) -> None:
+    """Whether the one that 64 bits do not hold is among them."""
+    if bounds(a)[0] == _INT64.min and np.any(np.equal(a, _INT64.min) & np.equal(b, -1)):
+        raise UsageError(_TOO_LARGE)
 
 
 def _check_power(a: Value, b: Value) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 
 from framebus.calc.arithmetic import Array, Value
 from framebus.calc.evaluate import Limits, evaluate
-from framebus.calc.grammar import Expression, ExpressionError, parse
+from framebus.calc.grammar import Expression, parse
 from framebus.calc.target import Target
 from framebus.errors import StreamNotFound, UsageError
 from framebus.params.place import near
@@ -53,7 +54,7 @@ class Calculation:
     Args:
         text: ``expression`` or ``name = expression``.
         on: the stream whose frames trigger; by default the first that the expression names, its target aside.
-        recreate: make the target anew if it has another shape or dtype than the result.
+        overwrite: make the target anew if it has another shape or dtype than the result.
         force: write the target even if another living process writes it.
         limits: what an evaluation may cost.
 
@@ -68,7 +69,7 @@ class Calculation:
         text: str,
         *,
         on: str | None = None,
-        recreate: bool = False,
+        overwrite: bool = False,
         force: bool = False,
         limits: Limits | None = None,
     ) -> None:
@@ -86,7 +87,7 @@ class Calculation:
             self._target = (
                 None
                 if target is None
-                else opened.enter_context(Target(target, recreate=recreate, force=force))
+                else opened.enter_context(Target(target, overwrite=overwrite, force=force))
             )
             for name in dict.fromkeys([*self._expression.streams, *([on] if on else [])]):
                 self._inputs[name] = _Input(opened.enter_context(_open(name, self._expression)))
@@ -162,12 +163,12 @@ class Calculation:
         self.close()
 
 
-def calc(text: str, *, recreate: bool = False, force: bool = False, limits: Limits | None = None) -> Value:
+def calc(text: str, *, overwrite: bool = False, force: bool = False, limits: Limits | None = None) -> Value:
     """The value of an expression over the newest frames of streams; an assignment publishes it, too.
 
     ``calc("clean = where(im > 100, 100, im) - dark")``. Errors are those of ``Calculation``.
     """
-    with Calculation(text, recreate=recreate, force=force, limits=limits) as calculation:
+    with Calculation(text, overwrite=overwrite, force=force, limits=limits) as calculation:
         return calculation.once().value
 
 
@@ -182,16 +183,13 @@ class _Input:
     def newest(self) -> Frame:
         """The newest frame, whether or not it was read before."""
         self._need_frame()
-        self.stream.handle.cursor = 0
-        return self.stream.read_next(newest=True, timeout_s=_FRAME_TIMEOUT_S)._replace(missed=0)
+        return self.stream.newest(timeout_s=_FRAME_TIMEOUT_S)
 
     def standing(self) -> Array:
         """The newest frame's data; a frame that is there for long is read once."""
         self._need_frame()
-        count = self.stream.count
-        if self._seen is None or count != self._count or not self.stream.handle.current:
-            # The count of before: a frame that comes meanwhile is read again the next time.
-            self._seen, self._count = self.stream.read(timeout_s=_FRAME_TIMEOUT_S), count
+        if self._seen is None or self.stream.count != self._count or not self.stream.handle.current:
+            self._seen, self._count, *_ = self.newest()
             self._seen.flags.writeable = False
         return self._seen
 
@@ -213,13 +211,13 @@ def _open(name: str, expression: Expression) -> Stream:
 
 def _refuse_ambiguous(expression: Expression) -> None:
     """A constant whose name a stream has, too, may be either."""
-    for name in sorted(expression.constants):
-        if stream_path(name).exists():
-            raise ExpressionError(
-                expression.text,
-                1,
-                f"'{name}' is a constant, and there is a stream of that name; the stream is written {{{name}}}, the "
-                f"constant as a number",
+    named = [node for node in ast.walk(expression.root) if isinstance(node, ast.Name)]
+    for node in sorted(named, key=lambda node: node.col_offset):
+        if node.id in expression.constants and stream_path(node.id).exists():
+            raise expression.error(
+                node,
+                f"'{node.id}' is a constant, and there is a stream of that name; the stream is written {{{node.id}}}, "
+                "the constant as a number",
             )
 
 

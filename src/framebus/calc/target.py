@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
 from framebus.calc.arithmetic import Array
-from framebus.errors import StreamFormatError, StreamNotFound, UsageError
-from framebus.stream import Stream, create
-from framebus.stream import open as open_stream
+from framebus.errors import UsageError
+from framebus.ops.targets import target_stream
+from framebus.stream import Stream
 from framebus.stream.datatypes import CODES
-from framebus.stream.names import StreamName, parse, require
+from framebus.stream.names import parse, require
 
 __all__ = ["Target", "storable"]
 
@@ -44,13 +43,13 @@ class Target:
 
     Args:
         name: the stream's, or the path of its file.
-        recreate: make it anew if it has another shape or dtype than the result.
+        overwrite: make it anew if it has another shape or dtype than the result.
         force: write it even if another living process writes it.
     """
 
-    def __init__(self, name: str, *, recreate: bool = False, force: bool = False) -> None:
+    def __init__(self, name: str, *, overwrite: bool = False, force: bool = False) -> None:
         self._name = require(parse(name), allowed=["S", "path"], context="the target of a calculation")
-        self._recreate, self._force = recreate, force
+        self._overwrite, self._force = overwrite, force
         self._stream: Stream | None = None
 
     @property
@@ -69,22 +68,27 @@ class Target:
         Raises:
             UsageError: no stream can hold it; the stream that is there has another shape or dtype; or another living
                 process writes that.
-            StreamFormatError: the stream that is there is none.
         """
         array = storable(value)
-        if self._stream is None:
-            self._stream = self._open(array)
-        elif not _holds(self._stream, array):
-            there, self._stream = self._stream, None
-            self._stream = self._anew(there, array)
-        return self._stream.write(
-            array, acquisition_ns=acquisition_ns, count=count if count > self._stream.count else None
+        stream = self._stream
+        if stream is None or stream.shape != array.shape or stream.dtype != array.dtype:
+            self.close()
+            self._stream = stream = target_stream(
+                str(self._name),
+                shape=array.shape,
+                dtype=array.dtype,
+                overwrite=self._overwrite,
+                force=self._force,
+            )
+        return stream.write(
+            array, acquisition_ns=acquisition_ns, count=count if count > stream.count else None
         )
 
     def close(self) -> None:
         """Give the handle up; the stream stays."""
         if self._stream is not None:
             self._stream.close()
+        self._stream = None
 
     def __enter__(self) -> Self:
         return self
@@ -93,49 +97,3 @@ class Target:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _open(self, array: Array) -> Stream:
-        try:
-            there = open_stream(_with_modifier(self._name, "E"))
-        except StreamNotFound:
-            return create(_with_modifier(self._name, "N"), shape=array.shape, dtype=array.dtype)
-        except StreamFormatError:
-            if not self._recreate:
-                raise
-            return create(str(self._name), shape=array.shape, dtype=array.dtype)
-        try:
-            self._check_writer(there)
-        except UsageError:
-            there.close()
-            raise
-        return there if _holds(there, array) else self._anew(there, array)
-
-    def _anew(self, there: Stream, array: Array) -> Stream:
-        """A stream of the result's shape and dtype in the place of one of another."""
-        old = f"{'x'.join(map(str, there.shape))} {there.dtype}"
-        history, dialect, name = there.history_length, str(there.dialect.name), there.name
-        there.close()
-        if not self._recreate:
-            new = f"{'x'.join(map(str, array.shape))} {array.dtype}"
-            raise UsageError(
-                f"stream '{name}' is {old}, the result is {new}; cast or cut the result, take another name, or let the "
-                "stream be made anew (--recreate, recreate=True)"
-            )
-        return create(str(self._name), shape=array.shape, dtype=array.dtype, history=history, dialect=dialect)
-
-    def _check_writer(self, there: Stream) -> None:
-        """Two writers would mix their frames."""
-        pid = there.handle.last_writer
-        if there.count and pid not in (0, os.getpid()) and there.handle.last_writer_alive and not self._force:
-            raise UsageError(
-                f"stream '{there.name}' is written by process {pid}, which is alive; take another name, or write to it "
-                "all the same (--force, force=True)"
-            )
-
-
-def _holds(stream: Stream, array: Array) -> bool:
-    return stream.shape == array.shape and stream.dtype == array.dtype
-
-
-def _with_modifier(name: StreamName, letter: str) -> str:
-    return f"@{letter}:{name.path or name.name}"

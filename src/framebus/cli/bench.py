@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 import framebus
+from framebus.cli.signals import code_of
 from framebus.errors import NotFoundError
 
 
@@ -25,7 +26,7 @@ def bench(arguments: tuple[str, ...]) -> None:
     script = find_benchmarks()
     sys.stdout.flush()
     code = subprocess.run([sys.executable, str(script), *arguments], check=False).returncode
-    raise SystemExit(code if code >= 0 else 128 - code)
+    raise SystemExit(code if code >= 0 else code_of(-code))
 
 
 def find_benchmarks() -> Path:

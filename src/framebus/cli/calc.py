@@ -52,7 +52,7 @@ def _list_functions(ctx: click.Context, _option: click.Parameter, wanted: bool) 
 )
 @click.option("-n", "results", type=click.IntRange(1), help="End after that many results.")
 @click.option("--newest", is_flag=True, help="Skip to the newest frame where it falls behind.")
-@click.option("--recreate", is_flag=True, help="Make the target anew if it has another shape or type.")
+@click.option("--overwrite", is_flag=True, help="Make the target anew if it has another shape or type.")
 @click.option("--force", is_flag=True, help="Write the target even if another process writes it.")
 @click.option(
     "--memory",
@@ -78,7 +78,7 @@ def calc(
     on: str | None,
     results: int | None,
     newest: bool,
-    recreate: bool,
+    overwrite: bool,
     force: bool,
     memory_gb: float,
     as_json: bool,
@@ -94,7 +94,7 @@ def calc(
     if not follow and (on or results or newest):
         raise UsageError("--on, -n and --newest go with --follow")
     limits = Limits(memory_bytes=int(memory_gb * 1e9))
-    with Calculation(expression, on=on, recreate=recreate, force=force, limits=limits) as calculation:
+    with Calculation(expression, on=on, overwrite=overwrite, force=force, limits=limits) as calculation:
         if not follow:
             _show_one(calculation, calculation.once(), as_json)
         elif calculation.expression.target is None or as_json:

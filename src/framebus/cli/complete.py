@@ -37,6 +37,7 @@ __all__ = [
     "pipeline_files",
     "pipeline_names",
     "python_files",
+    "sequence_files",
     "sequence_names",
     "stream_names",
     "stream_or_set_names",
@@ -235,6 +236,13 @@ def _assigned_streams(incomplete: str) -> Iterator[str]:
     return (incomplete[:typed] + name for name in _streams(incomplete[typed:]))
 
 
+def _sequence_files(incomplete: str) -> Iterator[str]:
+    from framebus.cli.shipped import SHIPPED_SEQUENCES
+
+    yield from SHIPPED_SEQUENCES
+    yield from _files(incomplete, ".py")
+
+
 def _installed_units(incomplete: str) -> Iterator[str]:
     import importlib.metadata
 
@@ -287,6 +295,8 @@ expression_names = _completer(_expression)
 """Names of streams in an expression."""
 python_files = _completer(lambda incomplete: _files(incomplete, ".py"))
 """Files of Python."""
+sequence_files = _completer(_sequence_files)
+"""Files of Python, and the sequences that come with framebus."""
 param_assignments = _completer(lambda incomplete: (f"{name}=" for name in _params(incomplete)))
 """Parameters as SET.NAME=, for a value to follow."""
 unit_names = _completer(_units)

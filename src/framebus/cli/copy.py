@@ -27,7 +27,7 @@ from framebus.errors import StreamNotFound
 @click.option(
     "--spin", default=0.0, metavar="US", help="Watch for a frame that many µs before sleeping, or inf."
 )
-@click.option("--detach", is_flag=True, help="Run in the background, kept alive by a supervisor.")
+@click.option("-d", "--detach", is_flag=True, help="Run in the background, kept alive by a supervisor.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, at the end.")
 def copy(
     source: str,

@@ -8,6 +8,7 @@ import click
 
 from framebus.cli import text
 from framebus.cli.complete import pipeline_names
+from framebus.cli.waiting import waiting
 from framebus.pipeline.control import Controller
 from framebus.pipeline.rundir import RunDir
 
@@ -30,5 +31,6 @@ def down(pipeline: str | None) -> None:
     if name is None or not RunDir(name).remove_stale():
         controller = Controller(name)
         name = controller.name
-        controller.down()
+        with waiting(f"pipeline '{text.safe(name)}' goes down"):
+            controller.down()
     click.echo(f"pipeline '{text.safe(name)}' is down")

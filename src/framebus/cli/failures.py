@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -66,7 +66,7 @@ def guarded(run: Callable[[], Any], settings: Settings) -> int:
         code = run()
         sys.stdout.flush()
     except BrokenPipeError:
-        _drop_output()
+        silence(sys.stdout)
         return FAILED
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
@@ -80,8 +80,8 @@ def guarded(run: Callable[[], Any], settings: Settings) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _drop_output() -> None:
-    """Nobody reads our output any more: let what is left in the buffer vanish, else the interpreter complains."""
+def silence(output: TextIO) -> None:
+    """Nobody reads it any more: let what is left in the buffer vanish too, else the interpreter complains."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, output.fileno())
     os.close(nowhere)

@@ -100,9 +100,8 @@ def figures(data: npt.NDArray[Any]) -> dict[str, Any]:
 def _newest(opened: stream.Stream) -> tuple[stream.Frame | None, str]:
     if opened.count == 0:
         return None, "no frame was published yet"
-    opened.handle.cursor = 0  # so that the newest frame counts as one that was not read
     try:
-        return opened.read_next(newest=True, timeout_s=_FRAME_TIMEOUT_S), ""
+        return opened.newest(timeout_s=_FRAME_TIMEOUT_S), ""
     except WaitTimeout as error:
         return None, str(error)
 

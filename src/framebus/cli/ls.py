@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.table import Table
@@ -19,12 +16,10 @@ from framebus.cli import text
 from framebus.cli.complete import stream_names
 from framebus.cli.output import STATE_STYLES, columns, make_console, show, show_json
 from framebus.cli.processes import command_name
-from framebus.errors import FramebusError
+from framebus.stream.listing import stream_plain
 from framebus.stream.mappers import reader_counts
 from framebus.stream.names import shm_directory
-
-RATE_LOOKS_S = 0.5
-"""Time between the two looks that a rate is measured by, in s."""
+from framebus.stream.rates import INTERVAL_S, measure_rates
 
 _WIDE = 100
 """Columns from which on there is room for the writers' names."""
@@ -33,15 +28,15 @@ _WIDE = 100
 @click.command()
 @click.argument("patterns", metavar="[PATTERN]...", nargs=-1, shell_complete=stream_names)
 @click.option(
-    "--rate", "with_rate", is_flag=True, help=f"Measure frames per second (takes {RATE_LOOKS_S:g} s)."
+    "--rate", "with_rate", is_flag=True, help=f"Measure frames per second (takes {INTERVAL_S:g} s)."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def ls(patterns: tuple[str, ...], with_rate: bool, as_json: bool) -> None:
     """List the streams in shared memory: those whose name matches a PATTERN (* ? [a-z], in quotes), or all.
 
-    A stream is 'live' while the process that writes it runs, 'empty' before its first frame, 'dead' when that process
-    is gone, 'unknown' when the file does not tell who wrote it (DAO's do not), and 'bad' when its file is no stream
-    that can be opened.
+    A stream is 'live' while the process that writes it runs, 'left' when that has ended in order (a calibration, a
+    result), 'dead' when it was killed, 'empty' before the first frame, 'unknown' when the file does not tell who wrote
+    it (DAO's do not), and 'bad' when its file is no stream that can be opened.
 
     Example: framebus ls --rate 'wfs*'
     """
@@ -51,7 +46,7 @@ def ls(patterns: tuple[str, ...], with_rate: bool, as_json: bool) -> None:
     if as_json:
         show_json(
             [
-                as_plain(info)
+                stream_plain(info)
                 | {"readers": readers.get(info.path)}
                 | ({"rate_hz": rates.get(info.path)} if with_rate else {})
                 for info in infos
@@ -73,59 +68,6 @@ def ls(patterns: tuple[str, ...], with_rate: bool, as_json: bool) -> None:
 def matches(name: str, patterns: Sequence[str]) -> bool:
     """Whether a name matches one of the patterns, or there is none."""
     return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def as_plain(info: stream.StreamInfo) -> dict[str, Any]:
-    """A stream as JSON has it."""
-    return {
-        "name": info.name,
-        "path": str(info.path),
-        "state": info.state,
-        "shape": None if info.shape is None else list(info.shape),
-        "dtype": None if info.dtype is None else info.dtype.name,
-        "count": info.count,
-        "age_s": info.age_s,
-        "writer_pid": info.writer_pid,
-        "writer_alive": None if info.state in ("bad", "unknown") else info.state != "dead",
-        "history": info.history,
-        "size_bytes": info.size_bytes,
-        "dialect": info.dialect,
-        "error": info.error,
-    }
-
-
-def measure_rates(infos: Iterable[stream.StreamInfo], interval_s: float = RATE_LOOKS_S) -> dict[Path, float]:
-    """Frames per second of streams that are live or empty, by their path.
-
-    Two looks at the counter give the number of frames; the time is the one between their publication as the header
-    tells it, so that few frames give a right rate too. No frame between the looks is a rate of 0.
-    """
-    with ExitStack() as opened:
-        handles: dict[Path, stream.Stream] = {}
-        for info in infos:
-            if info.state in ("live", "empty", "unknown"):
-                try:
-                    handles[info.path] = opened.enter_context(stream.open(info.path))
-                except (FramebusError, OSError):
-                    continue  # it went away since the listing
-        before = {path: _look(handle) for path, handle in handles.items()}
-        if handles:
-            time.sleep(interval_s)
-        return {path: _rate(before[path], _look(handle)) for path, handle in handles.items()}
-
-
-def _look(handle: stream.Stream) -> tuple[int, int, int]:
-    return handle.count, handle.handle.written_ns, time.monotonic_ns()
-
-
-def _rate(before: tuple[int, int, int], after: tuple[int, int, int]) -> float:
-    frames, published_ns, looked_ns = (new - old for new, old in zip(after, before, strict=True))
-    if frames <= 0:
-        return 0.0
-    told = (
-        published_ns > 0 and before[1] > 0
-    )  # else the writer leaves the time out, or its clock was set back
-    return frames * 1e9 / (published_ns if told else looked_ns)
 
 
 def _table(

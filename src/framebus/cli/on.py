@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,14 +15,17 @@ from framebus.cli import text
 from framebus.cli.complete import condition_names
 from framebus.cli.failures import FAILED
 from framebus.cli.seconds import seconds
-from framebus.cli.wait import TIMED_OUT, waiting
+from framebus.cli.signals import signals_end_it
+from framebus.cli.wait import TIMED_OUT, tell_absent
 from framebus.errors import WaitTimeout
 
 if TYPE_CHECKING:
     from framebus.events import Occurrence
 
 _PATIENCE_S = 5.0
-"""How long a command may take to end after Ctrl-C, in s, before it is killed."""
+"""How long a command may take to end after SIGTERM, in s, before it is killed."""
+
+_LOOK_S = 0.02
 
 
 @click.command()
@@ -50,16 +52,16 @@ def on(
     FRAMEBUS_COUNT; or FRAMEBUS_PARAM, FRAMEBUS_VALUE and FRAMEBUS_BEFORE; or FRAMEBUS_UNIT (FRAMEBUS_PIPELINE),
     FRAMEBUS_STATE, FRAMEBUS_BEFORE and FRAMEBUS_PID.
 
-    Exit code: 0, 1 if a run of COMMAND failed, 124 after --timeout, 130 after Ctrl-C.
+    Exit code: 0, 1 if a run of COMMAND failed, 124 after --timeout, 130 after Ctrl-C, 143 after SIGTERM.
 
     Example: framebus on stream:wfs --every 100ms -- sh -c 'echo $FRAMEBUS_COUNT'
     """
     from framebus.events import Occurrences
 
     runs, failed, code = 0, 0, 0
-    with _terminable(), Occurrences(condition, every_s=every_s) as occurrences:
+    with signals_end_it(), Occurrences(condition, every_s=every_s) as occurrences:
         if occurrences.absent:
-            waiting(occurrences.absent)
+            tell_absent(occurrences.absent)
         try:
             while count is None or runs < count:
                 occurrence = occurrences.next(timeout_s)
@@ -95,16 +97,28 @@ def environment(occurrence: Occurrence) -> dict[str, str]:
 
 def _run(command: tuple[str, ...], occurrence: Occurrence) -> int:
     """Run it to its end; returns its exit status, negative for a signal. Whatever ends us ends it before."""
-    with subprocess.Popen(command, env={**os.environ, **environment(occurrence)}) as process:
+    with subprocess.Popen(
+        command,
+        env={**os.environ, **environment(occurrence)},
+        start_new_session=True,  # so that it and all that it starts can be told to end
+    ) as process:
         try:
             return process.wait()
         except BaseException:
-            process.terminate()  # Ctrl-C in a terminal reached it already, a signal to us alone did not
-            try:
-                process.wait(_PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            _end(process)
             raise
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a command and what it started; what has not ended in time is killed."""
+    until = time.monotonic() + _PATIENCE_S
+    with contextlib.suppress(ProcessLookupError):  # all are gone
+        os.killpg(process.pid, signal.SIGTERM)
+        while time.monotonic() < until:
+            process.poll()  # a zombie is still one of its group
+            os.killpg(process.pid, 0)
+            time.sleep(_LOOK_S)
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _ending(program: str, status: int) -> str:
@@ -118,17 +132,3 @@ def _summary(condition: str, runs: int, failed: int, skipped: int) -> None:
     parts += [f"{skipped} event{'' if skipped == 1 else 's'} skipped"] if skipped else []
     if failed or skipped:
         click.echo(f"framebus: {text.safe(condition)}: {', '.join(parts)}", err=True)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends us as Ctrl-C does, so that no command is left running."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -16,6 +16,7 @@ STATE_STYLES = {
     "live": "green",
     "empty": "yellow",
     "unknown": "cyan",
+    "left": "dim",
     "dead": "red",
     "bad": "bold white on red",
 }

@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING
+
+from framebus.cli.signals import signals_end_it
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["TERMINATED", "measuring", "progress_line"]
-
-TERMINATED = 143
-"""As a shell reports a program that SIGTERM ended."""
+__all__ = ["measuring", "progress_line"]
 
 SHOWN_AFTER_S = 1.0
 """What takes less needs no bar."""
+_STEP_S = 0.1
+"""A bar is told no more often, as that takes longer than many a frame."""
 
 
 @contextmanager
 def measuring(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar once it has taken a second; SIGTERM ends as Ctrl-C does.
+    """A bar once it has taken a second; SIGTERM and SIGHUP end as Ctrl-C does.
 
     Gives the function to call with what is done and the total.
     """
-
-    def end(number: int, where: FrameType | None) -> None:
-        del number, where
-        raise SystemExit(TERMINATED)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        with _bar(counted=True) as show:
-            yield lambda done, total: show(title, done, total)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with signals_end_it(), _bar(counted=True) as show:
+        yield lambda done, total: show(title, done, total)
 
 
 @contextmanager
@@ -57,18 +47,21 @@ def _bar(*, counted: bool) -> Iterator[Callable[[str, float, float], None]]:
     if not sys.stderr.isatty():
         yield _tell_nobody
         return
-    began = time.monotonic()
     bar: Progress | None = None
     task = None
+    due, told = time.monotonic() + SHOWN_AFTER_S, ""
 
     def show(title: str, done: float, total: float) -> None:
-        nonlocal bar, task
-        if bar is None and time.monotonic() - began > SHOWN_AFTER_S:
+        nonlocal bar, task, due, told
+        now = time.monotonic()
+        if now < due and (bar is None or (title == told and done != total)):
+            return
+        due, told = now + _STEP_S, title
+        if bar is None or task is None:
             bar = _make_bar(counted=counted)
             task = bar.add_task(title, total=total)
             bar.start()
-        if bar is not None and task is not None:
-            bar.update(task, description=title, completed=done, total=total)
+        bar.update(task, description=title, completed=done, total=total)
 
     try:
         yield show

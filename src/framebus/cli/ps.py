@@ -7,8 +7,9 @@ from rich.text import Text
 
 from framebus.cli import text
 from framebus.cli.output import make_console, show, show_json
-from framebus.cli.unit_table import as_plain, messages, unit_table
+from framebus.cli.unit_table import messages, unit_table
 from framebus.errors import NotFoundError
+from framebus.events.plain import unit_plain
 from framebus.pipeline.control import Controller
 from framebus.pipeline.rundir import run_dirs
 from framebus.pipeline.running import running
@@ -26,7 +27,7 @@ def ps(as_json: bool) -> None:
     """
     units = running()
     if as_json:
-        show_json([as_plain(unit) for unit in units])
+        show_json([unit_plain(unit) for unit in units])
         return
     lost = [Text(line, "red") for found in run_dirs() if (line := _unattended(found.name))]
     if not units:

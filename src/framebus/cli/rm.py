@@ -21,7 +21,7 @@ from framebus.stream.names import SUFFIX, parse, require, shm_directory, stream_
 @click.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=stream_names)
 @click.option(
-    "--dead", is_flag=True, help="Remove every stream whose writer is gone and that no process uses."
+    "--dead", is_flag=True, help="Remove every stream whose writer was killed and that no process uses."
 )
 @click.option("--force", is_flag=True, help="Remove streams too whose writer is alive.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of what was removed.")

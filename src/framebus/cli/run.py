@@ -72,7 +72,7 @@ class _UnitCommand(click.Command):
 @click.option(
     "--spin", default=0.0, metavar="US", help="Watch for a frame that many µs before sleeping, or inf."
 )
-@click.option("--detach", is_flag=True, help="Run in the background, kept alive by a supervisor.")
+@click.option("-d", "--detach", is_flag=True, help="Run in the background, kept alive by a supervisor.")
 @click.option("--tmux", is_flag=True, help="Run in a window of tmux.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, at the end.")
 def run(detach: bool, tmux: bool, as_json: bool, **given: Any) -> int:

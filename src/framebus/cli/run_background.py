@@ -8,6 +8,7 @@ from typing import Literal
 
 from framebus.cli.output import show, show_json
 from framebus.cli.text import safe
+from framebus.cli.waiting import waiting
 from framebus.errors import UsageError
 from framebus.pipeline.background import detach
 from framebus.pipeline.check import check_plan
@@ -41,7 +42,8 @@ def run_in_background(
     plan = plan_of(stage, options, launcher, streams)
     if problems := check_plan(plan):
         raise UsageError("; ".join(problem.message for problem in problems))
-    detach(plan)
+    with waiting(f"unit '{safe(plan.name)}' starts"):
+        detach(plan)
     process = Controller(plan.name).status()["processes"][stage.label]
     session = ""
     if launcher == "tmux":

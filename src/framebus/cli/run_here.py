@@ -44,15 +44,14 @@ def run_here(stage: Stage, options: LoopOptions, *, as_json: bool = False) -> in
     """
     with signals_end_it(), ExitStack() as opened:
         loop = opened.enter_context(start(stage, options))
-        # Handles of our own: they can be read when the loop has given up its own.
-        record = opened.enter_context(ProcessRecord.open(loop.record.path))
-        outputs = [opened.enter_context(output) for output in _outputs(stage)]
         try:
+            record, outputs = _handles(stage, loop, opened)
             if options.trigger != "once" and not as_json:
                 show(f"{_wiring(stage)}\nCtrl-C ends it")
                 sys.stdout.flush()
             _watch(loop, record)
         except KeyboardInterrupt:
+            record, outputs = _handles(stage, loop, opened)  # it may have come before they were there
             loop.stop()
         if as_json:
             show_json(_as_plain(stage, record, outputs, once=options.trigger == "once"))
@@ -61,6 +60,12 @@ def run_here(stage: Stage, options: LoopOptions, *, as_json: bool = False) -> in
         else:
             show(f"{stage.label}: {_figures(record)}")
     return 0
+
+
+def _handles(stage: Stage, loop: Loop, opened: ExitStack) -> tuple[ProcessRecord, list[Stream]]:
+    """Handles of our own: they can be read when the loop has given up its own."""
+    record = opened.enter_context(ProcessRecord.open(loop.record.path))
+    return record, [opened.enter_context(output) for output in _outputs(stage)]
 
 
 def _watch(loop: Loop, record: ProcessRecord) -> None:

@@ -83,7 +83,7 @@ def _prompt(begin: Callable[[], None], fifo: str | None) -> int:
         with signals_end_it() as signals, contextlib.suppress(KeyboardInterrupt):
             if code := _guarded(begin):
                 return code
-            serve(session(), pipe, lambda: signals.came)
+            serve(session(), pipe, lambda: bool(signals.came))
     return 0
 
 

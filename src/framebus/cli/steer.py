@@ -14,6 +14,7 @@ import click
 from framebus.cli import text
 from framebus.cli.complete import installed_unit_names, log_names, unit_names
 from framebus.cli.output import show_json
+from framebus.cli.waiting import waiting
 from framebus.errors import NotFoundError, UsageError
 from framebus.pipeline.control import Controller
 from framebus.pipeline.logs import follow, tail
@@ -32,7 +33,8 @@ def restart(unit: str) -> None:
     Example: framebus restart slopes
     """
     found = _supervised(unit)
-    Controller(found.pipeline).restart(found.unit)
+    with waiting(f"unit '{text.safe(found.unit)}' restarts"):
+        Controller(found.pipeline).restart(found.unit)
     click.echo(f"unit '{text.safe(found.unit)}' runs again")
 
 
@@ -57,7 +59,8 @@ def replace(unit: str, use: str, settings: tuple[str, ...]) -> None:
     from framebus.pipeline.read import variable
 
     found = _supervised(unit)
-    Controller(found.pipeline).replace(found.unit, use, dict(map(variable, settings)))
+    with waiting(f"unit '{text.safe(found.unit)}' becomes {text.safe(use)}"):
+        Controller(found.pipeline).replace(found.unit, use, dict(map(variable, settings)))
     click.echo(f"unit '{text.safe(found.unit)}' is now {text.safe(use)}")
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Literal
 
+from framebus.cli.signals import signals_end_it
 from framebus.ops.graphics import Depth
 
 __all__ = ["Graphics", "Size", "TerminalKind", "find_graphics", "screen", "size", "understand"]
@@ -166,10 +167,8 @@ def screen(farewell: str = "", renewed: Callable[[], None] = lambda: None) -> It
     def leave() -> None:
         _write(farewell + _LEAVE)
         if keyboard is not None and before is not None:
-            termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+            with contextlib.suppress(termios.error):  # nor does that
+                termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
 
     def suspend(_number: int, _frame: FrameType | None) -> None:
         leave()
@@ -177,15 +176,14 @@ def screen(farewell: str = "", renewed: Callable[[], None] = lambda: None) -> It
         enter()
         renewed()
 
-    handlers = {signal.SIGTERM: end, signal.SIGHUP: end, signal.SIGTSTP: suspend}
-    replaced = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        enter()
-        yield
-    finally:
-        leave()
-        for number, handler in replaced.items():
-            signal.signal(number, handler)
+    with signals_end_it():
+        former = signal.signal(signal.SIGTSTP, suspend)
+        try:
+            enter()
+            yield
+        finally:
+            leave()
+            signal.signal(signal.SIGTSTP, former)
 
 
 def _write(text: str) -> None:

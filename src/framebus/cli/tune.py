@@ -11,6 +11,7 @@ from rich.text import Text
 
 from framebus import tuning
 from framebus.cli.output import columns, show, show_json
+from framebus.cli.signals import signals_end_it
 from framebus.cli.text import safe
 from framebus.errors import NotFoundError, UsageError
 from framebus.process.kernel_files import numbers
@@ -21,9 +22,9 @@ _DIGITS = "0123456789,- "
 
 
 @click.command()
-@click.option("--print", "action", flag_value="print", default=True, help="Print the commands (as without).")
-@click.option("--apply", "action", flag_value="apply", help="Change the settings; needs root.")
-@click.option("--undo", "action", flag_value="undo", help="Put back what --apply changed; needs root.")
+@click.option("--print", "print_them", is_flag=True, help="Print the commands (as without).")
+@click.option("--apply", "apply_them", is_flag=True, help="Change the settings; needs root.")
+@click.option("--undo", is_flag=True, help="Put back what --apply changed; needs root.")
 @click.option(
     "--cpus", metavar="LIST", help="CPUs of loops (2-3,6); interrupts go elsewhere. [isolated ones]"
 )
@@ -34,7 +35,9 @@ _DIGITS = "0123456789,- "
 @click.option("--root", default="/", hidden=True, type=click.Path(exists=True, file_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def tune(
-    action: str,
+    print_them: bool,
+    apply_them: bool,
+    undo: bool,
     cpus: str | None,
     user: str | None,
     huge_pages: int | None,
@@ -52,16 +55,27 @@ def tune(
 
     Example: sudo framebus tune --apply --cpus 2-3
     """
-    if force and action != "undo":
+    asked = {"--print": print_them, "--apply": apply_them, "--undo": undo}
+    if len(flags := [flag for flag, given in asked.items() if given]) > 1:
+        raise UsageError(f"{' and '.join(flags)} together say nothing; give one of them")
+    if force and not undo:
         raise UsageError("--force goes with --undo; it puts back what others have changed since, too")
-    if action == "undo":
+    if undo:
         if only or cpus or user or huge_pages is not None:
             raise UsageError("--undo puts back all that --apply changed; give it alone, or with --force")
-        return _tell(tuning.undo(root, force=force), as_json, "nothing is to be undone")
+        with signals_end_it():
+            outcomes = tuning.undo(root, force=force)
+        return _tell(outcomes, as_json, "nothing is to be undone")
     loops = _cpus(cpus)
     found = _chosen(tuning.items(root, cpus=loops, user=user, huge_pages=huge_pages), only)
-    if action == "apply":
-        return _tell(tuning.apply(found, root), as_json, "nothing is to be changed")
+    if apply_them:
+        try:
+            with signals_end_it():
+                outcomes = tuning.apply(found, root)
+        except KeyboardInterrupt:
+            click.echo("interrupted: 'framebus tune --undo' puts back what was applied until then", err=True)
+            raise
+        return _tell(outcomes, as_json, "nothing is to be changed")
     by_hand = tuning.manuals(root, cpus=loops) if not only else []
     if as_json:
         show_json({"items": [_plain(item) for item in found], "by_hand": [asdict(item) for item in by_hand]})

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -71,11 +69,6 @@ def messages(units: Iterable[UnitStatus], width: int) -> list[Text]:
             cut.truncate(max(_LEAST, width), overflow="ellipsis")
             lines.append(cut)
     return lines
-
-
-def as_plain(unit: UnitStatus) -> dict[str, Any]:
-    """A unit as JSON has it."""
-    return dataclasses.asdict(unit)
 
 
 def _spread(times_us: Spread) -> str:

@@ -21,8 +21,11 @@ from framebus.cli.complete import pipeline_files
 from framebus.cli.failures import INTERRUPTED
 from framebus.cli.output import make_console, show_json
 from framebus.cli.shipped import pipeline_file
-from framebus.cli.unit_table import as_plain, messages, unit_table
+from framebus.cli.signals import signals_end_it
+from framebus.cli.unit_table import messages, unit_table
+from framebus.cli.waiting import waiting
 from framebus.errors import FramebusError, NotFoundError, PipelineError, UsageError
+from framebus.events.plain import unit_plain
 from framebus.pipeline.control import Controller
 from framebus.pipeline.plan import PipelinePlan
 from framebus.pipeline.rundir import RunDir
@@ -67,7 +70,8 @@ def up(file: str, detach: bool, variables: tuple[str, ...], launcher: str | None
     if detach:
         from framebus.pipeline.background import detach as start
 
-        start(plan)
+        with signals_end_it(), waiting(f"pipeline '{text.safe(plan.name)}' starts"):
+            start(plan)
         if as_json:
             show_json(_as_plain(plan.name))
             return
@@ -116,7 +120,7 @@ def _running(name: str) -> PipelinePlan | None:
 def _as_plain(name: str) -> dict[str, Any]:
     """A pipeline that is up, as JSON has it."""
     status = Controller(name).status()
-    return {"pipeline": name, "units": [as_plain(unit) for unit in pipeline_units(status)]}
+    return {"pipeline": name, "units": [unit_plain(unit) for unit in pipeline_units(status)]}
 
 
 def _failed(name: str) -> list[str]:

@@ -7,6 +7,7 @@ import click
 from framebus.cli import text
 from framebus.cli.complete import condition_names
 from framebus.cli.seconds import seconds
+from framebus.cli.waiting import waiting
 from framebus.errors import UsageError, WaitTimeout
 
 FIRST = 10
@@ -48,7 +49,10 @@ def wait(conditions: tuple[str, ...], any_: bool, timeout_s: float | None, as_js
     if len(conditions) > _MOST:
         raise UsageError(f"{len(conditions)} conditions; there are exit codes for {_MOST}")
     try:
-        fired = wait_for(conditions, mode="any" if any_ else "all", timeout_s=timeout_s, on_absent=waiting)
+        with waiting("waiting for " + text.safe(conditions[0]) + " ..." * (len(conditions) > 1)):
+            fired = wait_for(
+                conditions, mode="any" if any_ else "all", timeout_s=timeout_s, on_absent=tell_absent
+            )
     except WaitTimeout as error:
         click.echo(f"framebus: {text.safe(str(error))}", err=True)
         return TIMED_OUT
@@ -72,6 +76,6 @@ def wait(conditions: tuple[str, ...], any_: bool, timeout_s: float | None, as_js
     return FIRST + fired[0].index if any_ and len(conditions) > 1 else 0
 
 
-def waiting(absent: str) -> None:
+def tell_absent(absent: str) -> None:
     """Say at once what is not there: it may be a misspelt name."""
     click.echo(f"framebus: waiting: {text.safe(absent)}", err=True)

@@ -9,12 +9,17 @@ import select
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from framebus.cli.complete import stream_names
 from framebus.errors import UsageError
+
+if TYPE_CHECKING:
+    from framebus.cli.terminal import Size
+    from framebus.cli.watch_look import Look, Watched
+    from framebus.cli.watch_view import Piece, Wanted
 
 _KEYS = "i image  h histogram  v values  c colours  space freeze  q quit"
 _COLORMAPS = ("grey", "viridis", "inferno", "blue-red")
@@ -76,7 +81,7 @@ def watch(
     """
     from framebus.cli.terminal import find_graphics
     from framebus.cli.watch_look import Watched
-    from framebus.cli.watch_view import Wanted, plain
+    from framebus.cli.watch_view import Wanted
     from framebus.ops.picture import Limits
 
     chosen = tuple(
@@ -87,7 +92,7 @@ def watch(
     wanted = Wanted(chosen, colormap, None if limits is None else Limits(*limits))
     with Watched(name) as watched:
         if as_json:
-            _print_json(watched, wanted, plain, interval_s, once)
+            _print_json(watched, wanted, interval_s, once)
             return
         wanted = dataclasses.replace(wanted, kind=find_graphics(graphics))
         if once or not sys.stdout.isatty():
@@ -96,8 +101,9 @@ def watch(
             _Screen(watched, wanted, interval_s).run()
 
 
-def _print_json(watched: Any, wanted: Any, plain: Any, interval_s: float, once: bool) -> None:
+def _print_json(watched: Watched, wanted: Wanted, interval_s: float, once: bool) -> None:
     from framebus.cli.output import plain_values, show_json
+    from framebus.cli.watch_view import plain
 
     look = _first(watched, interval_s)
     if once:
@@ -110,7 +116,7 @@ def _print_json(watched: Any, wanted: Any, plain: Any, interval_s: float, once: 
         look = watched.look()
 
 
-def _print(watched: Any, wanted: Any, interval_s: float, once: bool) -> None:
+def _print(watched: Watched, wanted: Wanted, interval_s: float, once: bool) -> None:
     """Below what is there already, in the terminal or in a file."""
     from framebus.cli.terminal import Size, size
     from framebus.cli.watch_view import Graphic, compose
@@ -132,7 +138,7 @@ def _print(watched: Any, wanted: Any, interval_s: float, once: bool) -> None:
         look = watched.look()
 
 
-def _first(watched: Any, interval_s: float) -> Any:
+def _first(watched: Watched, interval_s: float) -> Look:
     """The first look that knows a rate: a second one, shortly after the first."""
     if watched.look().count:
         time.sleep(min(_SETTLE_S, interval_s))
@@ -142,11 +148,11 @@ def _first(watched: Any, interval_s: float) -> Any:
 class _Screen:
     """The whole terminal, drawn anew where it changes."""
 
-    def __init__(self, watched: Any, wanted: Any, interval_s: float) -> None:
+    def __init__(self, watched: Watched, wanted: Wanted, interval_s: float) -> None:
         self._watched, self._wanted, self._interval_s = watched, wanted, interval_s
         self._frozen = self._chosen = self._renewed = False
-        self._drawn: list[Any] = []
-        self._size: Any = None
+        self._drawn: list[Piece] = []
+        self._size: Size | None = None
 
     def run(self) -> None:
         """Until Ctrl-C or ``q``."""
@@ -190,7 +196,7 @@ class _Screen:
         now = tuple(v for v in shown if v != view) if view in shown else (*shown, view)
         self._wanted = dataclasses.replace(self._wanted, views=now)
 
-    def _draw(self, look: Any) -> None:
+    def _draw(self, look: Look) -> None:
         from framebus.cli.terminal import size
         from framebus.cli.watch_view import compose, suitable
 
@@ -206,12 +212,12 @@ class _Screen:
         self._drawn, self._size = pieces, room
 
     @staticmethod
-    def _layout(pieces: Sequence[Any]) -> list[int]:
+    def _layout(pieces: Sequence[Piece]) -> list[int]:
         """Where graphics lie: when that changes the screen is cleared, as text does not hide all of them."""
         return [0 if isinstance(piece, str) else piece.rows for piece in pieces]
 
 
-def _changes(before: Sequence[Any], after: Sequence[Any], clear: bool) -> str:
+def _changes(before: Sequence[Piece], after: Sequence[Piece], clear: bool) -> str:
     """What to write so that the screen shows ``after`` where it showed ``before``; all at once, where it can that."""
     parts = ["\x1b[?2026h", "\x1b[2J" if clear else ""]
     row = 1

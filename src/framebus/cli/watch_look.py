@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -13,14 +12,13 @@ import numpy.typing as npt
 from framebus import _core, stream
 from framebus.cli.inspection import figures
 from framebus.errors import FramebusError, StreamNotFound, WaitTimeout
+from framebus.ops.flow import stream_flow
 from framebus.stream.names import parse, require
 
 __all__ = ["Look", "Watched"]
 
 _FRAME_TIMEOUT_S = 0.2
 """How long to wait for a whole frame when the writer is in the middle of one."""
-_STALE_S, _STALE_PERIODS = 2.0, 10.0
-"""Without a frame for so long, and for so many of its periods, a stream that a living process writes is stale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +27,15 @@ class Look:
 
     Attributes:
         name: as it was asked for, slices included.
-        state: ``live``, ``stale``, ``empty``, ``dead``, ``unknown`` (the file does not tell who writes it),
+        state: ``live`` (frames come), ``stale`` (they have stopped, and the writer lives), ``still`` (the writer lives
+            and writes now and then), ``empty``, ``dead``, ``unknown`` (the file does not tell who writes it),
             ``removed`` or ``bad``.
         why: a sentence about a state that is in the way; empty for a live one.
         shape: of what is looked at (of the slice).
         dtype: its name.
         count: of the newest frame; 0 before the first.
-        rate_hz: frames per second since the last look; None before there are two.
+        rate_hz: frames per second, over the last second or the last two frames, 0.0 while none come; None at a first
+            look at a stream that does not tell it.
         age_s: since the newest frame, as its writer tells, or else since it was first seen; None without one.
         writer_pid: who writes; 0 if that is not known.
         figures: of the frame: shape, elements, not_finite, min, max, mean, std; None without one.
@@ -73,11 +73,7 @@ class Watched:
         self._last = Look(
             name, "empty", "", self._opened.shape, self._opened.dtype.name, 0, None, None, 0, None, None
         )
-        self._inode = _inode(self._opened)
-        self._seen: tuple[int, int, int] | None = None
-        self._read = 0  # the count of the frame that is held; of an earlier stream's 0
-        self._changed_ns = _core.monotonic_ns()
-        self._period_s = math.inf
+        self._follow(self._opened)
 
     def look(self) -> Look:
         """How it stands now. Does not fail for what becomes of the stream: the state tells it."""
@@ -94,7 +90,7 @@ class Watched:
     def _forget(self) -> None:
         if self._opened is not None:
             self._opened.close()
-        self._opened, self._seen, self._read = None, None, 0
+        self._opened = None
 
     def _open(self) -> stream.Stream:
         """The stream of that name that is there now: another one, if it was made anew."""
@@ -102,64 +98,58 @@ class Watched:
             self._forget()
         if self._opened is None:
             self._opened = stream.open(self._text)
-            self._inode = _inode(self._opened)
+            self._follow(self._opened)
         return self._opened
+
+    def _follow(self, opened: stream.Stream) -> None:
+        self._inode = _inode(opened)
+        self._flow, self._looks = stream_flow(opened.handle), 0
+        self._read = 0  # the count of the frame that is held; of an earlier stream's 0
+        self._changed_ns = _core.realtime_ns()
 
     def _look(self) -> Look:
         opened = self._open()
         info = stream.describe(opened.path)
         if info is None:
             raise StreamNotFound(f"stream '{opened.name}' was removed")
-        rate_hz = self._rate(opened)
+        now_ns = _core.realtime_ns()
+        count = opened.count
+        if self._flow.add(count, (opened.handle.written_ns if count else 0) or now_ns):
+            self._changed_ns = now_ns
+        self._looks += 1
+        rate_hz = self._flow.now(now_ns)[0] if self._looks > 1 or self._flow.moved else None
         frame, told = self._frame(opened)
         age_s = info.age_s
         if age_s is None and info.count:
-            age_s = (_core.monotonic_ns() - self._changed_ns) * 1e-9
-        state, why = self._standing(info, age_s)
+            age_s = max(0.0, (now_ns - self._changed_ns) * 1e-9)
+        state, why = self._standing(info, now_ns)
         return Look(
             self._name, state, why, opened.shape, opened.dtype.name, info.count, rate_hz, age_s,
             info.writer_pid, told, frame,
         )  # fmt: skip
 
-    def _rate(self, opened: stream.Stream) -> float | None:
-        """Frames since the last look, over the time between their publications where the header tells it."""
-        now = (opened.count, opened.handle.written_ns, _core.monotonic_ns())
-        before, self._seen = self._seen, now
-        if before is None:
-            return None
-        frames = now[0] - before[0]
-        if frames <= 0:
-            return 0.0
-        self._changed_ns = now[2]
-        told_ns = now[1] - before[1] if before[1] > 0 else 0
-        rate_hz = frames * 1e9 / max(1, told_ns if told_ns > 0 else now[2] - before[2])
-        self._period_s = 1.0 / rate_hz
-        return rate_hz
-
     def _frame(self, opened: stream.Stream) -> tuple[npt.NDArray[Any] | None, dict[str, Any] | None]:
         if opened.count == 0:
             return None, None
-        count = opened.count
-        if count == self._read:
+        if opened.count == self._read:
             return self._last.frame, self._last.figures
         try:
-            frame = opened.read(timeout_s=_FRAME_TIMEOUT_S)
+            frame, self._read, *_ = opened.newest(timeout_s=_FRAME_TIMEOUT_S)
         except WaitTimeout:
             return self._last.frame, self._last.figures
-        self._read = count
         return frame, figures(frame)
 
-    def _standing(self, info: stream.StreamInfo, age_s: float | None) -> tuple[str, str]:
+    def _standing(self, info: stream.StreamInfo, now_ns: int) -> tuple[str, str]:
         if info.state == "dead":
             return "dead", f"its writer, process {info.writer_pid}, is gone"
+        if info.state == "left":
+            return "left", f"its writer, process {info.writer_pid}, has ended"
         if info.state == "empty":
             return "empty", "no frame was written yet"
-        if info.state in ("live", "unknown") and age_s is not None:
-            usual_s = 0.0 if math.isinf(self._period_s) else _STALE_PERIODS * self._period_s
-            if age_s > max(_STALE_S, usual_s):
-                who = f"process {info.writer_pid}" if info.writer_pid else "whoever writes it"
-                return "stale", f"{who} writes nothing"
-        return info.state, ""
+        if info.state != "live":
+            return info.state, ""
+        standing = self._flow.standing(now_ns)
+        return standing, f"process {info.writer_pid} writes nothing" if standing == "stale" else ""
 
     def __enter__(self) -> Self:
         return self

@@ -21,6 +21,8 @@ VIEWS = ("image", "histogram", "values")
 
 _STYLES = {
     "live": "32",
+    "still": "36",
+    "left": "2",
     "unknown": "36",
     "empty": "33",
     "stale": "1;30;43",
@@ -137,7 +139,7 @@ def _alarm(look: Look, wanted: Wanted, columns: int) -> str:
 def _views(look: Look, frame: npt.NDArray[Any], wanted: Wanted, room: Size) -> list[Piece]:
     real = np.abs(frame) if frame.dtype.kind == "c" else frame
     views = wanted.views or suitable(frame)
-    limits = wanted.limits or picture.robust_limits(real)
+    limits = _limits(real, wanted)
     colours = "grey" if look.state in _GONE else wanted.colormap
     left = max(1, room.rows)
     after: list[Piece] = []
@@ -151,6 +153,10 @@ def _views(look: Look, frame: npt.NDArray[Any], wanted: Wanted, room: Size) -> l
         return after
     space = Size(room.columns, max(2, left - len(after)))
     return [*_image(real, limits, colours, space, wanted), *after]
+
+
+def _limits(real: npt.NDArray[Any], wanted: Wanted) -> picture.Limits:
+    return wanted.limits or picture.robust_limits(picture.thinned(real))
 
 
 def suitable(frame: npt.NDArray[Any]) -> tuple[str, ...]:
@@ -327,7 +333,7 @@ def plain(look: Look, wanted: Wanted) -> dict[str, Any]:
         return told
     real = np.abs(look.frame) if look.frame.dtype.kind == "c" else look.frame
     if "histogram" in wanted.views:
-        counts, edges, below, above = histogram(real, wanted.limits or picture.robust_limits(real), 64)
+        counts, edges, below, above = histogram(real, _limits(real, wanted), 64)
         told["histogram"] = {
             "counts": counts.tolist(),
             "edges": edges.tolist(),

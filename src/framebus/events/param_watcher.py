@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import time
+from collections.abc import Callable
 from typing import Any
 
 from framebus.errors import DataError, NotFoundError, ParameterError, PeerError, UsageError, WaitTimeout
@@ -29,13 +30,18 @@ _COMPARE = {
 class ParamWatcher(Watcher):
     """A parameter, or a whole set. Sleeps on the set itself; one that is not there is polled for.
 
+    Args:
+        condition: what is watched.
+        holds: what must be true of the value, where no operator says it.
+
     Raises:
         NotFoundError: the set is there, but has no such entry.
         ParameterError: the value is none of the entry's type, or cannot be compared so.
     """
 
-    def __init__(self, condition: Condition) -> None:
+    def __init__(self, condition: Condition, holds: Callable[[Any], object] | None = None) -> None:
         super().__init__(condition)
+        self._holds = holds
         self._params: Params | None = None
         self._entry = ""
         self._since = 0
@@ -50,12 +56,17 @@ class ParamWatcher(Watcher):
             self._drop()
         if self._params is None and not self._open():
             return None
-        return self._changed() if self.condition.is_event else self._compared()
+        return self._changed() if self._any_change else self._compared()
+
+    @property
+    def _any_change(self) -> bool:
+        return self.condition.is_event and self._holds is None
 
     def _compared(self) -> Sighting | None:
         assert self._params is not None
         self._since, value = self._params.generation, self._params[self._entry]
-        if not _COMPARE[self.condition.operator](value, self._wanted):
+        holds = self._holds or (lambda held: _COMPARE[self.condition.operator](held, self._wanted))
+        if not holds(value):
             return None
         return sighting(parameter=self._full(self._entry), value=value)
 
@@ -133,7 +144,7 @@ class ParamWatcher(Watcher):
         self._entry, self._problem = entry, ""
         self._since = self._params.generation
         self._last = self._params.snapshot()
-        if not self.condition.is_event:
+        if not self._any_change:
             self._wanted = self._read_wanted(self._params)
         return True
 
@@ -142,6 +153,8 @@ class ParamWatcher(Watcher):
             raise UsageError(
                 f"condition '{self.condition}': expected one entry of the set, {params.name}.ENTRY"
             )
+        if self._holds is not None:
+            return 0
         kind = params.describe(self._entry).spec.type
         if kind in TEXT_TYPES and self.condition.operator not in ("==", "!="):
             raise ParameterError(

@@ -1,4 +1,4 @@
-"""Streams, parameter sets, units and pipelines as plain values, such as JSON holds."""
+"""Parameter sets, units and pipelines as plain values, such as JSON holds."""
 
 from __future__ import annotations
 
@@ -9,19 +9,8 @@ from typing import Any
 from framebus.params.listing import SetInfo
 from framebus.params.paramset import ParamInfo
 from framebus.pipeline.running import UnitStatus
-from framebus.stream import StreamInfo
 
-__all__ = ["pipeline_plain", "set_plain", "stream_plain", "unit_plain"]
-
-
-def stream_plain(info: StreamInfo) -> dict[str, Any]:
-    """A stream; see ``StreamInfo``. ``writer_alive`` is None where nobody can tell."""
-    return dataclasses.asdict(info) | {
-        "path": str(info.path),
-        "shape": None if info.shape is None else list(info.shape),
-        "dtype": None if info.dtype is None else info.dtype.name,
-        "writer_alive": None if info.state in ("bad", "unknown") else info.state != "dead",
-    }
+__all__ = ["pipeline_plain", "set_plain", "unit_plain"]
 
 
 def set_plain(info: SetInfo) -> dict[str, Any]:

@@ -9,13 +9,14 @@ from typing import Any
 
 from framebus import _core
 from framebus.errors import FramebusError, UsageError
-from framebus.events.plain import pipeline_plain, set_plain, stream_plain, unit_plain
+from framebus.events.plain import pipeline_plain, set_plain, unit_plain
 from framebus.events.state_watchers import pipeline_state
 from framebus.params.listing import sets
 from framebus.pipeline.control import Controller
 from framebus.pipeline.rundir import run_dirs
 from framebus.pipeline.running import running
 from framebus.stream import streams
+from framebus.stream.listing import stream_plain
 from framebus.stream.names import shm_directory
 
 __all__ = ["KINDS", "parse_filters", "query"]

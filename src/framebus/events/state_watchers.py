@@ -56,7 +56,10 @@ class UnitWatcher(StateWatcher):
 
     def instead(self) -> str:
         """How things stand."""
-        return self._absent or super().instead()
+        if self._absent:
+            return self._absent
+        why = self._record.message if self._record is not None else (self._process() or {}).get("message")
+        return f"{super().instead()}{f' ({why})' if why else ''}"
 
     @property
     def _absent(self) -> str:

@@ -80,9 +80,13 @@ class StreamWatcher(Watcher):
     """Frames of a stream: any newer one, or a count. Sleeps on the stream itself; one that is not there is polled for.
 
     A stream that was made anew starts its counts again: any frame of it is newer.
+
+    Args:
+        condition: what is watched.
+        since: the count from which on frames are newer; default: that of this moment.
     """
 
-    def __init__(self, condition: Condition) -> None:
+    def __init__(self, condition: Condition, since: int | None = None) -> None:
         super().__init__(condition)
         self._stream: Stream | None = None
         self._since = 0
@@ -90,7 +94,7 @@ class StreamWatcher(Watcher):
         self._problem = ""
         if self._open():
             assert self._stream is not None
-            self._since = self._stream.count
+            self._since = self._stream.count if since is None else since
 
     def look(self) -> Sighting | None:
         """Look without waiting; see ``Watcher``."""

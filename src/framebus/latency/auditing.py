@@ -105,7 +105,9 @@ def targets(names: Iterable[str] = ()) -> list[UnitStatus]:
             found += pipeline_units(Controller(name).status())
         else:
             found.append(find_unit(name))
-    alive = [unit for unit in dict.fromkeys(found) if unit.pid and unit.state != "dead"]
+    # By what stays: loops and rates of the same unit differ from one look to the next.
+    once = {(unit.unit, unit.pid): unit for unit in found}
+    alive = [unit for unit in once.values() if unit.pid and unit.state != "dead"]
     if not alive:
         what = ", ".join(wanted)
         raise NotFoundError(

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from framebus.errors import FramebusError
 from framebus.latency.threads import ThreadCounts, thread_counts
 from framebus.process import ProcessRecord
-from framebus.process.timing import RING_LENGTH, TIMING_DTYPE, Timings
+from framebus.process.timing import RING_LENGTH, TIMING_DTYPE, Timings, rate_hz
 
 __all__ = ["Collector"]
 
@@ -30,6 +29,7 @@ class Collector:
         self.record = record
         self.unseen = self.moves = 0
         self._parts: list[Timings] = []
+        self._rate_hz = 0.0
         self._last = record.loop_count
         self._thread = record.thread_id
         self._begin = self._now = thread_counts(record.pid, self._thread)
@@ -37,6 +37,7 @@ class Collector:
     def look(self) -> None:
         """Take in what is new. To be called more often than the unit does 1024 loops."""
         found = self.record.timings()
+        self._rate_hz = rate_hz(found)
         new = found[found["loop"] > self._last].copy()
         if len(new):
             self.unseen += int(new["loop"][0]) - self._last - 1
@@ -51,11 +52,7 @@ class Collector:
     @property
     def patience_s(self) -> float:
         """After how long to look again, s: when a third of the record is new, but often enough to see moves."""
-        try:
-            rate = self.record.rate_hz
-        except FramebusError:
-            rate = 0.0
-        return min(0.05, RING_LENGTH / 3 / rate) if rate > 0 else 0.05
+        return min(0.05, RING_LENGTH / 3 / self._rate_hz) if self._rate_hz > 0 else 0.05
 
     @property
     def timings(self) -> Timings:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from framebus.process.kernel_files import fields as lines
-from framebus.process.kernel_files import text
+from framebus.process.kernel_files import stat_fields, text
 
 __all__ = ["ThreadCounts", "thread_counts"]
 
@@ -66,19 +66,18 @@ def thread_counts(pid: int, thread_id: int, root: str | os.PathLike[str] = "/") 
         root: the directory that holds ``proc``.
     """
     folder = Path(root, "proc", str(pid), "task", str(thread_id))
-    # The name, in parentheses, may hold anything; the third field is the first behind it.
-    words = text(folder / "stat").rpartition(")")[2].split()
-    if not words:
+    stat = stat_fields(folder / "stat")
+    if not stat:
         return None
     status, sched = lines(folder / "status"), lines(folder / "sched")
     run = text(folder / "schedstat").split()
-    policy = _at(words, 41)
+    policy = _at(stat, 41)
     return ThreadCounts(
-        cpu=_at(words, 39),
+        cpu=_at(stat, 39),
         policy="" if policy is None else _POLICIES.get(policy, str(policy)),
-        priority=_at(words, 40),
-        minor_faults=_at(words, 10),
-        major_faults=_at(words, 12),
+        priority=_at(stat, 40),
+        minor_faults=_at(stat, 10),
+        major_faults=_at(stat, 12),
         voluntary=_number(status.get("voluntary_ctxt_switches")),
         involuntary=_number(status.get("nonvoluntary_ctxt_switches")),
         migrations=_number(sched.get("se.nr_migrations")),
@@ -87,10 +86,8 @@ def thread_counts(pid: int, thread_id: int, root: str | os.PathLike[str] = "/") 
     )
 
 
-def _at(words: list[str], field: int) -> int | None:
-    """A field of ``stat`` by its number in proc(5)."""
-    at = field - 3
-    return _number(words[at]) if at < len(words) else None
+def _at(stat: list[str], field: int) -> int | None:
+    return _number(stat[field]) if field < len(stat) else None
 
 
 def _number(word: str | None) -> int | None:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from framebus.errors import DataError, NotFoundError, UsageError
 from framebus.stream.conf import Keywords, is_structural, load_conf
 from framebus.stream.datatypes import CODES
+from framebus.stream.files import printable, replacing
 from framebus.stream.keywords import fits as fits_a_stream
 
 __all__ = [
@@ -84,8 +85,12 @@ def read_frames(path: FilePath) -> tuple[npt.NDArray[Any], Keywords]:
 
 def _read_npy(path: Path) -> npt.NDArray[Any]:
     try:
-        data = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, SyntaxError) as error:
+        with path.open("rb") as file:  # NumPy would leave a damaged one open
+            data = np.load(file, allow_pickle=False)
+    except OSError:
+        raise
+    except Exception as error:
+        # Of a damaged header NumPy hands on what its tokenizer raises, zipfile, and others.
         raise DataError(f"{path} cannot be read as .npy: {error}") from error
     if not isinstance(data, np.ndarray):
         raise DataError(f"{path} is an archive of arrays; expected one array in a .npy file")
@@ -171,19 +176,12 @@ def write_frames(
         OSError: the file cannot be written.
     """
     file = check_writable(path, data.dtype, overwrite)
-    # The ending stays, as it tells astropy whether to compress.
-    part = file.with_name(f".{os.getpid()}.{file.name}")
-    try:
-        if kind_of(file) == "npy":
-            with part.open("wb") as opened:
-                np.save(opened, data)
-            left_out = []
-        else:
-            left_out = _write_fits(part, data, keywords, table)
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
-    return left_out
+    with replacing(file) as draft:  # its ending tells astropy whether to compress
+        if kind_of(file) == "fits":
+            return _write_fits(draft, data, keywords, table)
+        with draft.open("wb") as opened:
+            np.save(opened, data)
+    return []
 
 
 def _astropy_fits(path: Path) -> ModuleType:
@@ -219,11 +217,11 @@ def _write_fits(
             if not _writable(name, value):
                 left_out.append(name)
                 continue
-            shown = _printable(value) if isinstance(value, str) else value
+            shown = printable(value) if isinstance(value, str) else value
             # So the name keeps its length, and its small letters.
             key = name if len(name) <= 8 and name.upper() == name else f"HIERARCH {name}"
             try:
-                image.header.append(fits.Card(key, shown, _printable(comment)), end=True)
+                image.header.append(fits.Card(key, shown, printable(comment)), end=True)
             except ValueError:  # a name out of characters that FITS has not
                 left_out.append(name)
         parts = [fits.PrimaryHDU(), image] if compressed else [image]
@@ -238,8 +236,3 @@ def _writable(name: str, value: int | float | str) -> bool:
     if is_structural(name.upper()):
         return False
     return not isinstance(value, float) or math.isfinite(value)
-
-
-def _printable(text: str) -> str:
-    """Text as a header can hold it: what is not printable ASCII is escaped as Python does."""
-    return "".join(c if " " <= c <= "~" else c.encode("unicode_escape").decode() for c in text)

@@ -114,8 +114,8 @@ def chart(
         if not np.isfinite(mean):
             heights.append(0)
         else:
-            share = (mean - bottom) / span if span > 0 else 0.0
-            heights.append(min(full, max(1, round(full * share))))
+            share = (mean - bottom) / span if 0 < span < np.inf else 0.0
+            heights.append(max(1, round(full * min(1.0, max(0.0, share)))))
     return [
         "".join(BARS[min(8, max(0, height - 8 * row))] for height in heights)
         for row in range(rows - 1, -1, -1)
@@ -129,7 +129,10 @@ def _column_means(values: npt.NDArray[np.float64], width: int) -> list[float]:
         return [float(values[i * values.size // width]) for i in range(width)]
     edges = np.linspace(0, values.size, width + 1).astype(int)
     parts = [values[a:b] for a, b in pairwise(edges)]
-    return [float(part[np.isfinite(part)].mean()) if np.isfinite(part).any() else np.nan for part in parts]
+    with np.errstate(over="ignore"):  # a sum of large values may be infinite
+        return [
+            float(part[np.isfinite(part)].mean()) if np.isfinite(part).any() else np.nan for part in parts
+        ]
 
 
 # ---- graphics --------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from framebus.errors import UsageError
 from framebus.ops.targets import open_existing, path_of
+from framebus.stream.files import replacing
 
 __all__ = ["link"]
 
@@ -50,10 +51,6 @@ def link(source: str, target: str, *, overwrite: bool = False) -> Path:
     elif place.exists():
         raise UsageError(f"'{target}' is a stream; choose another name, or remove it first")
     beside = origin.parent == Path(os.path.realpath(place.parent))
-    fresh = place.with_name(f".{place.name}.{os.getpid()}")
-    try:
-        fresh.symlink_to(origin.name if beside else origin)
-        os.replace(fresh, place)
-    finally:
-        fresh.unlink(missing_ok=True)
+    with replacing(place) as draft:
+        draft.symlink_to(origin.name if beside else origin)
     return place

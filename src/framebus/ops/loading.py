@@ -16,6 +16,7 @@ from framebus.ops.files import FITS_NAMES, NPY_NAMES, FilePath, fitting, read_fr
 from framebus.ops.targets import target_stream
 from framebus.params import load_sets
 from framebus.stream import Stream
+from framebus.stream.conf import Keywords
 
 __all__ = ["Loaded", "Played", "load_frames", "load_parameters", "play", "stream_for_file"]
 
@@ -60,6 +61,7 @@ def load_frames(
     history: int | None = None,
     dialect: str | None = None,
     overwrite: bool = False,
+    force: bool = False,
     progress: Progress | None = None,
 ) -> Loaded:
     """Publish the array in a file: as one frame, or, with ``rate_hz``, frame by frame along its first axis.
@@ -75,16 +77,24 @@ def load_frames(
         history: frames that the stream keeps, at least.
         dialect: its file format.
         overwrite: replace a stream that does not fit.
+        force: write to one that another living process writes, too.
         progress: called after every frame.
 
     Raises:
-        UsageError: a stream that is there does not fit, or the rate or ``passes`` is none.
+        UsageError: a stream that is there does not fit, or another living process writes it; or the rate or
+            ``passes`` is none.
         NotFoundError: no such file. DataError: it is damaged, or holds what no stream can.
     """
     if passes < 1:
         raise UsageError(f"passes is {passes}, expected 1 or more")
     stream, frames, loaded = stream_for_file(
-        path, name, cube=rate_hz is not None, history=history, dialect=dialect, overwrite=overwrite
+        path,
+        name,
+        cube=rate_hz is not None,
+        history=history,
+        dialect=dialect,
+        overwrite=overwrite,
+        force=force,
     )
     with stream:
         if rate_hz is None:
@@ -105,11 +115,12 @@ def stream_for_file(
     history: int | None = None,
     dialect: str | None = None,
     overwrite: bool = False,
+    force: bool = False,
 ) -> tuple[Stream, npt.NDArray[Any], Loaded]:
     """The stream that a file's array goes to, the array, and what is known before the first frame.
 
     Args:
-        path, name, history, dialect, overwrite: as of ``load_frames``.
+        path, name, history, dialect, overwrite, force: as of ``load_frames``.
         cube: the array's first axis counts frames.
 
     Raises:
@@ -130,20 +141,36 @@ def stream_for_file(
         history=history,
         dialect=dialect,
         overwrite=overwrite,
+        force=force,
         any_dtype=True,
         keywords=kept,
     )
     try:
-        for key, (value, comment) in kept.items():
-            stream.keywords.set(key, value, comment)
+        left_out += _keep(stream, kept)
     except BaseException:
         stream.close()
         raise
+    told = tuple(sorted(left_out))
     return (
         stream,
         data,
-        Loaded(stream.name, stream.shape, stream.dtype.name, stream.dialect.name, left_out=tuple(left_out)),
+        Loaded(stream.name, stream.shape, stream.dtype.name, stream.dialect.name, left_out=told),
     )
+
+
+def _keep(stream: Stream, keywords: Keywords) -> list[str]:
+    """Give a stream those keywords that it has not; names of those for which all its slots are taken."""
+    left_out = []
+    there = dict(stream.keywords)
+    for key, (value, comment) in keywords.items():
+        # Compared as written out: 5.0 is another keyword than 5.
+        if repr(there.get(key)) == repr(value) and stream.keywords.comment(key) == comment:
+            continue
+        try:
+            stream.keywords.set(key, value, comment)
+        except UsageError:  # each fits by itself
+            left_out.append(key)
+    return left_out
 
 
 def play(

@@ -23,10 +23,14 @@ __all__ = [
     "levels_of",
     "resized",
     "robust_limits",
+    "thinned",
 ]
 
 LEVELS = 64
 """Shades of a picture: more than the eye tells apart in a terminal, few enough for a terminal's palette."""
+
+_ENOUGH = 65536
+"""Elements that tell well how a frame's values are spread."""
 
 NOT_FINITE = (255, 0, 255)
 """Colour of NaN and infinities: one that no colormap has."""
@@ -81,6 +85,21 @@ def as_image(frame: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return folded.reshape(-1, width)
 
 
+def thinned(frame: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Every few elements of a large frame, as a view: how its values are spread is seen as well, and far sooner.
+
+    Args:
+        frame: any shape and dtype.
+
+    Returns:
+        As many axes, at most 65536 elements. Strides are odd, so that they don't pick one of two interleaved halves.
+    """
+    while frame.size > _ENOUGH:
+        longest = int(np.argmax(frame.shape))
+        frame = frame[(slice(None),) * longest + (slice(None, None, 3),)]
+    return frame
+
+
 def robust_limits(values: npt.NDArray[Any], outside: float = 0.005, *, symmetric: bool = False) -> Limits:
     """Limits that leave out a share of the values at either end, so that a hot pixel does not hide all others.
 
@@ -93,7 +112,8 @@ def robust_limits(values: npt.NDArray[Any], outside: float = 0.005, *, symmetric
     finite = finite[np.isfinite(finite)]
     if finite.size == 0:
         return Limits(0.0, 1.0)
-    low, high = (float(each) for each in np.quantile(finite, [outside, 1.0 - outside]))
+    with np.errstate(all="ignore"):  # differences of large values may be infinite
+        low, high = (float(each) for each in np.quantile(finite, [outside, 1.0 - outside]))
     if low >= high:
         low, high = float(finite.min()), float(finite.max())
     if symmetric:
@@ -125,9 +145,9 @@ def resized(image: npt.NDArray[np.float64], rows: int, columns: int) -> npt.NDAr
         rows, columns: of the result, at least 1.
     """
     good = np.isfinite(image)
-    sums = _scaled(np.where(good, image, 0.0), rows, columns)
-    shares = _scaled(good.astype(np.float64), rows, columns)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):  # of none there is no mean; sums of large values may be infinite
+        sums = _scaled(np.where(good, image, 0.0), rows, columns)
+        shares = _scaled(good.astype(np.float64), rows, columns)
         return np.where(shares > 0, sums / shares, np.nan)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from framebus.errors import UsageError
-from framebus.ops.targets import newest_frame, open_existing
+from framebus.ops.targets import open_existing
 from framebus.stream.slices import check_storable
 
 __all__ = ["Number", "Poked", "poke"]
@@ -52,7 +52,7 @@ def poke(name: str, index: Sequence[int], value: Number, *, add: bool = False) -
         for i, size in zip(place, stream.shape, strict=True):
             if not -size <= i < size:
                 raise UsageError(f"index {place} is outside of stream '{stream.name}', {sizes}")
-        frame = newest_frame(stream, 5.0).data if stream.count else np.zeros(stream.shape, stream.dtype)
+        frame = stream.newest().data if stream.count else np.zeros(stream.shape, stream.dtype)
         before = frame[place].item()
         after = before + value if add else value
         new = np.asarray(after)

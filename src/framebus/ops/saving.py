@@ -12,7 +12,7 @@ from pathlib import Path
 from framebus.errors import UsageError
 from framebus.ops.cubes import Progress, frame_cards, take_cube
 from framebus.ops.files import FilePath, check_new, check_writable, kind_of, write_frames
-from framebus.ops.targets import newest_frame, open_existing
+from framebus.ops.targets import open_existing
 from framebus.params import save_sets
 
 __all__ = ["Saved", "save_parameters", "save_stream", "snapshot"]
@@ -71,7 +71,7 @@ def save_stream(
     with open_existing(name) as stream:
         file = check_writable(path, stream.dtype, overwrite)
         if frames is None:
-            frame = newest_frame(stream, timeout_s)
+            frame = stream.newest(timeout_s=timeout_s)
             cards = frame_cards(stream, frame.count, frame.acquisition_ns, frame.write_ns)
             left_out = write_frames(file, frame.data, cards, overwrite=overwrite)
             shape, dtype = frame.data.shape, frame.data.dtype.name
@@ -122,7 +122,7 @@ def snapshot(
             for stream in opened
         ]
         _refuse_equal(files)
-        frames = [newest_frame(stream, timeout_s) for stream in opened]
+        frames = [stream.newest(timeout_s=timeout_s) for stream in opened]
         saved = []
         for stream, file, frame in zip(opened, files, frames, strict=True):
             cards = frame_cards(stream, frame.count, frame.acquisition_ns, frame.write_ns)

@@ -137,9 +137,9 @@ def statistics(
     running = RunningStatistics()
     first = last = missed = 0
     with open_existing(name) as stream:
-        stream.handle.cursor = stream.count if frames else 0
+        stream.skip_to_newest()
         for k in range(max(frames, 1)):
-            frame = stream.read_next(timeout_s=timeout_s, newest=not frames)
+            frame = stream.read_next(timeout_s=timeout_s) if frames else stream.newest(timeout_s=timeout_s)
             running.add(frame.data)
             first, last = first or frame.count, frame.count
             missed += frame.missed if k else 0  # what passed before the first frame is no loss

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from framebus.errors import StreamFormatError, StreamNotFound, UsageError
-from framebus.stream import Frame, Stream, create
+from framebus.stream import Stream, create
 from framebus.stream import open as open_stream
-from framebus.stream.names import parse, require, stream_path
+from framebus.stream.names import StreamName, parse, require, stream_path
 from framebus.stream.opening import fits
 
-__all__ = ["newest_frame", "open_existing", "path_of", "target_stream"]
+__all__ = ["as_new", "open_existing", "path_of", "target_stream"]
+
+_REPLACE = "choose another name, or add --overwrite (in Python: overwrite=True)"
 
 
 def open_existing(name: str) -> Stream:
@@ -31,6 +37,11 @@ def path_of(name: str, context: str) -> Path:
     return stream_path(require(parse(name), allowed=["S", "E", "path"], context=context))
 
 
+def as_new(name: str) -> str:
+    """The name of a stream that must not be there yet: to create it then replaces none. Raises NameFormatError."""
+    return _with(parse(name), "N")
+
+
 def target_stream(
     name: str,
     *,
@@ -39,7 +50,9 @@ def target_stream(
     history: int | None = None,
     dialect: str | None = None,
     overwrite: bool = False,
+    force: bool = False,
     any_dtype: bool = False,
+    like: Stream | None = None,
     keywords: Mapping[str, tuple[int | float | str, str]] | None = None,
 ) -> Stream:
     """A stream of that shape and dtype: the one that is there, if it fits, else a new one.
@@ -48,51 +61,67 @@ def target_stream(
         name: of the stream, or its path.
         shape: that it must have.
         dtype: likewise.
-        history: frames that it must keep at least; None: any number, and none if it is new.
-        dialect: its file format; None: any, and ``isio`` if it is new.
+        history: frames that it must keep at least; None: any number, and if it is new as many as ``like``, or as the
+            one that it replaces, or none.
+        dialect: its file format; None: any, and if it is new that of ``like``, or of the one that it replaces, or
+            ``isio``.
         overwrite: make a new one in place of one that does not fit.
+        force: take one that another living process writes, too; frames of two writers mix.
         any_dtype: one that is there may have another dtype: what is written to it is converted.
+        like: where a new one has history and format from.
         keywords: of a new one.
 
     Raises:
-        UsageError: one is there and does not fit, or no such stream can be made.
+        UsageError: one is there and does not fit, or another living process writes it; or no such stream can be made.
         NameFormatError: the name is wrong.
         OSError: the kernel refuses.
     """
-    require(parse(name), allowed=["S", "L", "path"], context="the stream that is written to")
-    wanted = np.dtype(dtype)
-    try:
-        there = open_existing(name) if not name.startswith("@") else open_stream(name)
-    except StreamNotFound:
-        pass
-    except StreamFormatError as error:
-        if not overwrite:
-            raise UsageError(
-                f"{error}; choose another name, or add --overwrite (in Python: overwrite=True)"
-            ) from error
-    else:
-        fitting = fits(there, shape, there.dtype if any_dtype else wanted, history or 0)
-        if fitting and dialect in (None, there.dialect.name):
-            return there
-        found = f"{there.dtype} {there.shape}, history {there.history_length}, {there.dialect}"
-        there.close()
-        if not overwrite:
-            asked = "" if history is None else f", history {history}"
-            raise UsageError(
-                f"stream '{name}' is there and is {found}; expected {wanted} {shape}{asked}"
-                f"{'' if dialect is None else f', {dialect}'}: choose another name, or add --overwrite "
-                "(in Python: overwrite=True)"
-            )
+    parsed = require(parse(name), allowed=["S", "L", "path"], context="the stream that is written to")
+    wanted, place = np.dtype(dtype), str(parsed)
+    with ExitStack() as stack:
+        try:
+            there = stack.enter_context(open_stream(_with(parsed, "E")))
+        except StreamNotFound:
+            place = _with(parsed, "N")
+        except StreamFormatError as error:
+            if not overwrite:
+                raise UsageError(f"{error}; {_REPLACE}") from error
+        else:
+            if not force:
+                _check_writer(there)
+            fitting = fits(there, shape, there.dtype if any_dtype else wanted, history or 0)
+            if fitting and dialect in (None, there.dialect.name):
+                stack.pop_all()
+                return there
+            if not overwrite:
+                asked = "" if history is None else f", history {history}"
+                raise UsageError(
+                    f"stream '{name}' is there and is {_told(there.shape, there.dtype)}, history "
+                    f"{there.history_length}, {there.dialect}; expected {_told(shape, wanted)}{asked}"
+                    f"{'' if dialect is None else f', {dialect}'}: {_REPLACE}"
+                )
+            like = there if like is None else like
+        if like is not None:
+            history = like.history_length if history is None else history
+            dialect = dialect or like.dialect.name
     return create(
-        name, shape=shape, dtype=wanted, history=history or 0, dialect=dialect or "isio", keywords=keywords
+        place, shape=shape, dtype=wanted, history=history or 0, dialect=dialect or "isio", keywords=keywords
     )
 
 
-def newest_frame(stream: Stream, timeout_s: float | None) -> Frame:
-    """The newest whole frame, whether or not it was read before, with its count and times; waits for a first one.
+def _check_writer(stream: Stream) -> None:
+    """Two writers would mix their frames."""
+    pid = stream.handle.last_writer
+    if stream.count and pid not in (0, os.getpid()) and stream.handle.last_writer_alive:
+        raise UsageError(
+            f"stream '{stream.name}' is written by process {pid}, which is alive; choose another name, or write to it "
+            "all the same: add --force (in Python: force=True)"
+        )
 
-    Raises:
-        WaitTimeout: there is none; the message says why.
-    """
-    stream.handle.cursor = 0
-    return stream.read_next(newest=True, timeout_s=timeout_s)._replace(missed=0)
+
+def _told(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+    return f"{'x'.join(map(str, shape))} {dtype}"
+
+
+def _with(name: StreamName, modifier: str) -> str:
+    return str(name if modifier in name.modifiers else replace(name, modifiers=name.modifiers + modifier))

@@ -16,6 +16,7 @@ from typing import Any
 from framebus import _core, errors
 from framebus.errors import FramebusError, PeerError, UnitError, UsageError
 from framebus.pipeline.rundir import RunDir, one_run_dir
+from framebus.process.kernel_files import stat_fields
 
 __all__ = ["ControlServer", "Controller", "Reply", "told_error"]
 
@@ -174,8 +175,8 @@ class Controller:
         with contextlib.suppress(FramebusError, OSError, KeyError):  # what is there need not be whole
             known = self._run_dir.read_state()["supervisor"]
             pid: int = known["pid"]
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-            if state in "Tt" and _core.process_start_ticks(pid) == known["start_ticks"]:
+            stat = stat_fields(Path(f"/proc/{pid}/stat"))
+            if stat and stat[3] in "Tt" and _core.process_start_ticks(pid) == known["start_ticks"]:
                 return pid
         return 0
 

@@ -16,6 +16,7 @@ from framebus.params import Params
 from framebus.pipeline.hosted import HostedProcess
 from framebus.pipeline.nodes import Node, check_place, in_order, loop_json, loops_of
 from framebus.process import Limits, ProcessRecord
+from framebus.stream.files import replacing
 from framebus.unit import Loop, LoopOptions, Stage, load_unit, start
 from framebus.unit.load import refuse_while_importing
 from framebus.unit.stage import AnyUnit
@@ -256,10 +257,8 @@ class Pipeline:
         for node in self.nodes:
             check_place(node.stage, "any")
         text = plan_text(self.plan())
-        draft = f"{os.fspath(path)}.{os.getpid()}"
-        with open(draft, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(draft, path)
+        with replacing(path) as draft:
+            draft.write_text(text, encoding="utf-8")
 
     def validate(self) -> list[Problem]:
         """Everything that would keep the pipeline from starting; an empty list if it can."""

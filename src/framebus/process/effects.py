@@ -11,7 +11,7 @@ from framebus.errors import UsageError
 from framebus.process import single_costs as costs
 from framebus.process.findings import Finding
 from framebus.process.histogram import Histogram
-from framebus.process.kernel_files import ranges, text
+from framebus.process.kernel_files import cpu_times, ranges
 from framebus.process.machine import Machine, machine
 from framebus.process.surroundings import Surroundings, surroundings
 from framebus.process.wakeups import LOOP_SLACK_NS, Wakeups, measure_wakeups
@@ -94,11 +94,11 @@ def measure_effects(
     if not LEAST_S <= seconds < 86_400:
         raise UsageError(f"cannot measure for {seconds:g} s; expected {LEAST_S:g} s to a day")
     on, around = on or machine(), around or surroundings()
-    before = _times()
+    before = cpu_times(Path("/"))
     wakeups = measure_wakeups(on.allowed, seconds, progress=_tell(progress, "wake-ups of all CPUs"))
     cpu = max(set(on.isolated) & set(on.allowed) or on.allowed)
     comparisons = _comparisons(cpu, max(LEAST_S, seconds * _SHARE), on, progress)
-    steal = _stolen(before, _times())
+    steal = _stolen(before, cpu_times(Path("/")))
     first, again = costs.page_touches_ns()
     pair = next((group for group in around.siblings if cpu in group and set(group) <= set(on.allowed)), None)
     sibling = None if pair is None else costs.sibling_slowdown(cpu, next(c for c in pair if c != cpu))
@@ -194,12 +194,6 @@ def _three(histogram: Histogram) -> str:
 
 def _short(value: float) -> str:
     return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
-
-
-def _times() -> list[int]:
-    """CPU time since boot by kind, of all CPUs; nothing if it is not told."""
-    words = text(Path("/proc/stat")).partition("\n")[0].split()[1:9]
-    return [int(word) for word in words] if len(words) == 8 and all(map(str.isdigit, words)) else []
 
 
 def _stolen(before: list[int], after: list[int]) -> float | None:

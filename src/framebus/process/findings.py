@@ -124,7 +124,9 @@ _EXTRAS = (
     ("cli", ("click", "rich", "msgspec", "tomli_w"), "commands and pipeline files"),
     ("compute", ("numba", "scipy"), "compiled units"),
     ("fits", ("astropy",), "FITS files"),
-    ("ao", ("matplotlib",), "pictures of calibrations"),
+    ("ao", ("matplotlib", "aobasis"), "pictures of calibrations, modes from the places of actuators"),
     ("tmux", ("libtmux",), "units in windows of tmux"),
+    ("tui", ("textual",), "the dashboard (framebus top)"),
+    ("shell", ("IPython",), "the interactive shell (framebus shell)"),
 )
 """An extra of the package, the modules that it brings, and what they are for."""

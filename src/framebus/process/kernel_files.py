@@ -9,12 +9,14 @@ from pathlib import Path
 
 __all__ = [
     "chosen",
+    "cpu_times",
     "fields",
     "first_number",
     "kernel_config",
     "numbers",
     "options",
     "ranges",
+    "stat_fields",
     "text",
     "whole",
 ]
@@ -40,6 +42,22 @@ def fields(path: Path) -> dict[str, str]:
     """Lines of the form ``Name: value``."""
     pairs = (line.partition(":") for line in text(path).splitlines())
     return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def stat_fields(path: Path) -> list[str]:
+    """The fields of a process's or a thread's ``stat``, by their numbers in proc(5); nothing if it is gone.
+
+    The first three places are empty: the name, in parentheses, may hold anything.
+    """
+    _, parenthesis, behind = text(path).rpartition(")")
+    words = behind.split() if parenthesis else []
+    return ["", "", "", *words] if words else []
+
+
+def cpu_times(base: Path) -> list[int]:
+    """CPU time since boot, of all CPUs: user, nice, system, idle, iowait, irq, softirq, steal; nothing if not told."""
+    words = text(base / "proc/stat").partition("\n")[0].split()[1:9]
+    return [int(word) for word in words] if len(words) == 8 and all(map(str.isdigit, words)) else []
 
 
 def first_number(words: str | None) -> int:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from framebus.process.kernel_files import ranges
 from framebus.process.machine import Machine
 
-__all__ = ["LOOKS", "Severity", "Told", "boot", "limit"]
+__all__ = ["LATENCY_RULE", "LOOKS", "Severity", "Told", "boot", "for_loops", "isolation", "limit"]
 
 Severity = Literal["ok", "info", "warn", "unknown"]
 
 Told = tuple[Severity, str, str]
 """How bad it is, what was found, and what to do."""
+
+LATENCY_RULE = 'KERNEL=="cpu_dma_latency", MODE="0666"'
+"""For udev: everybody may keep CPUs awake."""
 
 
 def _cpus(on: Machine) -> Told:
@@ -26,13 +29,9 @@ def _cpus(on: Machine) -> Told:
 def _isolated(on: Machine) -> Told:
     if on.isolated:
         return "ok", f"{ranges(on.isolated)} are left alone by the scheduler", ""
-    chosen = ranges(on.online[len(on.online) // 2 :])
-    options = f"isolcpus=managed_irq,domain,{chosen} nohz_full={chosen} rcu_nocbs={chosen}"
-    return (
-        "info",
-        "none: other programs run on a loop's CPU too",
-        boot(options),
-    )
+    loops = for_loops(on)
+    remedy = isolation(loops) if loops else "use a machine with more CPUs"
+    return "info", "none: other programs run on a loop's CPU too", remedy
 
 
 def _priority(on: Machine) -> Told:
@@ -65,10 +64,13 @@ def _locked(on: Machine) -> Told:
 
 def _transparent(on: Machine) -> Told:
     switch = "/sys/kernel/mm/transparent_hugepage/enabled"
-    if on.transparent in ("always", "madvise"):
-        return "ok", f"can be had ({on.transparent})", ""
+    remedy = f"echo madvise | sudo tee {switch}"
+    if on.transparent == "madvise":
+        return "ok", "can be had (madvise)", ""
+    if on.transparent == "always":
+        return "info", "every program gets them (always): the kernel may move pages beneath a loop", remedy
     if on.transparent:
-        return "info", f"are switched off ({on.transparent})", f"echo madvise | sudo tee {switch}"
+        return "info", f"are switched off ({on.transparent})", remedy
     return "unknown", "this kernel has none, or does not tell", ""
 
 
@@ -88,11 +90,10 @@ def _latency(on: Machine) -> Told:
     if on.dma_latency == "absent":
         return "info", "this kernel has no /dev/cpu_dma_latency", boot("idle=poll")
     reload = "sudo udevadm control --reload; sudo udevadm trigger --name-match=cpu_dma_latency"
-    rule = 'KERNEL=="cpu_dma_latency", MODE="0666"'
     return (
         "warn",
         "CPUs cannot be kept from deep sleep: /dev/cpu_dma_latency is not writable for this user",
-        f"echo '{rule}' | sudo tee /etc/udev/rules.d/99-framebus.rules; {reload}",
+        f"echo '{LATENCY_RULE}' | sudo tee /etc/udev/rules.d/99-framebus.rules; {reload}",
     )
 
 
@@ -158,6 +159,17 @@ LOOKS: tuple[tuple[str, Callable[[Machine], Told]], ...] = (
 def limit(what: str) -> str:
     """How a user's limit is raised for good."""
     return f'echo "$USER - {what}" | sudo tee -a /etc/security/limits.d/framebus.conf  # then log in again'
+
+
+def for_loops(on: Machine) -> tuple[int, ...]:
+    """The CPUs to give to loops on a machine where nothing is known of them: the upper half, but not the only one."""
+    return on.online[(len(on.online) + 1) // 2 :]
+
+
+def isolation(cpus: Iterable[int]) -> str:
+    """How other programs are kept off CPUs for good."""
+    listed = ranges(cpus)
+    return boot(f"isolcpus=managed_irq,domain,{listed} nohz_full={listed} rcu_nocbs={listed}")
 
 
 def boot(options: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from framebus.process.kernel_files import (
     chosen,
+    cpu_times,
     fields,
     first_number,
     numbers,
@@ -213,9 +214,5 @@ def _container(base: Path) -> str:
 
 
 def _steal(base: Path) -> float | None:
-    """/proc/stat: user, nice, system, idle, iowait, irq, softirq, steal; what guests had is in the first two."""
-    words = text(base / "proc/stat").partition("\n")[0].split()
-    if len(words) < 9 or not all(word.isdigit() for word in words[1:9]):
-        return None
-    times = [int(word) for word in words[1:9]]
+    times = cpu_times(base)
     return times[7] / sum(times) if sum(times) else None

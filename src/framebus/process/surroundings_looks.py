@@ -8,13 +8,19 @@ from framebus.process.kernel_files import ranges
 from framebus.process.looks import Told, boot
 from framebus.process.surroundings import Surroundings
 
-__all__ = ["DEEP_US", "LARGE_SHARE", "SURROUNDINGS_LOOKS"]
+__all__ = ["DEEP_US", "FAST_CLOCKS", "LARGE_SHARE", "LITTLE_SWAPPINESS", "SURROUNDINGS_LOOKS"]
 
 DEEP_US = 10
 """An idle state from which waking takes longer than this is deep: it shows in a loop's latency."""
 
 LARGE_SHARE = 0.25
 """Of the machine's memory: a directory of streams that is smaller is cramped."""
+
+FAST_CLOCKS = ("tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page")
+"""Sources of time that are read without a system call."""
+
+LITTLE_SWAPPINESS = 10
+"""Up to this the kernel swaps programs out only where memory is short."""
 
 _ROOM = 256 << 20
 _STOLEN = 0.001
@@ -126,7 +132,7 @@ def _swap(around: Surroundings) -> Told:
             f"{text}: pages come back from disk",
             "sudo swapoff -a; and lock_memory = true for loops",
         )
-    if around.swappiness is not None and around.swappiness <= 10:
+    if around.swappiness is not None and around.swappiness <= LITTLE_SWAPPINESS:
         return "ok", text, ""
     return "info", f"{text}: streams and loops may be swapped out", "sudo sysctl -w vm.swappiness=1"
 
@@ -146,7 +152,7 @@ def _numa(around: Surroundings) -> Told:
 def _clock(around: Surroundings) -> Told:
     if not around.clocksource:
         return "unknown", "the kernel does not tell", ""
-    if around.clocksource in ("tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page"):
+    if around.clocksource in FAST_CLOCKS:
         return "ok", around.clocksource, ""
     text = f"{around.clocksource}: every look at the clock is a system call"
     if "tsc" in around.clocksources:

@@ -6,6 +6,7 @@ what acts at once is not.
 
 from framebus.sequence.command import Completed, run
 from framebus.sequence.control import kill, stop
+from framebus.sequence.detached import start
 from framebus.sequence.flow import on_error, repeat
 from framebus.sequence.inbox import Message
 from framebus.sequence.load import include, sequence
@@ -42,6 +43,7 @@ __all__ = [
     "send",
     "sequence",
     "set",
+    "start",
     "step",
     "stop",
     "unit_state",

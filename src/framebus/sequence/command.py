@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import sys
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +21,8 @@ __all__ = ["Completed", "run"]
 _GRACE_S = 10.0
 """How long a program may take to end after SIGTERM before it is killed."""
 
-_KEPT = 1 << 20
-"""Characters of output that are kept, the last ones."""
+_LINES, _LONGEST = 10_000, 65_536
+"""So many lines of output are kept, the last ones. A longer line, in bytes, is taken for several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Completed:
 
     Attributes:
         code: its exit code; negative: the signal that ended it.
-        output: what it wrote, to both of its outputs; of long ones the end.
+        output: what it wrote, to both of its outputs: of long ones the last 10000 lines.
     """
 
     code: int
@@ -90,20 +91,25 @@ async def run(*command: Any, check: bool = True, env: dict[str, str] | None = No
 
 
 async def _tell(pipe: asyncio.StreamReader, session: Session | None) -> str:
-    """Log line by line what comes, up to the end; returns it."""
-    kept, rest = "", b""
-    while chunk := await pipe.read(65536):
+    """Log line by line what comes, up to the end; returns it, or its last lines."""
+    kept: deque[str] = deque(maxlen=_LINES)
+    rest = b""
+    while chunk := await pipe.read(_LONGEST):
         *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > _LONGEST:
+            lines, rest = [*lines, rest], b""
         for line in lines:
-            kept = _told(line, kept, session)
-    return _told(rest, kept, session) if rest else kept
+            kept.append(_told(line, session))
+    if rest:
+        kept.append(_told(rest, session))
+    return "".join(f"{line}\n" for line in kept)
 
 
-def _told(line: bytes, kept: str, session: Session | None) -> str:
+def _told(line: bytes, session: Session | None) -> str:
     text = line.decode(errors="replace").rstrip()
     if session is not None and text:
         session.log(text)
-    return f"{kept}{text}\n"[-_KEPT:]
+    return text
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -9,10 +9,9 @@ from types import TracebackType
 from typing import Literal, ParamSpec, Self, TypeVar
 
 from framebus.errors import UsageError
-from framebus.sequence.condition import ConditionLike
 from framebus.sequence.places import place_of, told
 from framebus.sequence.session import session_or_none
-from framebus.sequence.values import holds
+from framebus.sequence.values import ConditionLike, holds
 
 __all__ = ["Attempt", "Policy", "on_error", "repeat"]
 

@@ -79,8 +79,10 @@ def load(file: str | os.PathLike[str]) -> Sequence[Any, Any]:
     known_files.add(path)
     try:
         exec(code, module.__dict__)  # the file is the program that was asked for
-    except Exception as error:
+    except BaseException as error:
         sys.modules.pop(module.__name__, None)
+        if isinstance(error, KeyboardInterrupt):
+            raise
         where = place_of(error) or name
         raise DataError(f"{where}: {type(error).__name__}: {error}") from error
     return _only(module, name)

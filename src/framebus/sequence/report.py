@@ -35,7 +35,7 @@ def progress(done: float, total: float = 1.0) -> None:
     """
     if not total > 0:
         raise UsageError(f"progress({done}, {total}): the total must be above 0")
-    current("progress()").progress(_fraction(done / total))
+    current("progress()").update(progress=_fraction(done / total))
 
 
 def log(text: str) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from framebus import _core
@@ -18,7 +21,7 @@ from framebus.sequence.places import place_of, told
 from framebus.sequence.session import Session
 from framebus.sequence.status import SequenceStatus
 
-__all__ = ["Runner", "run_file"]
+__all__ = ["Runner", "run_file", "signals_stop"]
 
 
 class Runner:
@@ -122,9 +125,11 @@ class Runner:
         """The state at the end."""
         try:
             self.result = asyncio.run(self._main(found))
-        except asyncio.CancelledError:
-            return "stopped"
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and self._stop_asked:
+                return "stopped"
             raise SequenceError(told(error), place_of(error)) from error
         return "stopped" if self.status.state == "stopping" else "done"
 
@@ -150,6 +155,49 @@ class Runner:
         self._task.cancel()  # before it is told: telling may fail
         self._session.update(state="stopping")
         self._session.write_log("told to stop")
+
+
+@contextmanager
+def signals_stop(runner: Runner, abandon: Callable[[], object] = lambda: None) -> Iterator[list[int]]:
+    """SIGINT, SIGTERM and SIGHUP stop the sequence; a second one ends the process, with the sequence's programs.
+
+    Those that were ignored before (``nohup``) stay so.
+
+    Args:
+        runner: the sequence's.
+        abandon: called before the process ends.
+
+    Yields:
+        Those that came.
+    """
+    came: list[int] = []
+
+    def on_signal(number: int, _where: FrameType | None) -> None:
+        came.append(number)
+        if len(came) == 1:
+            runner.stop()
+            return
+        if number == signal.SIGHUP:
+            return  # one terminal that closes sends it twice: by the kernel, and by the shell
+        for pid, _ in runner.status.programs:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+        runner.give_up()
+        abandon()
+        with contextlib.suppress(OSError):  # past Python's own file, in whose write this may have come
+            os.write(2, b"framebus: error: ended before the cleanup was over\n")
+        os._exit(128 + number)
+
+    before = {
+        number: signal.signal(number, on_signal)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_file(

@@ -21,7 +21,7 @@ from framebus.pipeline.rundir import default_logs
 from framebus.sequence.inbox import Message
 from framebus.sequence.status import Place, SequenceStatus
 
-__all__ = ["CHAIN", "Session", "current", "session_or_none"]
+__all__ = ["CHAIN", "Session", "current", "log_of", "session_or_none"]
 
 T = TypeVar("T")
 
@@ -30,8 +30,8 @@ _CURRENT: ContextVar[Session | None] = ContextVar("framebus_sequence", default=N
 CHAIN: ContextVar[tuple[str, ...]] = ContextVar("framebus_sequence_files", default=())
 """The files that are run just now, the outermost first."""
 
-_FLUSH_S = 0.05
-"""Progress that comes faster than this is written together."""
+_PAUSE_S = 0.1
+"""What comes sooner after the status was written is written together; the state at once."""
 
 
 class Session:
@@ -54,14 +54,14 @@ class Session:
         on_line: Callable[[str], object] | None = None,
     ) -> None:
         self.place = Place(status.name)
-        self._log = LogFile.of(default_logs("sequences"), status.name, 1_000_000, 2)
+        self._log = log_of(status.name)
         self.status = dataclasses.replace(status, log=str(self._log.path))
         self.messages: asyncio.Queue[Message] = asyncio.Queue()
         self._on_change, self._on_line = on_change, on_line
         self._lock = threading.RLock()  # signal handlers report, too
         self._written_s = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._flush: asyncio.TimerHandle | None = None
+        self._timer: threading.Timer | None = None  # writes what is not written yet
         self._refused = False
 
     @property
@@ -109,23 +109,21 @@ class Session:
         self._on_change = self._on_line = None
 
     def update(self, **changes: Any) -> None:
-        """Change the status and write it."""
+        """Change the status, which may come thousands of times a second, and write it at once or soon."""
         with self._lock:
             self.status = dataclasses.replace(self.status, **changes)
-            self._keep(lambda: self.place.write(self.status))
-            self._written_s = time.monotonic()
+            if not changes.keys() & {"state", "programs"}:
+                if self._timer is not None:
+                    return
+                left_s = self._written_s + _PAUSE_S - time.monotonic()
+                if left_s > 0:
+                    # Not of the event loop: that may be blocked by what is told here.
+                    self._timer = threading.Timer(left_s, self._flush)
+                    self._timer.daemon = True
+                    self._timer.start()
+                    return
+            self._write()
         self._tell_change()
-
-    def progress(self, fraction: float | None) -> None:
-        """Change the progress, which may come thousands of times a second."""
-        if time.monotonic() - self._written_s >= _FLUSH_S:
-            self.update(progress=fraction)
-            return
-        with self._lock:
-            self.status = dataclasses.replace(self.status, progress=fraction)
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # it is closed
-                self._loop.call_soon_threadsafe(self._flush_soon)
 
     def log(self, text: str) -> None:
         """Add a line to the log; the status shows it as its message."""
@@ -140,13 +138,19 @@ class Session:
         if self._on_line is not None:
             self._on_line(line)
 
-    def _flush_soon(self) -> None:
-        if self._flush is None and self._loop is not None:
-            self._flush = self._loop.call_later(_FLUSH_S, self._flush_now)
+    def _flush(self) -> None:
+        with self._lock:
+            if self._timer is not threading.current_thread():
+                return  # written meanwhile
+            self._write()
+        self._tell_change()
 
-    def _flush_now(self) -> None:
-        self._flush = None
-        self.update()
+    def _write(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._keep(lambda: self.place.write(self.status))
+        self._written_s = time.monotonic()
 
     def _keep(self, write: Callable[[], object]) -> None:
         """A disk that is full, or a directory that somebody removed, must not keep a sequence from its cleanup."""
@@ -162,6 +166,11 @@ class Session:
     def _tell_change(self) -> None:
         if self._on_change is not None:
             self._on_change(self.status)
+
+
+def log_of(name: str) -> LogFile:
+    """The log of the sequence ``name``."""
+    return LogFile.of(default_logs("sequences"), name, 1_000_000, 2)
 
 
 def session_or_none() -> Session | None:

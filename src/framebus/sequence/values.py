@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 from framebus.errors import FramebusError, NotFoundError, UsageError
-from framebus.params import Params, Value
+from framebus.events.conditions import parse
+from framebus.events.param_watcher import ParamWatcher
+from framebus.params import Value, find, set_values
 from framebus.pipeline.running import find_unit
-from framebus.sequence.condition import ConditionLike, condition_of, open_entry
 from framebus.sequence.session import session_or_none
 
-__all__ = ["get", "holds", "restoring", "set", "unit_state"]
+__all__ = ["ConditionLike", "get", "holds", "param_watcher", "restoring", "set", "unit_state"]
+
+ConditionLike = str | tuple[str, Callable[[Any], object]]
+"""``"loop.gain>=0.5"``, or the name of a parameter and what must be true of its value."""
 
 
 def get(name: str) -> Value:
     """The value of a parameter, ``"loop.gain"``.
 
     Raises:
-        NotFoundError: there is no such set. ParameterError: the set has no such entry.
+        NotFoundError: there is no such set or entry.
+        UsageError: that is a set's name, or a pattern.
     """
-    params, entry = open_entry(name)
-    with params:
-        return params[entry]
+    found = find(name)
+    if name not in found:
+        raise UsageError(f"{name!r} is no parameter; expected SET.ENTRY such as 'loop.gain'")
+    return found[name].value
 
 
 def set(name: str, value: Any = None, /, **entries: Any) -> None:  # noqa: A001 - the operator's word for it
@@ -32,30 +38,48 @@ def set(name: str, value: Any = None, /, **entries: Any) -> None:  # noqa: A001 
     They are checked as always, against type, limits and what may change while a unit runs. On an error nothing changes.
 
     Raises:
-        NotFoundError: there is no such set.
-        ParameterError: no such entry, or a value that is refused; the message says what is allowed.
+        NotFoundError: there is no such set or entry.
+        ParameterError: a value is refused; the message says what is allowed.
         WaitTimeout: another live process has held the set for 1 s.
         UsageError: neither a value nor entries were given, or both.
     """
     if (value is None) == (not entries):
         raise UsageError(f"set({name!r}, ...): expected a value, or entries of the set by their names")
-    if entries:
-        with Params.open(name) as params:
-            params.update(entries)
-    else:
-        params, entry = open_entry(name)
-        with params:
-            params[entry] = value
+    set_values({f"{name}.{entry}": new for entry, new in entries.items()} or {name: value})
 
 
 def holds(condition: ConditionLike) -> bool:
     """Whether a condition on a parameter, ``"loop.gain>=0.5"``, holds now.
 
     Raises:
-        UsageError: it is none. NotFoundError: there is no such set. ParameterError: the set has no such entry.
+        UsageError: it is none. NotFoundError: there is no such set or entry.
+        ParameterError: the value is none of the parameter's type, or cannot be compared so.
     """
-    wanted = condition_of(condition)
-    return bool(wanted.holds(get(wanted.target)))
+    with closing(param_watcher(condition)) as watcher:
+        if absent := watcher.absent():
+            raise NotFoundError(absent)
+        return watcher.look() is not None
+
+
+def param_watcher(condition: ConditionLike) -> ParamWatcher:
+    """What looks whether a condition on a parameter holds.
+
+    Raises:
+        UsageError: it is none. NotFoundError, ParameterError: as for ``holds``, but for a set that may yet come.
+    """
+    expected = "expected NAME OPERATOR VALUE such as 'loop.gain>=0.5', or (name, function)"
+    if isinstance(condition, str):
+        text, test = condition, None
+    elif isinstance(condition, tuple) and len(condition) == 2 and callable(condition[1]):
+        text, test = condition
+    else:
+        raise UsageError(f"{condition!r} is no condition; {expected}")
+    parsed = parse(f"param:{text.strip().removeprefix('param:')}")
+    if parsed.is_event == (test is None):
+        raise UsageError(f"{condition!r} is no condition; {expected}")
+    if "." not in parsed.name:
+        raise UsageError(f"'{parsed.name}' is no parameter; expected SET.ENTRY such as 'loop.gain'")
+    return ParamWatcher(parsed, test)
 
 
 def unit_state(name: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-__all__ = ["Entered", "History", "state_folder"]
+__all__ = ["Entered", "History", "state_file"]
 
 _MOST_BYTES = 4 << 20
 """When the file is longer, its older half goes."""
@@ -44,27 +44,35 @@ class Entered:
         return f"{when:%Y-%m-%d %H:%M:%S}  [{self.number:>4}]  {code}{took}{'' if self.ok else '   failed'}"
 
 
-def state_folder() -> Path:
-    """Where the shell keeps its history: ``$XDG_STATE_HOME/framebus``, made if it is not there."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    folder = Path(base) / "framebus"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def state_file(name: str) -> Path | None:
+    """A file that the shell keeps for its owner alone, in ``$XDG_STATE_HOME/framebus``; None where none can be."""
+    try:
+        base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        file = Path(base) / "framebus" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except (OSError, RuntimeError):  # the latter if nobody knows of a home
+        return None
+    return file
 
 
 class History:
     """All that was entered at the prompts of this user, oldest first.
 
     Args:
-        path: the file; by default ``shell-history.jsonl`` in ``state_folder()``.
+        path: the file; None: there is no place for one, and what is entered is known until the shell ends.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
-        self.path = path or state_folder() / "shell-history.jsonl"
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._held: list[Entered] = []
 
     def add(self, number: int, code: str, *, ok: bool, began_s: float) -> None:
         """Keep one cell. What the file system refuses is left out: a prompt must go on when a disk is full."""
         entry = Entered(began_s, os.getpid(), number, code.rstrip("\n"), ok, time.time() - began_s)
+        if self.path is None:
+            self._held.append(entry)
+            return
         with contextlib.suppress(OSError):
             descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
@@ -80,6 +88,8 @@ class History:
 
     def trim(self) -> None:
         """Drop the older half of a file that has become long."""
+        if self.path is None:
+            return
         with contextlib.suppress(OSError):
             if self.path.stat().st_size <= _MOST_BYTES:
                 return
@@ -90,6 +100,8 @@ class History:
             new.replace(self.path)
 
     def _all(self) -> list[Entered]:
+        if self.path is None:
+            return self._held
         try:
             lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:

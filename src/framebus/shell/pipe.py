@@ -16,6 +16,7 @@ from framebus.errors import UsageError
 __all__ = ["CommandPipe"]
 
 _LONGEST = 1 << 20  # of a line, in bytes
+_LEFT_OUT = f"# a line of more than {_LONGEST} bytes was left out"
 
 
 class CommandPipe:
@@ -37,20 +38,23 @@ class CommandPipe:
             self._made = True
         except FileExistsError:
             pass
-        self._descriptor = -1
+        self._descriptor = self._woken = self._waker = -1
         try:
             # Open for writing, too: so its end does not come when the last writer closes it.
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
             self._status = os.fstat(self._descriptor)
             self._check()
+            self._woken, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         except BaseException:
-            self._give_back()
+            self.close()
             raise
-        self._woken, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def lines(self) -> Iterator[str]:
-        """Each line that is written, without its end, as it comes; ends after ``stop``."""
-        rest = b""
+        """Each line that is written, without its end, as it comes; ends after ``stop``.
+
+        One of more than 1 MiB is left out, whole; a comment in its place says so.
+        """
+        rest, cut = b"", False
         with selectors.DefaultSelector() as selector:
             selector.register(self._descriptor, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
@@ -61,9 +65,11 @@ class CommandPipe:
                 with contextlib.suppress(BlockingIOError):
                     rest += os.read(self._descriptor, 65536)
                 *complete, rest = rest.split(b"\n")
-                rest = rest if len(rest) <= _LONGEST else b""
                 for line in complete:
-                    yield line.decode(errors="replace")
+                    yield _LEFT_OUT if cut or len(line) > _LONGEST else line.decode(errors="replace")
+                    cut = False
+                if len(rest) > _LONGEST:  # what follows is the rest of a line that is lost, and no command
+                    rest, cut = b"", True
 
     def stop(self) -> None:
         """End ``lines``, from any thread."""
@@ -72,10 +78,14 @@ class CommandPipe:
 
     def close(self) -> None:
         """Give it up, and remove it if it was made here."""
-        if self._descriptor >= 0:
-            for descriptor in (self._woken, self._waker):
+        for descriptor in (self._descriptor, self._woken, self._waker):
+            if descriptor >= 0:
                 os.close(descriptor)
-        self._give_back()
+        self._descriptor = self._woken = self._waker = -1
+        if self._made:
+            self._made = False
+            with contextlib.suppress(OSError):
+                self.path.unlink()
 
     def __enter__(self) -> Self:
         return self
@@ -89,16 +99,8 @@ class CommandPipe:
         """Whoever can write to it commands this process."""
         if not stat.S_ISFIFO(self._status.st_mode):
             raise UsageError(f"{self.path} is no named pipe; remove it, or give another path")
-        if self._status.st_mode & stat.S_IWOTH or self._status.st_uid not in (0, os.geteuid()):
+        others = self._status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if others or self._status.st_uid not in (0, os.geteuid()):
             raise UsageError(
-                f"{self.path} is a pipe through which other users could give commands; 'chmod o-w', or another path"
+                f"{self.path} is a pipe through which other users could give commands; 'chmod go-w', or another path"
             )
-
-    def _give_back(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-        if self._made:
-            self._made = False
-            with contextlib.suppress(OSError):
-                self.path.unlink()

@@ -21,7 +21,7 @@ from traitlets.config import Config
 
 import framebus
 from framebus.errors import FramebusError
-from framebus.shell.history import History, state_folder
+from framebus.shell.history import History, state_file
 from framebus.shell.magics import completions, register
 from framebus.shell.pipe import CommandPipe
 from framebus.shell.sessions import Session
@@ -132,7 +132,9 @@ def serve(session: Session, pipe: CommandPipe, ended: Callable[[], bool] = lambd
 
 def configure(shell: Any, session: Session) -> None:
     """Give an IPython shell a session's completions, framebus' commands, times of what is entered, and short errors."""
-    history = History()
+    history = History(state_file("shell-history.jsonl"))
+    if history.path is None:
+        click.echo("no history is kept: $XDG_STATE_HOME or ~/.local/state cannot be written to")
     history.trim()
     register(shell, session, history)
     shell.Completer.custom_matchers.append(lambda text: _matches(shell, session, text))
@@ -158,9 +160,7 @@ def _config() -> Config:
     config.TerminalInteractiveShell.banner1 = _BANNER.format(version=framebus.__version__)
     config.TerminalInteractiveShell.banner2 = ""
     config.TerminalInteractiveShell.confirm_exit = False
-    remembered = state_folder() / "shell-history.sqlite"
-    remembered.touch(0o600)
-    config.HistoryManager.hist_file = str(remembered)
+    config.HistoryManager.hist_file = str(state_file("shell-history.sqlite") or ":memory:")
     # The session knows its objects; Jedi would have to guess.
     config.Completer.use_jedi = False
     commands = set(root.list_commands(None))  # type: ignore[arg-type]

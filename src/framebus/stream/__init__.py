@@ -6,6 +6,7 @@ from framebus.stream.frame import Frame, LatestFrame
 from framebus.stream.keywords import Keywords
 from framebus.stream.listing import StreamInfo, describe, purge, streams
 from framebus.stream.opening import connect, create, open  # noqa: A004
+from framebus.stream.rates import measure_rates
 from framebus.stream.stream import Stream, StreamStatistics
 from framebus.stream.trace import TraceEntry
 
@@ -23,6 +24,7 @@ __all__ = [
     "connect",
     "create",
     "describe",
+    "measure_rates",
     "open",
     "purge",
     "streams",

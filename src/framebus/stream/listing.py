@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from framebus.stream.dialects import DIALECTS
 from framebus.stream.names import SUFFIX, shm_directory
 from framebus.stream.unused import unlink_unused
 
-StreamState = Literal["live", "empty", "unknown", "dead", "bad"]
+StreamState = Literal["live", "left", "empty", "unknown", "dead", "bad"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,16 @@ class StreamInfo:
     Attributes:
         name: the stream's name.
         path: its file.
-        state: ``live`` (its writer runs), ``empty`` (never written, its creator runs), ``dead`` (the process that last
-            wrote it, or made it, is gone), ``unknown`` (the file does not tell who wrote it: one of DAO's, written by
-            another program), ``bad`` (not a stream that can be opened; see ``error``).
+        state: ``live`` (its writer runs), ``left`` (its writer has ended, or closed it and ended since, as programs
+            should: a calibration, a result), ``empty`` (never written; its creator runs or left it so), ``dead`` (the
+            process that last wrote it, or made it, was killed, or is none of framebus and gone), ``unknown`` (the file
+            does not tell who wrote it: one of DAO's, written by another program), ``bad`` (not a stream that can be
+            opened; see ``error``).
         shape, dtype: NumPy's; None for a bad one.
         count: frame counter.
         age_s: seconds since the last frame; None if there was none, or if its writer did not say when.
         writer_pid: the process that wrote last, or, before the first frame, that made it.
+        writer_alive: whether it runs; None where nobody can tell.
         history: how many past frames it keeps.
         size_bytes: of the file.
         dialect: the file's format, ``isio`` or ``dao``; empty for a bad one.
@@ -47,6 +51,7 @@ class StreamInfo:
     count: int = 0
     age_s: float | None = None
     writer_pid: int = 0
+    writer_alive: bool | None = None
     history: int = 0
     size_bytes: int = 0
     dialect: str = ""
@@ -60,15 +65,29 @@ def streams(directory: str | os.PathLike[str] | None = None) -> list[StreamInfo]
     return [info for info in found if info is not None]
 
 
-def purge(directory: str | os.PathLike[str] | None = None) -> list[StreamInfo]:
-    """Remove streams whose writer is dead and that no process maps; returns those removed.
+def stream_plain(info: StreamInfo) -> dict[str, Any]:
+    """A stream as plain values, as JSON has them; see ``StreamInfo``."""
+    return dataclasses.asdict(info) | {
+        "path": str(info.path),
+        "shape": None if info.shape is None else list(info.shape),
+        "dtype": None if info.dtype is None else info.dtype.name,
+    }
+
+
+def purge(directory: str | os.PathLike[str] | None = None, *, left: bool = False) -> list[StreamInfo]:
+    """Remove streams that are ``dead`` and that no process maps; returns those removed.
 
     Streams of other users are left alone: only their owner and root are told whether anybody uses them. A link to a
     stream that is removed goes with it.
+
+    Args:
+        directory: where; None: the shared-memory directory.
+        left: remove likewise those whose writer, or maker, ended in order: calibrations, results.
     """
     there = streams(directory)
     ends = {info.path: os.path.realpath(info.path) for info in there if info.path.is_symlink()}
-    removed = [info for info in there if info.path not in ends and info.state == "dead" and _unlink(info)]
+    unused = [info for info in there if info.state == "dead" or (left and info.writer_alive is False)]
+    removed = [info for info in unused if info.path not in ends and _unlink(info)]
     gone = {os.path.realpath(info.path) for info in removed}
     for info in there:
         if ends.get(info.path) in gone:
@@ -87,14 +106,18 @@ def _unlink(info: StreamInfo) -> bool:
     return removed
 
 
-def _writer(handle: _core.StreamHandle) -> tuple[int, StreamState]:
+def _writer(handle: _core.StreamHandle) -> tuple[int, bool | None, StreamState]:
+    """The writer or maker, whether it lives, and the state that the stream is in by that."""
     pid, alive = handle.last_writer, handle.last_writer_alive
     if not pid:
-        pid = handle.maker
-        alive = _core.process_alive(pid)
+        pid, alive = handle.maker, handle.maker_alive
     if not pid and not DIALECTS[handle.dialect].writer_identity:
-        return 0, "unknown"
-    return pid, "dead" if not alive else "live" if handle.count else "empty"
+        return 0, None, "unknown"
+    if not alive and not handle.last_writer_left:
+        return pid, alive, "dead"
+    if not handle.count:
+        return pid, alive, "empty"
+    return pid, alive, "live" if alive else "left"
 
 
 def describe(path: Path) -> StreamInfo | None:
@@ -118,7 +141,7 @@ def describe(path: Path) -> StreamInfo | None:
 
 def _describe_open(name: str, path: Path, size: int, handle: _core.StreamHandle) -> StreamInfo:
     count, written_ns = handle.count, handle.written_ns
-    pid, state = _writer(handle)
+    pid, alive, state = _writer(handle)
     return StreamInfo(
         name=name,
         path=path,
@@ -128,6 +151,7 @@ def _describe_open(name: str, path: Path, size: int, handle: _core.StreamHandle)
         count=count,
         age_s=max(0.0, (_core.realtime_ns() - written_ns) * 1e-9) if count and written_ns else None,
         writer_pid=pid,
+        writer_alive=alive,
         history=handle.history,
         size_bytes=size,
         dialect=handle.dialect,

@@ -296,6 +296,18 @@ class Stream:
         self._handle.read_newest(frame, timeout_ns(timeout_s))
         return frame if self._slices is None else self._slices.apply(frame)
 
+    def newest(self, *, timeout_s: float | None = DEFAULT_TIMEOUT_S) -> Frame:
+        """What ``read`` gives, with its count and times: the newest whole frame as it stands, so ``missed`` is 0.
+
+        Raises:
+            WaitTimeout: there is none within ``timeout_s``, in s.
+        """
+        data = self._destination(None)
+        count, acquisition_ns, write_ns, _ = self._handle.read_newest(data, timeout_ns(timeout_s))
+        return Frame(
+            data if self._slices is None else self._slices.apply(data), count, acquisition_ns, write_ns, 0
+        )
+
     def read_next(
         self,
         out: npt.NDArray[Any] | None = None,

@@ -33,6 +33,7 @@ _FAILURES = (
 _STREAM_CHANGES: dict[str, tuple[Level, str]] = {
     "dead": ("bad", "DEAD: its writer, process {pid}, is gone"),
     "bad": ("bad", "cannot be opened: {error}"),
+    "left": ("warn", "its writer, process {pid}, has ended"),
     "stale": ("warn", "no frames come any more; its writer, process {pid}, lives"),
     "live": ("good", "frames come"),
 }

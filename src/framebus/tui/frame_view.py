@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from framebus.errors import FramebusError
+from framebus.ops.picture import COLORMAPS, thinned
 from framebus.tui.looks import StreamLook
 from framebus.tui.painted import Line, Span
-from framebus.tui.picture import Figures, Palette, bars, figures, half_blocks, thinned
+from framebus.tui.picture import Figures, bars, figures, half_blocks
 from framebus.tui.watching import Watcher
 
 __all__ = ["FrameView"]
@@ -23,7 +24,6 @@ _LARGE_AGAIN_S = 1.0
 is a lot."""
 _LARGE = 300
 _TRIES = 3
-_PALETTES: tuple[Palette, ...] = ("grey", "viridis")
 
 
 class FrameView:
@@ -35,7 +35,7 @@ class FrameView:
 
     def __init__(self, watcher: Watcher) -> None:
         self._watcher = watcher
-        self._palette: Palette = "grey"
+        self._palette = COLORMAPS[0]
         self._of: tuple[str, int] = ("", 0)
         self._count, self._read_s = -1, 0.0
         self._sample: npt.NDArray[Any] | None = None
@@ -43,9 +43,9 @@ class FrameView:
         self._row: list[Any] = []
         self._drawn: tuple[tuple[int, int, str], list[list[Span]]] | None = None
 
-    def next_palette(self) -> Palette:
+    def next_palette(self) -> str:
         """The next set of colours; returns it."""
-        self._palette = _PALETTES[(_PALETTES.index(self._palette) + 1) % len(_PALETTES)]
+        self._palette = COLORMAPS[(COLORMAPS.index(self._palette) + 1) % len(COLORMAPS)]
         return self._palette
 
     def _bring_up_to_date(self, look: StreamLook) -> None:
@@ -75,11 +75,11 @@ class FrameView:
             except FramebusError:  # none yet, or its writer is in the middle of one
                 return None
             data: npt.NDArray[Any] = view.data  # type: ignore[assignment]
-            sample = thinned(data).copy()
             plane = data
-            while plane.ndim > 1:
-                plane = plane[plane.shape[0] // 2 if plane.ndim == 2 else 0]
-            row = plane.reshape(-1)[:256].copy()
+            while plane.ndim > 2:
+                plane = plane[0]
+            sample = thinned(plane).copy()
+            row = (plane if plane.ndim == 1 else plane[len(plane) // 2])[:256].copy()
             valid = view.still_valid()
             del data, plane, view  # they hold the mapping
             if valid:

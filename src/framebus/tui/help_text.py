@@ -18,7 +18,7 @@ Space          freeze the screen; Space again: go on. Messages are still gathere
 
 # Streams
 t              the trace: which processes made the frame, out of which frames
-c              the picture's colours: grey, viridis
+c              the picture's colours: grey, viridis, inferno, blue-red
 
 # States of streams
 ● live         frames come

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from framebus.cli.text import duration, safe
+from framebus.sequence import SequenceStatus, running
 from framebus.tui.columns import Column
 from framebus.tui.looks import Snapshot
 from framebus.tui.painted import Line
 from framebus.tui.pane import Pane, rule, wrapped
-from framebus.tui.sequences import SequenceLook, listing
 from framebus.tui.sheet import Row
 
 __all__ = ["SequencesPane"]
 
 _BAR = 14
-_STYLES = {"running": "good", "paused": "warned", "failed": "alarm", "error": "alarm", "dead": "alarm"}
+_STYLES = {"running": "good", "stopping": "warned", "failed": "alarm", "dead": "alarm"}
 
 
 class SequencesPane(Pane):
@@ -29,7 +30,7 @@ class SequencesPane(Pane):
         Column("state", "STATE", 9),
         Column("pid", "PID", 7, right=True, rank=2),
         Column("progress", "PROGRESS", _BAR + 5),
-        Column("since", "SINCE", 7, right=True, rank=1),
+        Column("time", "TIME", 7, right=True, rank=1),
         Column("step", "STEP", 12, weight=2),
     )
     SORTABLE = ("name", "state", "progress")
@@ -37,51 +38,55 @@ class SequencesPane(Pane):
 
     def __init__(self) -> None:
         super().__init__()
-        self._looks: dict[str, SequenceLook] = {}
+        self._known: dict[str, SequenceStatus] = {}
 
     def show(self, snapshot: Snapshot) -> None:
         """Look at the sequences as well."""
         if snapshot is not self.snapshot:
-            self._looks = {f"{look.name}.{look.pid}": look for look in listing()}
+            self._known = {status.name: status for status in running()}
         super().show(snapshot)
 
-    def items(self) -> Mapping[str, SequenceLook]:
+    def items(self) -> Mapping[str, SequenceStatus]:
         """The sequences."""
-        return self._looks
+        return self._known
 
     def value(self, key: str, column: str) -> Any:
         """What a sequence is sorted by."""
-        return getattr(self._looks[key], column)
+        value = getattr(self._known[key], column)
+        return -1.0 if value is None else value
 
     def in_trouble(self, key: str) -> bool:
         """Those that do not run as they should."""
-        return self._looks[key].state in ("paused", "failed", "error", "dead")
+        return self._known[key].state in ("failed", "dead")
 
     def row(self, key: str) -> Row:
         """A sequence's cells."""
-        look = self._looks[key]
-        since_s = (self.snapshot.time_ns - look.started_ns) * 1e-9 if look.started_ns else -1.0
+        status = self._known[key]
+        spent_s = status.elapsed_s
         return (
-            (safe(look.name), "name"),
-            (safe(look.state), _STYLES.get(look.state, "info")),
-            (str(look.pid) if look.pid else "-", "dim"),
-            (_progress(look.progress), "data"),
-            (duration(since_s) if since_s >= 0 else "-", "dim"),
-            (safe(look.step or look.message), ""),
+            (safe(status.name), "name"),
+            (safe(status.state), _STYLES.get(status.state, "info")),
+            (str(status.pid) if status.alive else "-", "dim"),
+            (_progress(status.progress), "data"),
+            ("-" if math.isnan(spent_s) else duration(spent_s), "dim"),
+            (safe(status.step or status.message), ""),
         )
 
     def details(self, key: str) -> Sequence[Line]:
         """What it says."""
-        look, width = self._looks[key], self.detail.size.width
+        status, width = self._known[key], self.detail.size.width
+        said, style = (
+            (f"{status.where}: {status.error}", "alarm") if status.error else (status.message, "info")
+        )
         return [
-            rule(safe(look.name), f"process {look.pid}", width),
-            (("step     ", "dim"), (safe(look.step) or "-", "")),
-            *wrapped(safe(look.message), width, "info", self.detail.size.height - 2),
+            rule(safe(status.name), f"process {status.pid}", width),
+            (("step     ", "dim"), (safe(status.step) or "-", "")),
+            *wrapped(safe(said), width, style, self.detail.size.height - 2),
         ]
 
 
-def _progress(share: float) -> str:
-    if share < 0:
+def _progress(share: float | None) -> str:
+    if share is None:
         return ""
-    done = round(_BAR * min(1.0, share))
-    return f"{'█' * done}{'░' * (_BAR - done)} {100 * min(1.0, share):3.0f}%"
+    done = round(_BAR * share)
+    return f"{'█' * done}{'░' * (_BAR - done)} {share:4.0%}"

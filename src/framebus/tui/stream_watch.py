@@ -8,10 +8,10 @@ from pathlib import Path
 
 from framebus import _core
 from framebus.errors import FramebusError
+from framebus.ops.flow import stream_flow
 from framebus.stream.datatypes import DTYPES
 from framebus.stream.dialects import DIALECTS
 from framebus.stream.names import SUFFIX
-from framebus.tui.flow import Flow
 from framebus.tui.looks import StreamLook
 
 __all__ = ["StreamWatch"]
@@ -22,8 +22,6 @@ _CLAIMS_NS = 1_000_000_000
 """How old the number of claimed semaphores may be."""
 _BAD_AGAIN = 25
 """Looks between two tries to open a bad file: it may be one that is being made."""
-_FLOWED, _FLOWED_HZ = 100, 1.0
-"""A stream of so many frames that came so fast is one whose frames should come now, too."""
 
 
 class _Open:
@@ -46,34 +44,16 @@ class _Open:
         )
         self._claimed, self._claims_ns = 0, 0
         self.identifies = DIALECTS[handle.dialect].writer_identity
-        self.flow = Flow()
+        self.flow = stream_flow(handle)
         self._asked_ns, self._alive = 0, True
-        self._seed()
-
-    def _seed(self) -> None:
-        """At the first look: how fast frames came, of the history if there is one, else since the stream was made.
-
-        So a stream that had stopped before is known for stale, and not taken for one that is written now and then.
-        """
-        count, written_ns = self.handle.count, self.handle.written_ns
-        if count < _FLOWED or not written_ns:
-            return
-        times = self.handle.times(0)
-        if len(times) > 2:
-            frames, since_ns = times[-1][0] - times[0][0], times[0][2]
-            count, written_ns = times[-1][0], times[-1][2]
-        else:
-            frames, since_ns = count, self.handle.header().get("creation_ns", 0)
-        if since_ns and written_ns > since_ns and frames * 1e9 / (written_ns - since_ns) > _FLOWED_HZ:
-            self.flow.seed(frames, since_ns, (count, written_ns))
 
     def look(self, now_ns: int, readers: int, missed: int) -> StreamLook:
         handle = self.handle
         count = handle.count
         written_ns = handle.written_ns if count else 0
         moved = self.flow.add(count, written_ns or now_ns)
-        rate_hz, stopped = self.flow.now(now_ns)
-        pid, state = self._state(count, moved, stopped, now_ns)
+        rate_hz, _ = self.flow.now(now_ns)
+        pid, state = self._state(count, moved, now_ns)
         if now_ns - self._claims_ns > _CLAIMS_NS:
             self._claims_ns = now_ns
             self._claimed = sum(1 for claim in handle.header().get("sem_read_pid", ()) if claim > 0)
@@ -87,7 +67,7 @@ class _Open:
             fixed.dtype,
             count,
             written_ns,
-            0.0 if state == "dead" else rate_hz,
+            0.0 if state in ("dead", "left") else rate_hz,
             pid,
             self._claimed,
             fixed.semaphores,
@@ -97,7 +77,7 @@ class _Open:
             fixed.size_bytes,
         )
 
-    def _state(self, count: int, moved: bool, stopped: bool, now_ns: int) -> tuple[int, str]:
+    def _state(self, count: int, moved: bool, now_ns: int) -> tuple[int, str]:
         """The writer, and the state. The kernel is asked only about those that write nothing just now."""
         pid = self.handle.last_writer
         maker = 0 if pid else self.handle.maker
@@ -107,14 +87,15 @@ class _Open:
             self._asked_ns, self._alive = 0, True
         elif now_ns - self._asked_ns > _ALIVE_NS:
             self._asked_ns = now_ns
-            self._alive = self.handle.last_writer_alive if pid else _core.process_alive(maker)
-        if not self._alive:
+            self._alive = self.handle.last_writer_alive if pid else self.handle.maker_alive
+        left = not self._alive and self.handle.last_writer_left
+        if not self._alive and not left:
             return pid or maker, "dead"
         if not count:
             return pid or maker, "empty"
-        if not self.flow.moved:
-            return pid or maker, "still"
-        return pid or maker, "stale" if stopped else "live"
+        if left:
+            return pid, "left"
+        return pid or maker, self.flow.standing(now_ns)
 
 
 class StreamWatch:

@@ -21,7 +21,7 @@ from framebus.tui.watching import Watcher
 
 __all__ = ["StreamsPane"]
 
-_ORDER = ("dead", "bad", "stale", "unknown", "empty", "live", "still")
+_ORDER = ("dead", "bad", "stale", "unknown", "empty", "live", "still", "left")
 
 
 class StreamsPane(Pane):

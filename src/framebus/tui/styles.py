@@ -42,6 +42,7 @@ STREAM_SIGNS = {
     "live": ("● live", "good"),
     "stale": ("◐ STALE", "warned"),
     "still": ("○ still", "dim"),
+    "left": ("○ left", "dim"),
     "empty": ("◌ empty", "info"),
     "unknown": ("? unknown", "info"),
     "dead": ("✖ DEAD", "alarm"),

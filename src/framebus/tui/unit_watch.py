@@ -14,10 +14,10 @@ import numpy as np
 
 from framebus import _core
 from framebus.errors import FramebusError, StreamFormatError
+from framebus.ops.flow import Flow
 from framebus.process import ProcessRecord, State
 from framebus.process.record import SUFFIX
 from framebus.process.timing import TIMING_DTYPE
-from framebus.tui.flow import Flow
 from framebus.tui.looks import NAN, UnitLook
 from framebus.tui.pipeline_watch import PipelineWatch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import mmap
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -11,10 +12,10 @@ from pathlib import Path
 
 from framebus.errors import UsageError
 from framebus.process.kernel_files import ranges, text, whole
-from framebus.process.looks import boot
+from framebus.process.looks import LATENCY_RULE, boot, for_loops, isolation
 from framebus.process.machine import Machine, machine
 from framebus.process.surroundings import Surroundings, surroundings
-from framebus.process.surroundings_looks import DEEP_US, LARGE_SHARE
+from framebus.process.surroundings_looks import DEEP_US, FAST_CLOCKS, LARGE_SHARE, LITTLE_SWAPPINESS
 from framebus.tuning.changes import Change, FileMode, KernelFile, MountSize, TextFile
 
 __all__ = ["Item", "Manual", "items", "manuals"]
@@ -104,12 +105,10 @@ def manuals(root: str | os.PathLike[str] = "/", *, cpus: Iterable[int] = ()) -> 
         UsageError: as ``items``.
     """
     on, around = machine(root), surroundings(root)
-    loops = _loops(on, cpus) or on.online[(len(on.online) + 1) // 2 :]
+    loops = _loops(on, cpus) or for_loops(on)
     found = []
     if loops and not set(loops) <= set(on.isolated):
-        listed = ranges(loops)
-        options = f"isolcpus=managed_irq,domain,{listed} nohz_full={listed} rcu_nocbs={listed}"
-        found.append(Manual("isolation", "other programs stay off the loops' CPUs", boot(options)))
+        found.append(Manual("isolation", "other programs stay off the loops' CPUs", isolation(loops)))
     if on.preemption in ("none", "voluntary", "lazy"):
         why = f"the kernel lets a waking loop in at once (now: {on.preemption})"
         found.append(Manual("preemption", why, boot("preempt=full")))
@@ -200,7 +199,7 @@ def _memory(base: Path, around: Surroundings) -> Iterator[Item]:
             files.append(_file(base, huge / "defrag", "madvise"))
         why = "loops get huge pages where they ask for them, and nobody waits for others'"
         yield Item("huge-pages", "transparent ones for who asks (madvise)", why, tuple(files))
-    if around.swap_bytes and around.swappiness is not None and around.swappiness > 1:
+    if around.swap_bytes and around.swappiness is not None and around.swappiness > LITTLE_SWAPPINESS:
         path = base / "proc/sys/vm/swappiness"
         yield Item("swappiness", "1", "streams and loops stay in memory", (_file(base, path, "1"),))
     if around.numa_balancing:
@@ -210,7 +209,7 @@ def _memory(base: Path, around: Surroundings) -> Iterator[Item]:
 
 
 def _clock(base: Path, around: Surroundings) -> Iterator[Item]:
-    if "tsc" in around.clocksources and around.clocksource not in ("tsc", "kvm-clock"):
+    if "tsc" in around.clocksources and around.clocksource not in FAST_CLOCKS:
         path = base / "sys/devices/system/clocksource/clocksource0/current_clocksource"
         yield Item("clock", "tsc", "a look at the clock is no system call", (_file(base, path, "tsc"),))
 
@@ -218,9 +217,10 @@ def _clock(base: Path, around: Surroundings) -> Iterator[Item]:
 def _shared_memory(base: Path, around: Surroundings) -> Iterator[Item]:
     shared = around.shared_memory
     if shared and shared.kind == "tmpfs" and shared.total_bytes < around.memory_bytes * LARGE_SHARE:
-        size = around.memory_bytes // 2048
-        change = MountSize("/dev/shm", str(size), base)
-        yield Item("shared-memory", f"{size >> 10} MiB, half of the memory", "streams find room", (change,))
+        half = around.memory_bytes // 2
+        size = half - half % mmap.PAGESIZE  # of another size the kernel would make whole pages
+        change = MountSize("/dev/shm", str(size >> 10), base)
+        yield Item("shared-memory", f"{size >> 20} MiB, half of the memory", "streams find room", (change,))
 
 
 def _limits(base: Path, user: str) -> Iterator[Item]:
@@ -248,8 +248,7 @@ def _latency_device(base: Path) -> Iterator[Item]:
         return
     changes: list[Change] = [FileMode("/dev/cpu_dma_latency", "666", base)]
     if rules.is_dir():
-        rule = 'KERNEL=="cpu_dma_latency", MODE="0666"\n'
-        changes.append(TextFile("/etc/udev/rules.d/99-framebus.rules", rule, base))
+        changes.append(TextFile("/etc/udev/rules.d/99-framebus.rules", f"{LATENCY_RULE}\n", base))
     why = "loops of any user can keep CPUs awake (dma_latency_us)"
     yield Item("latency-device", "/dev/cpu_dma_latency for everybody", why, tuple(changes))
 

@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 
 from framebus.errors import DataError
 from framebus.process.kernel_files import chosen, numbers, text
+from framebus.tuning.replacing import replace_file
 
 __all__ = ["Change", "FileMode", "Form", "KernelFile", "MountSize", "TextFile", "rebuilt"]
 
@@ -86,37 +87,50 @@ class KernelFile(_Setting):
 
 @dataclass(frozen=True)
 class TextFile(_Setting):
-    """A file of settings: the whole of it."""
+    """A file of settings: the whole of it, byte for byte. Of a link the file that it leads to."""
 
     kind = "text"
     lasts = True
 
+    @property
+    def where(self) -> Path:
+        """The file itself.
+
+        Raises:
+            OSError: a link leads to another machine's than that of the root.
+        """
+        file = super().where.resolve()
+        if not file.is_relative_to(self.root.resolve()):
+            raise OSError(errno.EXDEV, f"the link leads out of {self.root}", str(super().where))
+        return file
+
     def current(self) -> str | None:
-        """Its content; None if there is none."""
+        """Its content, bytes that are no UTF-8 as lone surrogates; None if there is none."""
         try:
-            return self.where.read_text()
+            return self.where.read_bytes().decode(errors="surrogateescape")
         except FileNotFoundError:
             return None
 
     def put(self, value: str | None) -> None:
-        """Replace it as a whole, or remove it; its mode stays."""
+        """Replace it as a whole, or remove it; its owner and mode stay."""
         if value is None:
             self.where.unlink(missing_ok=True)
-            return
-        mode = stat.S_IMODE(self.where.stat().st_mode) if self.where.exists() else 0o644
-        draft = self.where.with_name(f".{self.where.name}.{os.getpid()}")
-        try:
-            draft.write_text(value)
-            draft.chmod(mode)
-            draft.replace(self.where)
-        except OSError:
-            draft.unlink(missing_ok=True)
-            raise
+        else:
+            replace_file(self.where, value.encode(errors="surrogateescape"))
 
     def command(self) -> str:
         """As root's shell."""
-        lines = " ".join(shlex.quote(line) for line in str(self.wanted).splitlines())
-        return f"printf '%s\\n' {lines} | sudo tee {shlex.quote(self.path)}"
+        wanted = str(self.wanted)
+        *lines, rest = wanted.split("\n")
+        if lines and not rest and wanted.replace("\n", "").isprintable():
+            written = f"'%s\\n' {' '.join(shlex.quote(line) for line in lines)}"
+        else:  # what a terminal would not show, or not as it is, in octal
+            data = wanted.encode(errors="surrogateescape")
+            kept = (
+                chr(byte) if 32 <= byte < 127 and byte != ord("\\") else f"\\0{byte:03o}" for byte in data
+            )
+            written = f"%b {shlex.quote(''.join(kept))}"
+        return f"printf {written} | sudo tee {shlex.quote(self.path)}"
 
 
 @dataclass(frozen=True)
@@ -124,6 +138,7 @@ class FileMode(_Setting):
     """Who may read and write a file, as an octal number."""
 
     kind = "mode"
+    lasts = True  # a device is made anew with each restart, and its rule gives it this mode again
 
     def current(self) -> str:
         """Its access mode."""
@@ -186,7 +201,9 @@ def rebuilt(kind: str, path: str, form: Form, root: Path) -> Change:
         DataError: no such kind is known.
     """
     if kind not in _KINDS:
-        raise DataError(f"{path}: '{kind}' is no kind of setting that this framebus knows")
+        raise DataError(
+            f"{path}: '{kind}' is no kind of setting that this framebus knows; undo it with the one that changed it"
+        )
     return _KINDS[kind](path, None, root, form)
 
 

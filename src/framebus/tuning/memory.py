@@ -7,13 +7,14 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Self
+from typing import Self, get_args
 
 from framebus.errors import DataError, UsageError
 from framebus.process.kernel_files import text
 from framebus.tuning.changes import Change, Form
+from framebus.tuning.replacing import replace_file
 
 __all__ = ["Memory", "Remembered", "state_path"]
 
@@ -40,6 +41,14 @@ class Remembered:
     previous: str | None
     applied: str | None
     boot: str
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, str) and not (value is None and field.name in ("previous", "applied")):
+                raise TypeError(f"the {field.name} of a setting is {value!r}")
+        if self.form not in get_args(Form):
+            raise ValueError(f"the form of a setting is {self.form!r}")
 
 
 def state_path(root: str | os.PathLike[str] = "/") -> Path:
@@ -111,36 +120,28 @@ class Memory:
         """Keep on disk what a setting is before it is changed. What was kept of it before stays the previous value."""
         entry = Remembered(item, change.kind, change.path, change.form, previous, change.wanted, self.boot)
         old = self.known(change)
-        if old is not None:
-            self.entries.remove(old)
-            if change.lasts or old.boot == self.boot:
-                entry = replace(entry, previous=old.previous)
-        self.entries.append(entry)
-        self.save()
+        if old is not None and (change.lasts or old.boot == self.boot):
+            entry = replace(entry, previous=old.previous)
+        self.reset(change, entry)
 
     def known(self, change: Change) -> Remembered | None:
         """What is remembered of a setting."""
         return next((e for e in self.entries if (e.kind, e.path) == (change.kind, change.path)), None)
 
+    def reset(self, change: Change, entry: Remembered | None) -> None:
+        """Make this what is remembered of a setting; None: nothing."""
+        old = self.known(change)
+        self._keep([*(e for e in self.entries if e is not old), *([] if entry is None else [entry])])
+
     def forget(self, entry: Remembered) -> None:
         """It has been put back."""
-        self.entries.remove(entry)
-        self.save()
+        self._keep([e for e in self.entries if e is not entry])
 
-    def save(self) -> None:
+    def _keep(self, entries: list[Remembered]) -> None:
         """Replace the file; it is on the disk when this returns, and removed once it is empty."""
-        if not self.entries:
+        if not entries:
             self.path.unlink(missing_ok=True)
-            return
-        told = {"version": _VERSION, "settings": [asdict(entry) for entry in self.entries]}
-        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        with draft.open("w") as file:
-            json.dump(told, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        else:
+            told = {"version": _VERSION, "settings": [asdict(entry) for entry in entries]}
+            replace_file(self.path, json.dumps(told, indent=1).encode())
+        self.entries = entries

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from framebus.errors import DataError
 from framebus.tuning.catalogue import Item
 from framebus.tuning.changes import Change, rebuilt
 from framebus.tuning.memory import Memory, Remembered
@@ -37,7 +38,8 @@ class Outcome:
 def apply(items: Iterable[Item], root: str | os.PathLike[str] = "/") -> list[Outcome]:
     """Apply items: of each all that belongs to it, or nothing.
 
-    What a setting was is on disk before it is changed. If this is interrupted, ``undo`` restores what was changed.
+    What a setting was is on disk before it is changed. If an exception ends this (KeyboardInterrupt, too), the item
+    that it came in is taken back first; if the process is killed, ``undo`` restores what was changed.
 
     Args:
         items: those of ``framebus.tuning.items``, of the same root.
@@ -70,17 +72,19 @@ def undo(root: str | os.PathLike[str] = "/", *, force: bool = False) -> list[Out
 def _apply_one(item: Item, memory: Memory) -> Outcome:
     done: list[tuple[Change, Remembered | None, str | None]] = []
     for change in item.changes:
-        before = memory.known(change)
         try:
             now = change.current()
             if change.same(now, change.wanted):
                 continue
+            done.append((change, memory.known(change), now))
             memory.remember(item.name, change, now)
-            done.append((change, before, now))
             change.put(change.wanted)
         except OSError as error:
             left = _take_back(done, memory)
             return _failure(item, change, error, left)
+        except BaseException:  # a signal as much as a fault of ours: half of an item is never left
+            _take_back(done, memory)
+            raise
     if not done:
         return Outcome(item.name, "already", item.what)
     return Outcome(item.name, "applied", item.what)
@@ -93,15 +97,9 @@ def _take_back(done: list[tuple[Change, Remembered | None, str | None]], memory:
         try:
             if not change.same(change.current(), previous):
                 change.put(previous)
+            memory.reset(change, before)
         except OSError as error:
             left.append(f"{change.path} could not be put back: {_reason(error)}")
-            continue
-        entry = memory.known(change)
-        if entry is not None:
-            memory.forget(entry)
-        if before is not None:
-            memory.entries.append(before)
-            memory.save()
     return left
 
 
@@ -113,23 +111,27 @@ def _failure(item: Item, change: Change, error: OSError, left: list[str]) -> Out
 
 
 def _undo_one(entry: Remembered, memory: Memory, root: Path, force: bool) -> Outcome:
-    change = rebuilt(entry.kind, entry.path, entry.form, root)
+    try:
+        change = rebuilt(entry.kind, entry.path, entry.form, root)
+    except DataError as error:
+        return Outcome(entry.item, "failed", str(error))
     if entry.boot != memory.boot and not change.lasts:
         memory.forget(entry)
         return Outcome(entry.item, "kept", f"{entry.path}: the machine was restarted since, which undid it")
     try:
-        now = change.current()
+        try:
+            now = change.current()
+        except FileNotFoundError:
+            memory.forget(entry)
+            return Outcome(entry.item, "kept", f"{entry.path}: it is not there any more")
         if not change.same(now, entry.previous):
             if not change.same(now, entry.applied) and not force:
                 text = f"{entry.path}: somebody else made it {_short(now)} since; --force puts it back to"
                 return Outcome(entry.item, "failed", f"{text} {_short(entry.previous)}")
             change.put(entry.previous)
-    except FileNotFoundError:
         memory.forget(entry)
-        return Outcome(entry.item, "kept", f"{entry.path}: it is not there any more")
     except OSError as error:
         return Outcome(entry.item, "failed", f"{entry.path}: {_reason(error)}")
-    memory.forget(entry)
     return Outcome(entry.item, "restored", f"{entry.path}: {_short(entry.previous)}")
 
 

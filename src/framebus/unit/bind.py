@@ -346,7 +346,7 @@ def _existing_outputs(stage: Stage, *, dead: bool = False) -> dict[str, ArraySpe
             continue
         with stream:
             handle = stream.handle
-            used = handle.last_writer_alive if handle.last_writer else _core.process_alive(handle.maker)
+            used = handle.last_writer_alive if handle.last_writer else handle.maker_alive
             used = used or not (handle.last_writer or stream.dialect.writer_identity)  # nobody can tell
             if used or dead:
                 found[argument.name] = ArraySpec(stream.shape, stream.dtype)

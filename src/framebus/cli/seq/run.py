@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 
-from framebus import _core
 from framebus.cli import text
-from framebus.cli.complete import python_files
+from framebus.cli.complete import sequence_files
 from framebus.cli.failures import FAILED, INTERRUPTED
 from framebus.cli.output import show_json
 from framebus.cli.seq.view import View, lasting_outputs
-from framebus.errors import NotFoundError, SequenceError, UsageError
-from framebus.pipeline.logs import LogFile, tail
-from framebus.pipeline.rundir import default_logs
-from framebus.sequence import Runner, SequenceStatus
-from framebus.sequence.status import Place, as_plain
-
-_LOOK_S = 0.02
+from framebus.cli.shipped import sequence_file
+from framebus.cli.signals import code_of, signals_end_it
+from framebus.errors import SequenceError, UsageError
+from framebus.sequence import Runner, SequenceStatus, start
+from framebus.sequence.runner import signals_stop
+from framebus.sequence.status import as_plain
 
 
 @click.command()
-@click.argument("file", shell_complete=python_files)
+@click.argument("file", shell_complete=sequence_files)
 @click.argument("arguments", nargs=-1, metavar="[ARG=VALUE]...")
 @click.option("--name", default="", help="Of the sequence [default: the file's name without .py].")
 @click.option("-d", "--detach", is_flag=True, help="Return when it runs; it goes on in the background.")
@@ -44,27 +32,34 @@ _LOOK_S = 0.02
 def run(file: str, arguments: tuple[str, ...], name: str, detach: bool, quiet: bool, as_json: bool) -> int:
     """Run the sequence in FILE: a Python file with one 'async def' that @sequence marks.
 
+    'framebus seq run calibrate' runs the one that comes with the package: it calibrates the demonstration.
+
     ARG=VALUE are its arguments. Ctrl-C, SIGTERM or 'framebus seq stop' stop it: what it awaits ends, its 'finally'
     blocks run. The same again ends the process at once. Exits with 0 if it is done, 1 if it failed, 130 if it was
-    stopped.
+    stopped, 143 if SIGTERM did that.
 
     Example: framebus seq run calibrate.py exposure_s=0.1 --name dark
     """
     given = dict(map(_argument, arguments))
+    file = sequence_file(file)
     if detach:
         if as_json:
             raise click.UsageError("--json tells how it ended, which --detach does not wait for")
-        return _detached(file, arguments, name or Path(file).stem, quiet=quiet)
+        with signals_end_it():
+            status = start(file, given, name=name)
+        return _started(status, quiet=quiet)
     with lasting_outputs():
         view = View(quiet=quiet, to_stderr=as_json)
         runner = Runner(file, given, name=name, on_change=view.change, on_line=view.line)
-        with view, _signals(runner, view):
+        with view, signals_stop(runner, view.abandon) as came:
             status = runner.run()
         if as_json:
             show_json({**as_plain(status), "result": _plain(runner.result)})
         elif not quiet:
             view.last(status)
-    return INTERRUPTED if status.state == "stopped" else 0
+    if status.state != "stopped":
+        return 0
+    return code_of(came[0]) if came else INTERRUPTED
 
 
 def _argument(given: str) -> tuple[str, str]:
@@ -74,89 +69,18 @@ def _argument(given: str) -> tuple[str, str]:
     return name, value
 
 
-@contextmanager
-def _signals(runner: Runner, view: View) -> Iterator[None]:
-    """Signals that ask to end stop the sequence; a second one ends the process."""
-    told = False
+def _started(status: SequenceStatus, *, quiet: bool) -> int:
+    """Say how a sequence began; returns the exit code.
 
-    def on_signal(number: int, where: FrameType | None) -> None:
-        nonlocal told
-        del where
-        if not told:
-            told = True
-            runner.stop()
-            return
-        if number == signal.SIGHUP:
-            return  # one terminal that closes sends it twice: by the kernel, and by the shell
-        for pid, _ in runner.status.programs:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
-        runner.give_up()
-        view.abandon()
-        with contextlib.suppress(OSError):  # past Python's own file, in whose write this may have come
-            os.write(2, b"framebus: error: ended before the cleanup was over\n")
-        os._exit(128 + number)
-
-    before = {
-        number: signal.signal(number, on_signal)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _detached(file: str, arguments: tuple[str, ...], name: str, *, quiet: bool) -> int:
-    """Run it in a process of its own; its output goes to its log."""
-    place = Place(name)
-    if not os.path.isfile(file):
-        raise NotFoundError(f"there is no sequence file {file}")
-    log = LogFile.of(default_logs("sequences"), name, 1_000_000, 2)
-    os.close(log.open())
-    pid = _in_background(
-        [sys.executable, "-m", "framebus", "seq", "run", "--quiet", "--name", name, "--", file, *arguments],
-        log.path,
-    )
-    while True:
-        alive = _core.process_alive(pid)  # before the look: what it said before its end counts
-        status = _status(place, pid)
-        if status is not None and status.state != "starting":
-            break
-        if not alive:
-            said = tail(log.path, 1).strip().removeprefix("framebus: error: ")
-            raise SequenceError(said or f"it has ended without a word; {log.path} may tell why")
-        time.sleep(_LOOK_S)
+    Raises:
+        SequenceError: it has failed already.
+    """
     if status.state == "failed":
         raise SequenceError(status.error, status.where)
+    name = text.safe(status.name)
     if not quiet:
-        click.echo(
-            f"sequence '{text.safe(name)}' is {status.state}; 'framebus seq status {text.safe(name)}' tells more"
-        )
+        click.echo(f"sequence '{name}' is {status.state}; 'framebus seq status {name}' tells more")
     return 0 if status.state in ("running", "done") else FAILED
-
-
-def _in_background(command: list[str], log: Path) -> int:
-    """Start a program that is nobody's child and writes to ``log``; returns its pid."""
-    started = subprocess.run(
-        ["/bin/sh", "-c", 'log=$1; shift; "$@" >>"$log" 2>&1 & echo $!', "sh", str(log), *command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-        check=True,
-    )
-    return int(started.stdout)
-
-
-def _status(place: Place, pid: int) -> SequenceStatus | None:
-    """The status of that process' sequence, once there is one."""
-    try:
-        status = place.read()
-    except NotFoundError:
-        return None
-    return status if status.pid == pid else None
 
 
 def _plain(result: Any) -> Any:

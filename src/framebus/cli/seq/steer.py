@@ -7,6 +7,7 @@ import click
 from framebus.cli import text
 from framebus.cli.complete import sequence_names
 from framebus.cli.output import show_json
+from framebus.cli.waiting import waiting
 from framebus.sequence import control, find
 from framebus.sequence import purge as purge_sequences
 from framebus.sequence.inbox import post
@@ -29,7 +30,8 @@ def stop(name: str, timeout_s: float, kill: bool) -> None:
         control.kill(found.name)
         click.echo(f"sequence '{text.safe(found.name)}' was killed; it could not clean up")
         return
-    last = control.stop(found.name, timeout_s)
+    with waiting(f"sequence '{text.safe(found.name)}' stops"):
+        last = control.stop(found.name, timeout_s)
     click.echo(f"sequence '{text.safe(found.name)}' is {last.state}")
 
 

@@ -13,6 +13,7 @@ from typing import Any, TextIO, cast
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from framebus.cli import text
+from framebus.cli.failures import silence
 from framebus.cli.output import make_console
 from framebus.sequence import SequenceStatus
 
@@ -33,7 +34,7 @@ class _Lasting:
         try:
             self._output.write(said)
         except OSError:
-            self._forget()
+            silence(self._output)
         return len(said)
 
     def flush(self) -> None:
@@ -41,16 +42,7 @@ class _Lasting:
         try:
             self._output.flush()
         except OSError:
-            self._forget()
-
-    def _forget(self) -> None:
-        """From now on into nothing: what is left in the buffer too, which would fail again at the end."""
-        with contextlib.suppress(OSError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            try:
-                os.dup2(nowhere, self._output.fileno())
-            finally:
-                os.close(nowhere)
+            silence(self._output)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._output, name)

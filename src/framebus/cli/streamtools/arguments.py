@@ -34,6 +34,9 @@ timeout_option = click.option(
 def target_options(command: Command) -> Command:
     """Options of a command that makes a stream where there is none."""
     for option in (
+        click.option(
+            "--force", is_flag=True, help="Write to a stream that another living process writes, too."
+        ),
         click.option("--overwrite", is_flag=True, help="Replace a stream that is there and does not fit."),
         click.option(
             "--dialect", type=click.Choice(["isio", "dao"]), help="File format of a stream that is made."

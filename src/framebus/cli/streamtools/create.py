@@ -7,7 +7,7 @@ import click
 from framebus.cli import text
 from framebus.cli.output import show, show_json
 from framebus.cli.streamtools.arguments import as_json_option, parse_keywords, parse_number, parse_shape
-from framebus.errors import StreamExists, StreamFormatError, StreamNotFound
+from framebus.errors import StreamExists
 
 
 @click.command()
@@ -46,25 +46,25 @@ def create(
     import numpy as np
 
     from framebus import stream
-    from framebus.ops.targets import open_existing
+    from framebus.ops.targets import as_new
+    from framebus.stream.datatypes import DTYPES, datatype_code
     from framebus.stream.slices import check_storable
 
     sizes, value = parse_shape(shape), None if fill is None else parse_number(fill)
     if value is not None:
-        check_storable(np.asarray(value), np.dtype(dtype))
-    if not overwrite:
-        try:
-            with open_existing(name) as there:
-                found = f"{text.shape(there.shape)} {there.dtype}"
-        except StreamNotFound:
-            pass
-        except StreamFormatError as error:
-            raise StreamExists(f"{error}; add --overwrite to replace it") from error
-        else:
-            raise StreamExists(f"stream '{name}' is there, {found}; add --overwrite to replace it")
-    with stream.create(
-        name, shape=sizes, dtype=dtype, history=history, dialect=dialect, keywords=parse_keywords(keywords)
-    ) as made:
+        check_storable(np.asarray(value), DTYPES[datatype_code(dtype)])
+    try:
+        made = stream.create(
+            name if overwrite else as_new(name),
+            shape=sizes,
+            dtype=dtype,
+            history=history,
+            dialect=dialect,
+            keywords=parse_keywords(keywords),
+        )
+    except StreamExists as error:
+        raise StreamExists(f"{error}; choose another name, or add --overwrite") from error
+    with made:
         if value is not None:
             made.write(np.full(made.shape, value, made.dtype))
         if as_json:

@@ -49,6 +49,7 @@ def load(
     history: int | None,
     dialect: str | None,
     overwrite: bool,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Publish what is in FILE (.fits, also compressed, or .npy) to the stream NAME, or that of the file's name.
@@ -65,7 +66,7 @@ def load(
         raise UsageError("--loop plays a cube again and again; say how fast with --rate HZ")
     from framebus import ops
 
-    options: dict[str, Any] = {"history": history, "dialect": dialect, "overwrite": overwrite}
+    options: dict[str, Any] = {"history": history, "dialect": dialect, "overwrite": overwrite, "force": force}
     if rate is None:
         loaded = ops.load_frames(file, name, **options)
     else:

@@ -12,6 +12,7 @@ from framebus.cli.complete import stream_names
 from framebus.cli.output import columns, show, show_json
 from framebus.cli.progress import measuring
 from framebus.cli.streamtools.arguments import as_json_option, named, timeout_option
+from framebus.cli.waiting import waiting
 from framebus.errors import UsageError
 
 _FIGURES = ("mean", "std", "minimum", "maximum", "noise")
@@ -121,7 +122,11 @@ def rate(names: tuple[str, ...], duration_s: float, as_json: bool) -> None:
     """
     from framebus import ops
 
-    found = ops.rates(named(names), duration_s)
+    streams = named(names)
+    with waiting(
+        f"frames of {text.safe(streams[0]) if len(streams) == 1 else f'{len(streams)} streams'}", duration_s
+    ):
+        found = ops.rates(streams, duration_s)
     if as_json:
         show_json([asdict(one) for one in found])
         return

@@ -21,7 +21,9 @@ def operator_options(command: Command) -> Command:
     """Options of an operator that frames trigger."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print a JSON object, at the end."),
-        click.option("--detach", is_flag=True, help="Run in the background, kept alive by a supervisor."),
+        click.option(
+            "-d", "--detach", is_flag=True, help="Run in the background, kept alive by a supervisor."
+        ),
         click.option(
             "--spin",
             default=0.0,
@@ -42,7 +44,9 @@ def rated_options(command: Command) -> Command:
     """Options of a source that ticks by itself."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print a JSON object, at the end."),
-        click.option("--detach", is_flag=True, help="Run in the background, kept alive by a supervisor."),
+        click.option(
+            "-d", "--detach", is_flag=True, help="Run in the background, kept alive by a supervisor."
+        ),
         click.option(
             "--name", "unit", help="Name under which the unit runs (default: after command and NAME)."
         ),

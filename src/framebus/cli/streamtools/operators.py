@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -84,11 +85,12 @@ def average(source: str, target: str, frames: int, **options: Any) -> int:
         raise UsageError("--once and --detach exclude each other here")
     del making["name"]
     with measuring(f"frames of {source}") as progress:
-        count = operators.average_once(source, target, frames, **making, progress=progress)
+        done = operators.average_once(source, target, frames, **making, progress=progress)
     if running["as_json"]:
-        show_json({"source": source, "target": target, "frames": frames, "count": count})
+        show_json({"source": source, "target": target, **asdict(done)})
         return 0
-    show(f"{text.safe(target)}: the mean of {told(frames)} of {text.safe(source)}, frame {count}")
+    lost = f", {told(done.missed)} lost between them" if done.missed else ""
+    show(f"{text.safe(target)}: the mean of {told(frames)} of {text.safe(source)}{lost}, frame {done.count}")
     return 0
 
 
@@ -168,7 +170,7 @@ def _making(command: str, target: str, options: dict[str, Any]) -> dict[str, Any
     """The options that say what the target is like, and the unit's name."""
     return {
         "name": label(command, target, options["name"]),
-        **{key: options[key] for key in ("history", "dialect", "overwrite")},
+        **{key: options[key] for key in ("history", "dialect", "overwrite", "force")},
     }
 
 

@@ -22,6 +22,7 @@ def clock(
     history: int | None,
     dialect: str | None,
     overwrite: bool,
+    force: bool,
     as_json: bool,
 ) -> int:
     """Publish HZ frames a second to the stream NAME: 1, 2, 3 ..., for units to be triggered by.
@@ -34,7 +35,12 @@ def clock(
     from framebus.unit import LoopOptions
 
     stage = operators.clock(
-        name, name=label("clock", name, unit), history=history or 0, dialect=dialect, overwrite=overwrite
+        name,
+        name=label("clock", name, unit),
+        history=history,
+        dialect=dialect,
+        overwrite=overwrite,
+        force=force,
     )
     return run(
         stage, LoopOptions(trigger="delay", period_s=1.0 / hz, cpu=cpu), detach=detach, as_json=as_json
@@ -85,6 +91,7 @@ def random(
     history: int | None,
     dialect: str | None,
     overwrite: bool,
+    force: bool,
     as_json: bool,
 ) -> int:
     """Publish frames of noise to the stream NAME; 'mean' and 'sigma' can be changed while it runs. Ends at Ctrl-C.
@@ -103,9 +110,10 @@ def random(
         uniform=uniform,
         seed=seed,
         name=label("random", name, unit),
-        history=history or 0,
+        history=history,
         dialect=dialect,
         overwrite=overwrite,
+        force=force,
     )
     options = (
         LoopOptions(trigger="once", cpu=cpu)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framebus.tui.flow import Flow
+from framebus.ops.flow import Flow
 
 S = 1_000_000_000
 
@@ -51,9 +51,18 @@ def test_what_stops_is_told() -> None:
 
 
 def test_a_slow_one_has_five_periods() -> None:
-    made = flow((0, 100.0), (1, 110.0))
+    made = flow((1, 100.0), (2, 110.0))
     assert made.now(159 * S)[1] is False
     assert made.now(161 * S) == (0.0, True)
+
+
+def test_a_first_one_alone_is_no_flow() -> None:
+    made = flow((0, 100.0), (1, 110.0))
+    assert not made.moved
+    assert made.standing(300 * S) == "still"
+    made.add(2, 310 * S)
+    assert made.standing(310 * S) == "live"
+    assert made.standing(2000 * S) == "stale"
 
 
 def test_a_counter_that_begins_anew() -> None:

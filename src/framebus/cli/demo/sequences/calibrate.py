@@ -1,10 +1,12 @@
 """Calibrates the AO demonstration and closes its loop step by step.
 
     $ framebus up demo --detach
-    $ framebus seq run calibrate.py
+    $ framebus seq run calibrate
 
 Whatever happens, and if it is stopped, the loop is opened again and the mirror is left at its flat.
 """
+
+import math
 
 import numpy as np
 
@@ -88,18 +90,21 @@ async def rms_nm(frames: int) -> tuple[float, float]:
 
 # -- close
 async def close_loop(gains: tuple[float, ...], frames: int) -> float:
-    """Raise the gain step by step, as long as the wavefront gets better; returns how many times better it is."""
-    better = 1.0
+    """Raise the gain step by step, as long as the wavefront gets better; returns how many times better it is.
+
+    Turbulence waxes and wanes: worse is what is so both in itself and against the turbulence of the same frames.
+    """
+    before, better = math.inf, 1.0
     async for k in repeat(len(gains), "closing the loop"):
         set(GAIN, gains[k])
         await wait_stream("demo_residual", frames=frames)  # until it has settled
         now, turbulence = await rms_nm(frames)
         log(f"gain {gains[k]:g}: {now:.0f} nm, turbulence alone {turbulence:.0f} nm")
-        if now * better > 1.5 * turbulence:
+        if now > 1.5 * before and now * better > 1.5 * turbulence:
             raise SequenceError(
                 f"gain {gains[k]:g} makes the wavefront worse: {now:.0f} nm of {turbulence:.0f} nm"
             )
-        better = turbulence / now
+        before, better = now, turbulence / now
     return better
     # -- end of close
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Literal
 
-__all__ = ["Flow"]
+from framebus import _core
+
+__all__ = ["Flow", "stream_flow"]
 
 _WINDOW_NS = 1_000_000_000
 _MOST_LOOKS = 64
 _QUIET_S = 0.5
 _STOPPED_S = 1.0
 _STOPPED_PERIODS = 5.0
+_FLOWED, _FLOWED_HZ = 100, 1.0
+"""A stream of so many frames that came so fast is one whose frames should come now, too."""
 
 
 class Flow:
@@ -34,6 +39,8 @@ class Flow:
                 return False
             if count < last or moved_ns <= last_ns:
                 looks.clear()  # it began anew, or its clock was set back
+            elif (last, count) == (0, 1):
+                looks.clear()  # one alone, as in a matrix, came at no rate
             elif self._seeded:
                 looks.popleft()
         self._seeded = False
@@ -80,3 +87,28 @@ class Flow:
         if age_s > max(_STOPPED_S, _STOPPED_PERIODS / rate):
             return 0.0, True
         return (min(rate, 1.0 / age_s) if age_s * rate > 2.0 else rate), False
+
+    def standing(self, now_ns: int) -> Literal["live", "stale", "still"]:
+        """What that says of a stream whose writer lives: frames come, have stopped, or come now and then."""
+        return "still" if not self.moved else "stale" if self.now(now_ns)[1] else "live"
+
+
+def stream_flow(handle: _core.StreamHandle) -> Flow:
+    """The flow of a stream, with what is known of it before the first look.
+
+    That is how fast frames came: of the history if there is one, else since the stream was made. So a stream that had
+    stopped before is known for stale, and not taken for one that is written now and then.
+    """
+    flow = Flow()
+    count, written_ns = handle.count, handle.written_ns
+    if count < _FLOWED or not written_ns:
+        return flow
+    times = handle.times(0)
+    if len(times) > 2:
+        frames, since_ns = times[-1][0] - times[0][0], times[0][2]
+        count, written_ns = times[-1][0], times[-1][2]
+    else:
+        frames, since_ns = count, handle.header().get("creation_ns", 0)
+    if since_ns and written_ns > since_ns and frames * 1e9 / (written_ns - since_ns) > _FLOWED_HZ:
+        flow.seed(frames, since_ns, (count, written_ns))
+    return flow
