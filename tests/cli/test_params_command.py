@@ -155,13 +155,13 @@ def test_a_set_that_a_unit_runs_with_is_removed_by_force_only(loop: Params, spaw
 def test_files_that_cannot_be_read_or_written(loop: Params, tmp_path: Path) -> None:
     assert "no parameter set 'dm'" in error(3, "params", "save", str(tmp_path / "x.toml"), "dm")
     assert not (tmp_path / "x.toml").exists()
-    for command in (["params", "load"], ["params", "diff"], ["load"]):
-        said = error(3, *command, str(tmp_path / "x.toml"))
+    for words in (["params", "load"], ["params", "diff"], ["load"]):
+        said = error(3, *words, str(tmp_path / "x.toml"))
         assert said == f"framebus: error: {tmp_path / 'x.toml'}: there is no such file"
     (tmp_path / "y.toml").write_text("gain = \n")
     for command in ("load", "diff"):
         assert "y.toml:1: not TOML" in error(2, "params", command, str(tmp_path / "y.toml"))
     said = error(2, "params", "save", str(tmp_path / "no" / "x.toml"), "loop")
     assert f"{tmp_path / 'no'} is no directory; make it first" in said
-    for command in (["params", "save", "/proc/x.toml", "loop"], ["save", "loop", "/proc/x.toml"]):
-        assert error(1, *command).endswith(": '/proc/x.toml'"), "not the name of a draft"
+    for words in (["params", "save", "/proc/x.toml", "loop"], ["save", "loop", "/proc/x.toml"]):
+        assert error(1, *words).endswith(": '/proc/x.toml'"), "not the name of a draft"
