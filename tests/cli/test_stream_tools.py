@@ -459,6 +459,10 @@ def test_sources_and_operators_in_the_background(pipelines: Pipelines) -> None:
         "random", "wfs", "--shape", "4x6", "--dtype", "uint8", "--rate", "500", "--detach", "--history", "4"
     )
     output("bin", "wfs", "small", "2", "--detach", "--name", "halved")
+    with fb.create("mine", shape=(1,), dtype="int64") as mine:
+        mine.write([0])
+        output("clock", "500", "mine", "--detach")
+        until(lambda: mine.count > 1)
     with fb.open("small") as small, fb.open("wfs") as wfs:
         frame = small.read_next(timeout_s=60.0)
         assert (frame.data.shape, small.history_length) == ((2, 3), 4)
@@ -467,9 +471,9 @@ def test_sources_and_operators_in_the_background(pipelines: Pipelines) -> None:
     with fb.open("tick") as tick:
         frame = tick.read_next(timeout_s=60.0)
         assert frame.data.tolist() == [frame.count]
-    for name in ("halved", "random-wfs", "clock-tick"):
+    for name in ("halved", "random-wfs", "clock-tick", "clock-mine"):
         output("down", name)
-    assert {"small", "tick", "wfs"} <= {info.name for info in fb.streams()}, "what was made stays"
+    assert {info.name for info in fb.streams()} == {"mine"}, "what was there before stays"
 
 
 def test_random_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -108,7 +109,10 @@ def run(stage: Stage, options: LoopOptions, *, detach: bool, as_json: bool) -> i
 
 
 def _outputs(stage: Stage) -> dict[str, StreamPlan]:
-    """The streams that the operator has made for its outputs: what they are is not to be worked out again."""
+    """The streams of the operator's outputs: what they are is not to be worked out again.
+
+    One that was made just now is left to the pipeline, which makes it anew and removes it when it goes down.
+    """
     from framebus.ops.targets import open_existing
     from framebus.pipeline.plan import StreamPlan
     from framebus.stream.names import parse
@@ -122,11 +126,15 @@ def _outputs(stage: Stage) -> dict[str, StreamPlan]:
             )
         with open_existing(name.name) as made:
             dialect: Any = made.dialect.name
+            ours = made.count == 0 and made.handle.maker == os.getpid()
             found[name.name] = StreamPlan(
                 shape=made.shape,
                 dtype=made.dtype.name,
                 history=made.history_length,
                 dialect=dialect,
-                keep=True,
+                keywords=dict(made.keywords),
+                keep=not ours,
             )
+            if ours:
+                made.remove()
     return found
