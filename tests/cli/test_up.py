@@ -21,7 +21,7 @@ from framebus.pipeline.rundir import RunDir
 from framebus.process import ProcessRecord, State
 from framebus.unit import Stage, start
 from support import pipeline_units
-from support.commands import call, error, output
+from support.commands import answer, call, error, output
 from support.pipelines import CHAIN, COUNT, NEGATIVE, Pipelines, all_up, kill, pids, state
 from support.processes import Spawner
 from support.waiting import until
@@ -194,6 +194,11 @@ def test_pause_step_and_resume(pipelines: Pipelines) -> None:
     output("pause", "count", "chain/negative")
     with ProcessRecord.open("count") as count, ProcessRecord.open("negative") as negative:
         until(lambda: count.state is State.IDLE and negative.state is State.IDLE)
+        assert [unit["state"] for unit in answer("ps")][:2] == ["paused", "paused"]
+        assert (
+            output("wait", "unit:chain/count=paused") == f"unit 'chain/count': paused, process {count.pid}\n"
+        )
+        assert output("wait", "unit:count=idle") == f"unit 'count': paused, process {count.pid}\n"
         before = count.loop_count
         output("step", "count", "-n", "5")
         until(lambda: count.loop_count == before + 5)

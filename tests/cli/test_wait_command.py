@@ -71,13 +71,14 @@ def test_a_unit_is_killed_while_it_is_waited_for(spawn: Spawner) -> None:
 def test_a_timeout_has_an_exit_code_of_its_own() -> None:
     with ProcessRecord.create("slopes") as record:
         record.core.set_state(State.IDLE)
+        record.pause()
         result = call("wait", "stream:wfs", "unit:slopes=running", "--timeout", "50ms")
         assert (result.exit_code, result.stdout) == (124, "")
         waiting, missing = result.stderr.splitlines()
         assert waiting == "framebus: waiting: there is no stream 'wfs'; there are none"
         assert missing == (
             "framebus: no condition came true within 0.05 s: there is no stream 'wfs'; there are none; "
-            "unit 'slopes' is idle"
+            "unit 'slopes' is paused"
         )
         record.remove()
 

@@ -77,7 +77,7 @@ def test_a_slow_unit_is_found_among_others(chain: Pipelines) -> None:
         record.pause()
         until(lambda: record.state.name == "IDLE")
     printed = output("latency-audit", "slow", "--seconds", "0.2")
-    assert "slow is silent: it is idle" in printed
+    assert "slow is silent: it is paused" in printed
     Controller("chain").down()
 
 

@@ -16,6 +16,7 @@ from framebus.process.timing import Spread
 STATE_STYLES = {
     "running": "green",
     "idle": "yellow",
+    "paused": "yellow",
     "waiting": "dim",
     "starting": "cyan",
     "restarting": "yellow",

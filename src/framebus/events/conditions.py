@@ -21,10 +21,12 @@ STREAM_STATES = (*get_args(StreamState), "gone")
 
 UNIT_STATES = (
     *(state.name.lower() for state in State),
+    "paused",
     *("waiting", "starting", "restarting", "stopping", "ended", "failed"),
     *("dead", "gone"),
 )
-"""Those of ``framebus ps``; ``dead``: its process was killed and its record is left; ``gone``: no process runs it."""
+"""Those of ``framebus ps``; ``idle``: or ``paused``; ``dead``: its process was killed and its record is left;
+``gone``: no process runs it."""
 
 PIPELINE_STATES = ("starting", "ready", "failed", "stopping", "unsupervised", "gone")
 """``ready``: every process is up; ``failed``: one was given up; ``unsupervised``: its supervisor is dead."""

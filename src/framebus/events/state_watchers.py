@@ -47,8 +47,9 @@ class UnitWatcher(StateWatcher):
 
     def is_in(self, state: str, named: str) -> bool:
         """Whether ``state`` is what a condition calls ``named``."""
-        # That no process runs it is what 'gone' says; the others say more.
-        return state == named or (named == "gone" and state in ("dead", "failed", "ended"))
+        # That no process runs it is what 'gone' says, that it waits for 'run' what 'idle' says; the others say more.
+        wider = {"gone": ("dead", "failed", "ended"), "idle": ("paused",)}
+        return state == named or state in wider.get(named, ())
 
     def absent(self) -> str:
         """That no such unit runs; nothing if that is what is waited for."""

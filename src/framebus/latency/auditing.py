@@ -16,7 +16,7 @@ from framebus.latency.threads import ThreadCounts
 from framebus.latency.verdict import Verdict, judge, late_loops, triggered
 from framebus.pipeline.control import Controller
 from framebus.pipeline.rundir import run_dirs
-from framebus.pipeline.running import UnitStatus, find_unit, pipeline_units, running
+from framebus.pipeline.running import UnitStatus, find_unit, pipeline_units, running, unit_state
 from framebus.process.histogram import Histogram
 from framebus.process.timing import rate_hz
 
@@ -173,5 +173,5 @@ def _result(unit: UnitStatus, seen: Collector) -> UnitAudit:
         Histogram.of(timings["end_ns"] - timings["start_ns"]),
         Histogram.of(loops["end_ns"] - loops["trigger_ns"]),
         counts,
-        judge(timings, counts, alive=record.alive, state=record.state.name.lower()),
+        judge(timings, counts, alive=record.alive, state=unit_state("", record)),
     )

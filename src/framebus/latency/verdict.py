@@ -82,13 +82,15 @@ def judge(timings: Timings, counts: ThreadCounts, *, alive: bool, state: str) ->
         timings: its loops, oldest first; of ticks, ``trigger_ns`` is the moment that was due.
         counts: what the kernel counted of its thread meanwhile.
         alive: whether its process lives.
-        state: its state: ``running``, ``idle`` ...
+        state: its state: ``running``, ``paused`` ...
     """
     if not alive:
         return Verdict("gone", "its process has ended", (), ("framebus logs UNIT",))
     if not len(timings):
         if state != "running":
-            return Verdict("silent", f"it is {state}", (), ("framebus resume UNIT",) * (state == "idle"))
+            return Verdict(
+                "silent", f"it is {state}", (), ("framebus resume UNIT",) * (state in ("idle", "paused"))
+            )
         return Verdict("silent", "no frame came", ("what triggers it stands still",), ("framebus ls --rate",))
     loops = triggered(timings)
     if not len(loops):

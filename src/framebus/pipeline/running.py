@@ -31,7 +31,7 @@ class UnitStatus:
         pipeline: the pipeline's; empty if it belongs to none.
         process: the pipeline's process that it runs in.
         pid: process id; 0 if none runs.
-        state: of its record (``running``, ``idle``, ``error`` ...) while its process is up; else of its process
+        state: of its record (``running``, ``paused``, ``error`` ...) while its process is up; else of its process
             (``waiting``, ``starting``, ``restarting``, ``stopping``, ``ended``, ``failed``), or ``dead``.
         loops: frames done.
         rate_hz: frames per second; 0.0 while it does not run. While no frame comes, or one takes long, it falls with
@@ -142,7 +142,7 @@ def unit_state(phase: str, record: ProcessRecord | None) -> str:
         return phase
     if record is None:
         return "ended" if phase else "gone"
-    return record.state.name.lower()
+    return "paused" if record.paused else record.state.name.lower()
 
 
 def _of_record(record: ProcessRecord, unit: UnitStatus, state: str) -> UnitStatus:

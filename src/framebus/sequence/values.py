@@ -83,7 +83,7 @@ def param_watcher(condition: ConditionLike) -> ParamWatcher:
 
 
 def unit_state(name: str) -> str:
-    """The state of a unit as ``framebus ps`` shows it (``running``, ``idle``, ``dead`` ...); ``absent``: there is none.
+    """The state of a unit as ``framebus ps`` has it (``running``, ``paused``, ``dead`` ...); ``absent``: there is none.
 
     Raises:
         UsageError: several units have that name.

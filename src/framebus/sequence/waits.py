@@ -98,7 +98,7 @@ async def wait_unit(
 
     Args:
         name: ``"unit"``, ``"pipeline/unit"`` or ``"unit.pid"``.
-        state: as ``framebus ps`` shows it: ``running``, ``idle``, ``error``, ``dead`` ...; ``gone``: no process runs
+        state: as ``framebus ps`` shows it: ``running``, ``paused``, ``error``, ``dead`` ...; ``gone``: no process runs
             it.
         timeout_s: s; None: as long as it takes.
 

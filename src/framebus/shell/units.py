@@ -31,7 +31,7 @@ class UnitView:
 
     @property
     def state(self) -> str:
-        """``running``, ``idle``, ``error`` ..."""
+        """``running``, ``paused``, ``error`` ..."""
         return self.status.state
 
     @property
