@@ -174,9 +174,11 @@ def test_two_of_a_name_are_refused(spawn: Spawner, write: Any) -> None:
     other = start(spawn, file, "--name", "other")
     until(lambda: at_step("other", "waiting"))
     assert "name one of them: other, work" in error(2, "seq", "status")
-    for name in ("work", "other"):
-        output("seq", "stop", name)
+    assert "name one of them: other, work" in error(2, "seq", "stop")
+    output("seq", "stop", "work")
+    assert output("seq", "stop") == "sequence 'other' is stopped\n"  # the only one that runs
     assert other.wait() == 130
+    assert "no sequence runs (other is stopped, work is stopped)" in error(3, "seq", "stop")
 
 
 def test_goes_on_in_the_background(write: Any) -> None:

@@ -199,8 +199,12 @@ def running(*, ended: bool = True, directory: str | os.PathLike[str] | None = No
     return found
 
 
-def find(name: str = "") -> SequenceStatus:
+def find(name: str = "", *, alive: bool = False) -> SequenceStatus:
     """The status of the sequence ``name``; without a name that of the only one there is.
+
+    Args:
+        name: the sequence's.
+        alive: without a name, only those are meant whose process runs.
 
     Raises:
         NotFoundError: there is none.
@@ -216,6 +220,12 @@ def find(name: str = "") -> SequenceStatus:
             raise NotFoundError(f"there is no sequence '{name}'{near(name, names)}") from None
     if not known:
         raise NotFoundError(f"there is no sequence (none in {shm_directory()})")
+    if alive:
+        states = ", ".join(f"{status.name} is {status.state}" for status in known)
+        known = [status for status in known if status.alive]
+        names = [status.name for status in known]
+        if not known:
+            raise NotFoundError(f"no sequence runs ({states})")
     if len(known) > 1:
         raise UsageError(f"there are several sequences; name one of them: {', '.join(names)}")
     return known[0]

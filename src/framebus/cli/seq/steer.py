@@ -20,13 +20,13 @@ from framebus.sequence.inbox import post
               help="How long to wait for its end: 10, 500ms ...")  # fmt: skip
 @click.option("--kill", is_flag=True, help="End its process at once: nothing of it is cleaned up.")
 def stop(name: str, timeout_s: float, kill: bool) -> None:
-    """Stop the sequence NAME, or the only one: what it awaits ends, its 'finally' blocks run.
+    """Stop the sequence NAME, or the only one that runs: what it awaits ends, its 'finally' blocks run.
 
     One that is stopping already is killed, with the programs that it runs.
 
     Example: framebus seq stop calibrate
     """
-    found = find(name)
+    found = find(name, alive=True)
     if kill or found.state == "stopping":
         control.kill(found.name)
         click.echo(f"sequence '{text.safe(found.name)}' was killed; it could not clean up")
