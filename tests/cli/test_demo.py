@@ -188,7 +188,11 @@ def test_result_says_what_is_wrong() -> None:
 
 def test_summary_tells_success_from_failure(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     summary(result(), tmp_path, to_stderr=False)
-    assert "The loop closed" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "The loop closed" in said
+    assert "ends it" not in said
+    summary(result(), tmp_path, to_stderr=False, kept="demo")
+    assert capsys.readouterr().out.endswith("'framebus top' shows it, 'framebus down demo' ends it.\n")
     summary(result(closed_nm=400.0), tmp_path, to_stderr=True)
     assert "FAILED" in capsys.readouterr().err
 

@@ -84,7 +84,7 @@ def demo(
         demonstration = Demonstration(rig, placement, duration_s, view, keep=keep)
         result = demonstration.run()
     draw(demonstration, picture)
-    summary(result, picture, to_stderr=quiet)
+    summary(result, picture, to_stderr=quiet, kept=rig.plan.name if keep else "")
     if json_path is not None:
         text = json.dumps(_plain(result), indent=1, allow_nan=False)
         if quiet:

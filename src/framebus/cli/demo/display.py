@@ -156,8 +156,8 @@ def make_view(rig: Rig, placement: str, *, to_stderr: bool) -> Iterator[View]:
         yield view
 
 
-def summary(result: Result, picture: Path, *, to_stderr: bool) -> None:
-    """What was found, at the end."""
+def summary(result: Result, picture: Path, *, to_stderr: bool, kept: str = "") -> None:
+    """What was found, at the end; ``kept``: the pipeline that goes on."""
     console = make_console(stderr=to_stderr)
     console.print(
         Text(f"{result.rig}, {result.placement}, {result.rate_hz:g} Hz", style="bold"), soft_wrap=True
@@ -191,6 +191,10 @@ def summary(result: Result, picture: Path, *, to_stderr: bool) -> None:
     if not result.problems():
         console.print(
             Text(f"The loop closed, every frame accounted for ({result.seconds:.0f} s).", style="bold green")
+        )
+    if kept:
+        console.print(
+            Text(f"It runs on: 'framebus top' shows it, 'framebus down {kept}' ends it."), soft_wrap=True
         )
 
 
