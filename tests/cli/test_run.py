@@ -346,6 +346,25 @@ def running_units() -> list[str]:
         return [stack.enter_context(record).unit for record in records()]
 
 
+@pytest.mark.parametrize(("option", "code"), [("--free", 0), ("--once", 130)])
+def test_a_signal_while_it_starts(spawn: Spawner, tmp_path: Path, option: str, code: int) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import threading\n"
+        "from framebus.unit import Out, Unit\n\n\n"
+        "class Slow(Unit):\n"
+        "    def setup(self) -> None:\n"
+        "        print('sets up', flush=True)\n"
+        "        threading.Event().wait()\n\n"
+        "    def step(self, frame: Out) -> None:\n"
+        "        frame[:] = 1\n"
+    )
+    process = spawn(command=[*PROGRAM, "run", f"{tmp_path}/slow.py:Slow", "--out", "s", option])
+    process.expect("sets up")
+    process.signal(signal.SIGINT)
+    assert process.wait() == code
+    assert ("Slow: it was ended while it started" in process.lines) is (code == 0)
+
+
 def test_it_ends_when_it_is_told_so_through_its_record(spawn: Spawner) -> None:
     process = spawn(command=[*PROGRAM, "run", f"{UNITS}:ticks", "--out", "n", "--every", "0.001"])
     process.expect("ticks: value=n")

@@ -99,10 +99,12 @@ def calc(
             _show_one(calculation, calculation.once(), as_json)
         elif calculation.expression.target is None or as_json:
             with signals_end_it():
-                _print_each(calculation, calculation.follow(results, newest=newest), as_json)
+                done = _print_each(calculation, calculation.follow(results, newest=newest), as_json)
+                _refuse_fewer(done, results)
         else:
             with signals_end_it():
-                _publish_each(calculation, calculation.follow(results, newest=newest))
+                done = _publish_each(calculation, calculation.follow(results, newest=newest))
+                _refuse_fewer(done, results)
 
 
 # ---- once ------------------------------------------------------------------------------------------------------------
@@ -142,8 +144,14 @@ def _figures(value: np.ndarray[Any, Any]) -> str:
 # ---- for each frame --------------------------------------------------------------------------------------------------
 
 
-def _print_each(calculation: Calculation, results: Iterator[Result], as_json: bool) -> None:
-    """A line for each result."""
+def _refuse_fewer(done: int, wanted: int | None) -> None:
+    """What has an end of its own and did not reach it was interrupted."""
+    if wanted is not None and done < wanted:
+        raise KeyboardInterrupt
+
+
+def _print_each(calculation: Calculation, results: Iterator[Result], as_json: bool) -> int:
+    """A line for each result; how many there were."""
     told = 0
     missed = 0
     try:
@@ -161,10 +169,11 @@ def _print_each(calculation: Calculation, results: Iterator[Result], as_json: bo
     except KeyboardInterrupt:
         pass
     click.echo(f"{told} results  {missed} missed", err=True)
+    return told
 
 
-def _publish_each(calculation: Calculation, results: Iterator[Result]) -> None:
-    """Results go to the stream; a line tells how it is doing."""
+def _publish_each(calculation: Calculation, results: Iterator[Result]) -> int:
+    """Results go to the stream; a line tells how it is doing. How many there were."""
     name = text.safe(str(calculation.expression.target))
     show(f"{name}: for each frame of {text.safe(str(calculation.trigger))}\nCtrl-C ends it")
     sys.stdout.flush()
@@ -189,6 +198,7 @@ def _publish_each(calculation: Calculation, results: Iterator[Result]) -> None:
     if calculation.target is not None:  # Ctrl-C may have come between a result and its counting
         done = max(done, calculation.target.statistics().frames_written)
     show(f"{name}: {_summary(done, missed, spoilt)}")
+    return done
 
 
 def _summary(done: int, missed: int, spoilt: int) -> str:

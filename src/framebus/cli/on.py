@@ -52,7 +52,8 @@ def on(
     FRAMEBUS_COUNT; or FRAMEBUS_PARAM, FRAMEBUS_VALUE and FRAMEBUS_BEFORE; or FRAMEBUS_UNIT (FRAMEBUS_PIPELINE),
     FRAMEBUS_STATE, FRAMEBUS_BEFORE and FRAMEBUS_PID.
 
-    Exit code: 0, 1 if a run of COMMAND failed, 124 after --timeout, 130 after Ctrl-C, 143 after SIGTERM.
+    Exit code: 0, also after Ctrl-C and SIGTERM unless there is a --count; 1 if a run of COMMAND failed, 124 after
+    --timeout.
 
     Example: framebus on stream:wfs --every 100ms -- sh -c 'echo $FRAMEBUS_COUNT'
     """
@@ -73,6 +74,9 @@ def on(
         except WaitTimeout as error:
             click.echo(f"framebus: {text.safe(str(error))}", err=True)
             code = TIMED_OUT
+        except KeyboardInterrupt:
+            if count is not None:
+                raise
         finally:
             _summary(condition, runs, failed, occurrences.skipped)
     return code or (FAILED if failed else 0)

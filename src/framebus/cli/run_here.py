@@ -32,7 +32,8 @@ _SMALL = 64
 def run_here(stage: Stage, options: LoopOptions, *, as_json: bool = False) -> int:
     """Run ``stage`` until it ends or is told to; returns the exit code.
 
-    Ctrl-C, SIGTERM and SIGHUP end it after its frame; a second one kills it.
+    Ctrl-C, SIGTERM and SIGHUP end it after its frame, or while it starts; a second one kills it. That is its good end
+    unless it was to compute once.
 
     Args:
         stage: what is run.
@@ -42,20 +43,33 @@ def run_here(stage: Stage, options: LoopOptions, *, as_json: bool = False) -> in
     Raises:
         BindingError, ParameterError, UsageError, UnitError: as ``framebus.unit.start``; and when the unit fails.
     """
+    once = options.trigger == "once"
     with signals_end_it(), ExitStack() as opened:
-        loop = opened.enter_context(start(stage, options))
+        try:
+            loop = opened.enter_context(start(stage, options))
+        except KeyboardInterrupt:
+            if once:
+                raise
+            said = "it was ended while it started"
+            if as_json:
+                show_json({"unit": stage.label, "loops": 0, "missed": 0, "message": said})
+            else:
+                show(f"{stage.label}: {said}")
+            return 0
         try:
             record, outputs = _handles(stage, loop, opened)
-            if options.trigger != "once" and not as_json:
+            if not once and not as_json:
                 show(f"{_wiring(stage)}\nCtrl-C ends it")
                 sys.stdout.flush()
             _watch(loop, record)
         except KeyboardInterrupt:
+            if once:
+                raise
             record, outputs = _handles(stage, loop, opened)  # it may have come before they were there
             loop.stop()
         if as_json:
-            show_json(_as_plain(stage, record, outputs, once=options.trigger == "once"))
-        elif options.trigger == "once" and record.loop_count:
+            show_json(_as_plain(stage, record, outputs, once=once))
+        elif once and record.loop_count:
             show("\n\n".join(map(_published, outputs)))
         else:
             show(f"{stage.label}: {_figures(record)}")
