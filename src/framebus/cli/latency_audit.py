@@ -17,7 +17,14 @@ from framebus.cli.progress import progress_line
 from framebus.latency import Audit, UnitAudit, audit, targets
 from framebus.process.histogram import Histogram
 
-_STYLES = {"in time": "green", "late": "bold red", "silent": "yellow", "untimed": "cyan", "gone": "red"}
+_STYLES = {
+    "in time": "green",
+    "rarely late": "yellow",
+    "late": "bold red",
+    "silent": "yellow",
+    "untimed": "cyan",
+    "gone": "red",
+}
 _WIDEST = 100
 _DROP = ("prio", "cpu", "faults", "moved", "queue", "invol.", "compute", "wake-up", "missed", "late")
 """Columns that a narrow terminal does without, in this order."""
@@ -112,18 +119,24 @@ def _show_table(found: Audit, console: Console) -> None:
 
 
 def _show_verdicts(found: Audit, console: Console) -> None:
-    """The late ones last, where they are seen."""
+    """A line or two for each unit, the late ones last, where they are seen; then what helps, each remedy once."""
     late = found.late
+    helped: dict[str, list[str]] = {}
     for unit in [unit for unit in found.units if unit not in late] + late[::-1]:
-        verdict = unit.verdict
-        head = Text.assemble((_name(unit, found), "bold"), " is ", (verdict.kind, _STYLES[verdict.kind]))
+        verdict, name = unit.verdict, _name(unit, found)
+        head = Text.assemble((name, "bold"), " is ", (verdict.kind, _STYLES[verdict.kind]))
         show(Text.assemble(head, f": {text.safe(verdict.text)}"), console=console)
-        for cause in verdict.causes:
+        if verdict.causes:
             row = Table.grid()
-            row.add_row("  ", Text(f"because {text.safe(cause)}"))
+            row.add_row("  ", Text(f"because {text.safe('; '.join(verdict.causes))}"))
             show(row, console=console)
         for remedy in verdict.remedies:
-            click.echo(f"  → {text.safe(remedy)}")
+            helped.setdefault(remedy, []).append(name)
+    for remedy, names in helped.items():
+        whose = f"{', '.join(names)}: " if len(found.units) > 1 else ""
+        if len(names) > 1 and set(names) == {_name(unit, found) for unit in late}:
+            whose = "all that are late: "
+        show(Text(f"→ {whose}{text.safe(remedy)}"), console=console)
 
 
 def _three(histogram: Histogram) -> str:

@@ -13,7 +13,10 @@ from framebus.process.timing import Timings
 
 __all__ = ["Verdict", "judge", "late_loops", "triggered"]
 
-Kind = Literal["in time", "late", "silent", "untimed", "gone"]
+Kind = Literal["in time", "rarely late", "late", "silent", "untimed", "gone"]
+
+_RARELY = 0.002
+"""Of the frames: up to this share of late and missed ones a unit is late rarely."""
 
 _FULL = 0.9
 """Of the time between frames: a median computation that takes more has no room for anything."""
@@ -21,8 +24,13 @@ _FULL = 0.9
 _QUEUE_SHARE = 0.2
 """Of the time lost: what was spent in the queue for a CPU is a cause from this share on."""
 
+_MOVED_SHARE = 0.2
+"""Of the late loops: moves to other CPUs are a cause from this share on."""
+
 _MANY_FAULTS = 0.1
 """Minor faults a loop, from which on they are worth a word."""
+
+_OWN_CPU = "cpu = [...]"
 
 Times = npt.NDArray[np.int64]
 
@@ -32,11 +40,11 @@ class Verdict:
     """What to think of a unit.
 
     Attributes:
-        kind: ``in time``; ``late``; ``silent``: no frame came; ``untimed``: nothing triggers it, so that nothing is
-            late; ``gone``: its process has ended.
+        kind: ``in time``; ``rarely late``: up to 0.2 % of the frames were late or missed; ``late``; ``silent``: no
+            frame came; ``untimed``: nothing triggers it, so that nothing is late; ``gone``: its process has ended.
         text: what was found.
         causes: why, the weightiest first.
-        remedies: what helps, in the same order.
+        remedies: what helps, in the same order, each once.
     """
 
     kind: Kind
@@ -100,16 +108,22 @@ def judge(timings: Timings, counts: ThreadCounts, *, alive: bool, state: str) ->
     n_late = int(late.sum())
     if not n_late and not missed:
         return _in_time(loops, period, counts)
-    said = f"of {len(loops)} frames {n_late} were done after the next was due; {missed} missed"
+    if n_late:
+        said = f"{n_late} of {len(loops)} frames late, {missed} missed"
+    else:
+        said = f"{missed} frame{'' if missed == 1 else 's'} missed, none of {len(loops)} late"
     causes, remedies = _why(loops, late | (loops["missed"] > 0), period, counts)
-    return Verdict("late", said, causes, remedies)
+    rarely = n_late + missed <= _RARELY * (len(loops) + missed)
+    return Verdict("rarely late" if rarely else "late", said, causes, remedies)
 
 
 def _in_time(loops: Timings, period: float, counts: ThreadCounts) -> Verdict:
     latency = loops["end_ns"] - loops["trigger_ns"]
-    said = "all frames were done before the next was due"
+    said = "its only frame was done"
     if len(loops) > 1:
-        said += f", 99.9 % of them within {100 * np.percentile(latency, 99.9) / period:.0f} % of that time"
+        said = (
+            f"99.9 % of frames took at most {100 * np.percentile(latency, 99.9) / period:.0f} % of the period"
+        )
     causes, remedies = (
         (("pages came from disk",), ("lock_memory = true",)) if counts.major_faults else ((), ())
     )
@@ -125,9 +139,11 @@ def _why(
         return (cause,), ("make it faster, split it in two, or let frames come more slowly",)
     lost = _lost(loops, late, period)
     found = (
-        _late_wakeups(lost, counts) if lost.waking > lost.computing else _long_computing(loops, lost, counts)
+        _late_wakeups(lost, int(late.sum()), counts)
+        if lost.waking > lost.computing
+        else _long_computing(loops, lost, counts)
     )
-    return tuple(cause for cause, _ in found), tuple(dict.fromkeys(remedy for _, remedy in found))
+    return tuple(cause for cause, _ in found), tuple(dict.fromkeys(remedy for _, remedy in found if remedy))
 
 
 def _lost(loops: Timings, late: npt.NDArray[np.bool_], period: float) -> _Lost:
@@ -149,15 +165,16 @@ def _excess(times: Times, late: npt.NDArray[np.bool_]) -> int:
     return int(np.maximum(0, times[late] - np.median(times)).sum())
 
 
-def _late_wakeups(lost: _Lost, counts: ThreadCounts) -> list[tuple[str, str]]:
+def _late_wakeups(lost: _Lost, n_late: int, counts: ThreadCounts) -> list[tuple[str, str]]:
     waited = _queue(lost.waking, counts)
     if waited is None:
         cause = f"these began {_time(lost.waking)} late in all, though no other thread had the CPU: "
         cause += "it slept deeply, a hypervisor had it, or frames came in bursts"
         waited = cause, "dma_latency_us = 0, or spin_us = inf; 'framebus doctor --measure'"
     found = [waited]
-    if counts.migrations:
-        found.append((f"it was moved to another CPU {counts.migrations} times", "cpu = [...]"))
+    if counts.migrations and counts.migrations >= _MOVED_SHARE * n_late:
+        moves = "a move" if counts.migrations == 1 else f"{counts.migrations} moves"
+        found.append((f"{moves} to another CPU", "" if _OWN_CPU in waited[1] else _OWN_CPU))
     return found
 
 
@@ -184,12 +201,11 @@ def _queue(lost_ns: int, counts: ThreadCounts) -> tuple[str, str] | None:
     told = counts.queue_ns is not None
     if (told and (counts.queue_ns or 0) < _QUEUE_SHARE * lost_ns) or not (told or counts.involuntary):
         return None
-    waited = f"{_time(counts.queue_ns or 0)} in all" if told else "some time"
-    switches = f" ({counts.involuntary} involuntary switches)" if counts.involuntary else ""
-    remedy = "an isolated CPU of its own (cpu = [...])"
+    waited = _time(counts.queue_ns or 0) if told else f"some time ({counts.involuntary} involuntary switches)"
+    remedy = f"an isolated CPU of its own ({_OWN_CPU})"
     if counts.policy not in ("fifo", "rr"):
         remedy = f"priority = 80, and {remedy}"
-    return f"other threads had its CPU: it waited {waited}{switches}", remedy
+    return f"other threads had its CPU for {waited}", remedy
 
 
 def _time(ns: float) -> str:
