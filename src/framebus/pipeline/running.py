@@ -142,7 +142,8 @@ def unit_state(phase: str, record: ProcessRecord | None) -> str:
         return phase
     if record is None:
         return "ended" if phase else "gone"
-    return "paused" if record.paused else record.state.name.lower()
+    paused = record.state is State.IDLE and record.control != "run"
+    return "paused" if paused else record.state.name.lower()
 
 
 def _of_record(record: ProcessRecord, unit: UnitStatus, state: str) -> UnitStatus:

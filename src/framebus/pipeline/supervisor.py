@@ -156,8 +156,7 @@ class Supervisor:
         graph = Graph.of(plan)
         loops = {name: process["loops"] for name, process in process_plans(plan, graph).items()}
         before = self._former()
-        fresh = before is None
-        former = before or {}
+        fresh, former = before is None, before or {}
         kept = {name for name, stream in plan.streams.items() if stream.keep}
         self._ledger = Ledger.of(former)
         self._ledger.plan([name for name in graph.streams() if name not in kept], plan.units)
@@ -221,9 +220,8 @@ class Supervisor:
         for name, chosen in living(self._run_dir).items():
             keeper = self._keepers.get(name)
             if keeper is None:
-                stages = [stage for loop in old_loops.get(name, []) for stage in loop["stages"]]
-                units = [stage["name"] for stage in stages if stage["name"] not in self._plan.units]
-                keeper = self._keepers[name] = self._outgoing(name, units)
+                had = {stage["name"] for loop in old_loops.get(name, []) for stage in loop["stages"]}
+                keeper = self._keepers[name] = self._outgoing(name, sorted(had - set(self._plan.units)))
             keeper.adopt(chosen, now)
             if old_loops.get(name) == _plain(keeper.loops):
                 self._tell(f"{name}: adopted (process {chosen.running.pid})")

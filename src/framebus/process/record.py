@@ -237,11 +237,6 @@ class ProcessRecord:
         return _COMMANDS[min(self.core.control_word & 0xFF, 3)]
 
     @property
-    def paused(self) -> bool:
-        """Whether it is idle because it was told to, and waits for ``resume``."""
-        return self.state is State.IDLE and self.control != "run"
-
-    @property
     def loop_count(self) -> int:
         """Loops done."""
         return self.core.loop_count
