@@ -6,10 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import framebus as fb
-from framebus.pipeline.running import find_unit, running
+from framebus.cli.unit_table import messages, unit_table
+from framebus.pipeline.running import UnitStatus, find_unit, running
 from framebus.process import ProcessRecord
+from framebus.process.timing import Spread
 from framebus.unit import Stage, start
 from support import pipeline_units
 from support.commands import answer, output
@@ -113,3 +116,33 @@ def test_rate_of_a_unit_that_hangs(pipelines: Pipelines) -> None:
     until(lambda: 0 < find_unit("negative").rate_hz < 1)
     assert find_unit("count").rate_hz > 1
     output("down")
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (120, ["unit", "state", "pid", "rate", "compute", "latency", "missed", "alarms", "cpu", "restarts"]),
+        (100, ["unit", "state", "pid", "rate", "compute", "latency", "missed", "alarms"]),
+        (80, ["unit", "state", "rate", "latency", "missed"]),
+        (50, ["unit", "state"]),
+    ],
+)
+def test_a_name_is_whole_and_columns_give_way(width: int, shown: list[str]) -> None:
+    spread = Spread(1234.5, 45678.9, 50000.0)
+    name = "telescope_bench/demo_controller"
+    unit = UnitStatus(
+        *("demo_controller", "telescope_bench", "loop", 23270, "restarting", 9, 12345.0, 123, 4, 3, 12),
+        *(Spread(123.4, 4567.8, 9999.0), spread, "it rests " * 20),
+    )
+    console = Console(width=width)
+    with console.capture() as captured:
+        console.print(unit_table([unit], width, pipelines=True), *messages([unit], width))
+    header, row, message = captured.get().splitlines()
+    assert header.split() == [word.upper() for word in shown]
+    assert row.startswith(f"{name}  restarting")
+    assert len(header) <= width
+    assert message.rstrip().endswith("…")
+    console = Console(width=width)
+    with console.capture() as captured:
+        console.print(unit_table([], width, pipelines=True))
+    assert captured.get().startswith("UNIT  STATE")

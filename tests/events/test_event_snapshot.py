@@ -14,6 +14,7 @@ from framebus.errors import UsageError
 from framebus.events import query
 from framebus.events.snapshot import KINDS, parse_filters
 from framebus.params import Params, ParamSpec
+from framebus.pipeline.control import Controller
 from framebus.process import ProcessRecord
 from support.commands import output
 from support.pipelines import COUNT, NEGATIVE, Pipelines, kill, pids, state
@@ -23,7 +24,9 @@ def names(found: list[dict[str, Any]], key: str = "name") -> list[str]:
     return [each[key] for each in found]
 
 
-def test_everything_of_a_pipeline(pipelines: Pipelines, shm_dir: Path) -> None:
+def test_everything_of_a_pipeline(
+    pipelines: Pipelines, shm_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     output("up", str(pipelines.write(COUNT + NEGATIVE)), "--detach")
     found = query()
     assert list(found) == ["time_ns", "directory", *KINDS]
@@ -34,6 +37,17 @@ def test_everything_of_a_pipeline(pipelines: Pipelines, shm_dir: Path) -> None:
     assert (pipeline["name"], pipeline["state"], pipeline["supervised"]) == ("chain", "ready", True)
     assert pipeline["processes"]["count"]["pid"] == pids()["count"]
     assert names(query("unit:chain/neg*")["units"], "unit") == ["negative"]
+    asked: list[str] = []
+    status = Controller.status
+
+    def count(controller: Controller) -> dict[str, Any]:
+        asked.append(controller.name)
+        return status(controller)
+
+    monkeypatch.setattr(Controller, "status", count)
+    query()
+    query("streams", "pipeline:x*")
+    assert asked == ["chain"]
     kill(state()["supervisor"]["pid"])
     assert query("pipelines", "ch*")["pipelines"][0]["state"] == "unsupervised"
     assert query("pipelines", "x*")["pipelines"] == []

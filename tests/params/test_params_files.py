@@ -110,7 +110,7 @@ when = 2026-11-20
         f"{path}:11: loop.gain = 3 is outside its limits [0, 1] (float64); {state} with it",
         f"{path}:12: loop.order = 4 (int64, 0 to 9): loop.order is fixed while {state}; stop it first",
         f"{path}:13: loop.limit = [1] (list): expected a number (float64)",
-        f"{path}:16: no entry 'loop.when'; did you mean 'loop.gain' or 'loop.order'?",
+        f"{path}:16: no entry 'loop.when'; there are: {', '.join(sorted(params))}",
     ]
     assert str(caught.value).startswith(f"8 problems in {path}, nothing was changed:\n  {path}:2: no entry")
     assert params.snapshot() == before

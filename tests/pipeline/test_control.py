@@ -14,8 +14,9 @@ import pytest
 
 from framebus import errors
 from framebus.errors import BindingError, FramebusError, NotFoundError, PeerError, UnitError, UsageError
-from framebus.pipeline.control import Controller, ControlServer, Reply, _short, failure, told_error
+from framebus.pipeline.control import Controller, ControlServer, Reply, failure, told_error
 from framebus.pipeline.rundir import RunDir
+from framebus.pipeline.shared_dir import short_path
 from support.processes import Spawner
 
 
@@ -47,7 +48,7 @@ class Served:
     def connect(self) -> socket.socket:
         client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         client.settimeout(60)
-        with _short(self.path) as address:
+        with short_path(self.path) as address:
             client.connect(address)
         return client
 
@@ -204,7 +205,6 @@ def test_a_supervisor_that_dies_while_it_is_asked(spawn: Spawner) -> None:
     with pytest.raises(PeerError, match="has no supervisor that answers"):
         Controller("loop").restart("unit")
     assert Controller("loop").status() == {
-        "version": 1,
         "pipeline": "loop",
         "processes": {},
         "supervised": False,

@@ -184,11 +184,11 @@ class TestVariables:
         assert problems(path, rates=3) == [
             "a.toml: variable 'rates' was given, and no file has it; did you mean 'rate'?",
             "a.toml:3: variables.bad: it is a list, expected a text, a number, true or false",
-            "a.toml:4: variables.late: there is no variable 'later'; there are: rate, bad",
+            "a.toml:4: variables.late: there is no variable 'later'; there are: bad, rate",
             "a.toml:8: units.u.process: there is no variable 'rat'; did you mean 'rate' or 'rates'?",
             "a.toml:9: units.u.priority: it is the text '10', expected a whole number",
             "a.toml:11: units.u.fuse: '${' begins a variable, '${name}'; write '$${' where '${' is meant",
-            "a.toml:12: units.u.numa_node: there is no variable ''; there are: rate, bad, late, later, rates",
+            "a.toml:12: units.u.numa_node: there is no variable ''; there are: bad, late, later, rate, rates",
         ]
 
     def test_no_table(self, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_state_and_plan_come_back() -> None:
     run_dir.write_plan(plan)
     assert run_dir.read_plan() == plan
     run_dir.write_state({"pipeline": "loop"})
-    assert run_dir.read_state() == {"version": 1, "pipeline": "loop"}
+    assert run_dir.read_state() == {"pipeline": "loop"}
     assert run_dir.exists
     assert not [path for path in run_dir.path.iterdir() if path.name.startswith(".")]
     run_dir.remove()

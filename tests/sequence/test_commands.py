@@ -318,13 +318,13 @@ def test_a_cancelled_program_is_ended() -> None:
 
 def test_thousands_of_lines_write_the_status_some_times(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[tuple[str, str]] = []
-    write = Place.write
+    tell = Place.tell
 
     def count(place: Place, status: SequenceStatus) -> None:
         written.append((status.step, status.message))
-        write(place, status)
+        tell(place, status)
 
-    monkeypatch.setattr(Place, "write", count)
+    monkeypatch.setattr(Place, "tell", count)
 
     async def main() -> None:
         for i in range(1000):

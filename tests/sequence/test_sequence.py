@@ -194,6 +194,19 @@ def test_goes_on_in_the_background(write: Any) -> None:
     assert "ended without a word" in error(1, "seq", "run", "-d", write("import os; os._exit(0)"))
 
 
+def test_a_log_that_is_followed_ends_when_its_sequence_is_forgotten(spawn: Spawner, write: Any) -> None:
+    process = start(spawn, write(WAITS))
+    until(lambda: at_step("work", "waiting"))
+    follower = spawn(None, "seq", "logs", "work", "-f", module="framebus")
+    follower.expect("")  # it follows now, or does in a moment
+    follower.signal(signal.SIGSTOP)
+    output("seq", "stop", "work")
+    assert process.wait() == 130
+    assert purge("work") == ["work"]
+    follower.signal(signal.SIGCONT)
+    assert follower.wait() == 0, follower.errors
+
+
 def test_a_script_starts_one_that_goes_on(spawn: Spawner, write: Any) -> None:
     file = write("""
 @sequence
@@ -310,7 +323,7 @@ def test_wrong_calls(write: Any, tmp_path: Path) -> None:
     assert "there is no sequence file" in error(3, "seq", "run", str(tmp_path / "none.py"))
     said = error(2, "seq", "run", "-q", file, "n=x", "m=1", "on=maybe")
     assert "no argument 'm'" in said
-    assert "n='x': expected an integer" in said
+    assert "n='x': expected a whole number" in said
     assert "on='maybe': expected on or off" in said
     assert "argument 'n' is missing" in error(2, "seq", "run", "-q", file)
     assert "expected ARG=VALUE" in error(2, "seq", "run", "-q", file, "n")
@@ -393,14 +406,19 @@ async def main(target):
 def test_a_status_that_cannot_be_read_is_left_out(shm_dir: Path) -> None:
     place = Place("odd")
     place.claim(SequenceStatus("odd"), lambda path: None)
-    (place.path / "status.json").write_text("{}")
+    (place.path / "status.json").write_text('{"version": 1}')
     with pytest.warns(RuntimeWarning, match="left out of the list of sequences"):
         assert running() == []
     with pytest.raises(DataError, match="no sequence's status"):
         place.read()
-    (place.path / "status.json").write_text("not JSON")
-    with pytest.raises(DataError, match="cannot be read"):
-        place.read()
+    for text, said in (
+        ("not JSON", "cannot be read"),
+        ("[]", "cannot be read"),
+        ('{"version": 2}', "of version 2"),
+    ):
+        (place.path / "status.json").write_text(text)
+        with pytest.raises(DataError, match=said):
+            place.read()
     assert place.remove()
     assert not place.remove()
     with pytest.raises(UsageError):

@@ -39,7 +39,7 @@ def get(names: tuple[str, ...], as_json: bool) -> None:
         click.echo(shown(info.value))
     else:
         for name, info in found.items():
-            click.echo(f"{name} = {shown(info.value)}")
+            click.echo(f"{text.safe(name)} = {shown(info.value)}")
 
 
 def shown(value: Value) -> str:

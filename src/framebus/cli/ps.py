@@ -34,7 +34,12 @@ def ps(as_json: bool) -> None:
         show(Text(f"no unit runs (none in {text.safe(str(shm_directory()))})"), *lost)
         return
     console = make_console()
-    show(unit_table(units, pipelines=True), *messages(units, console.width), *lost, console=console)
+    show(
+        unit_table(units, console.width, pipelines=True),
+        *messages(units, console.width),
+        *lost,
+        console=console,
+    )
 
 
 def _unattended(name: str) -> str:

@@ -9,6 +9,7 @@ import click
 from framebus.cli import text
 from framebus.cli.complete import unit_names
 from framebus.cli.output import show_json
+from framebus.cli.seconds import seconds
 from framebus.errors import UnitError, WaitTimeout
 from framebus.pipeline.running import find_unit
 from framebus.process import Event, ProcessRecord, State, transition
@@ -23,10 +24,10 @@ EVENTS = [event.value for event in Event if event is not Event.FAIL]
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(0.0),
-    default=60.0,
+    type=seconds,
+    default="60",
     show_default=True,
-    help="How long to wait, s.",
+    help="How long to wait: 60, 500ms ...",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def send(unit: str, event: str, timeout_s: float, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from framebus.cli import text
 from framebus.cli.complete import param_assignments
 from framebus.cli.get import shown
 from framebus.errors import UsageError
@@ -36,7 +37,7 @@ def set_(assignments: tuple[str, ...], as_json: bool) -> None:
     for name, (before, now) in changed.items():
         was = f" (was {shown(before)})" if before != now else " (as before)"
         note = "; takes effect when its unit starts again" if name in late else ""
-        click.echo(f"{name} = {shown(now)}{was}{note}")
+        click.echo(f"{text.safe(name)} = {shown(now)}{was}{note}")
 
 
 def _pairs(assignments: tuple[str, ...]) -> dict[str, str]:

@@ -31,30 +31,50 @@ _LEAST = 40
 """Columns that a message has at least."""
 
 
-def unit_table(units: Sequence[UnitStatus], *, pipelines: bool) -> Table:
-    """A row for each unit; ``pipelines``: with the pipeline's name where it has one."""
-    alarms = any(unit.alarms for unit in units)
-    pinned = any(unit.cpu >= 0 for unit in units)
+_LEFT_OUT = ("cpu", "restarts", "pid", "compute", "alarms", "missed", "latency", "rate")
+"""Columns that a narrow terminal does without, in this order."""
+
+_GAP = 2
+
+
+def unit_table(units: Sequence[UnitStatus], width: int, *, pipelines: bool) -> Table:
+    """A row for each unit, its name whole: of the other columns those that fit beside it.
+
+    Args:
+        units: what is shown.
+        width: of the terminal, in characters.
+        pipelines: with the pipeline's name where it has one.
+    """
     headers = ["unit", "state", "pid", "rate", "compute", "latency", "missed"]
-    headers += ["alarms"] * alarms + ["cpu"] * pinned + ["restarts"]
-    right = ("pid", "rate", "compute", "latency", "missed", "alarms", "cpu", "restarts")
-    table = columns(*headers, right=right, wrapped=("unit",))
-    for unit in units:
-        name = f"{unit.pipeline}/{unit.unit}" if pipelines and unit.pipeline else unit.unit
-        cells = {
-            "unit": Text(text.safe(name)),
-            "state": Text(unit.state, STATE_STYLES.get(unit.state, "")),
-            "pid": Text(str(unit.pid) if unit.pid else "-"),
-            "rate": Text(text.rate(unit.rate_hz) if unit.rate_hz else "-"),
-            "compute": Text(_spread(unit.compute_us)),
-            "latency": Text(_spread(unit.latency_us)),
-            "missed": _count(unit.missed),
-            "alarms": _count(unit.alarms),
-            "cpu": Text(str(unit.cpu) if unit.cpu >= 0 else "-"),
-            "restarts": _count(unit.restarts) if unit.pipeline else Text("-"),
-        }
-        table.add_row(*(cells[header] for header in headers))
+    headers += ["alarms"] * any(unit.alarms for unit in units)
+    headers += ["cpu"] * any(unit.cpu >= 0 for unit in units) + ["restarts"]
+    rows = [_cells(unit, pipelines) for unit in units]
+    sizes = {header: max([len(header), *(row[header].cell_len for row in rows)]) for header in headers}
+    for header in _LEFT_OUT:
+        if sum(sizes[other] + _GAP for other in headers) - _GAP <= width:
+            break
+        if header in headers:
+            headers.remove(header)
+    table = columns(*headers, right=_LEFT_OUT)
+    for row in rows:
+        table.add_row(*(row[header] for header in headers))
     return table
+
+
+def _cells(unit: UnitStatus, pipelines: bool) -> dict[str, Text]:
+    name = f"{unit.pipeline}/{unit.unit}" if pipelines and unit.pipeline else unit.unit
+    return {
+        "unit": Text(text.safe(name)),
+        "state": Text(unit.state, STATE_STYLES.get(unit.state, "")),
+        "pid": Text(str(unit.pid) if unit.pid else "-"),
+        "rate": Text(text.rate(unit.rate_hz) if unit.rate_hz else "-"),
+        "compute": Text(_spread(unit.compute_us)),
+        "latency": Text(_spread(unit.latency_us)),
+        "missed": _count(unit.missed),
+        "alarms": _count(unit.alarms),
+        "cpu": Text(str(unit.cpu) if unit.cpu >= 0 else "-"),
+        "restarts": _count(unit.restarts) if unit.pipeline else Text("-"),
+    }
 
 
 def messages(units: Iterable[UnitStatus], width: int) -> list[Text]:

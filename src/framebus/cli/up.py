@@ -195,7 +195,7 @@ class _View:
         head.truncate(width, overflow="ellipsis")
         foot = Text("compute and latency: median/p99 in µs", "dim")
         events = [_event(line, width) for line in status["events"][-_EVENTS:]]
-        table = unit_table(units, pipelines=False)
+        table = unit_table(units, width, pipelines=False)
         return Group(head, table, foot, *messages(units, width), Text(), *events)
 
     # ---- its beginning and end ----

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 from framebus import _core
-from framebus.errors import FramebusError, UsageError
+from framebus.errors import UsageError
 from framebus.events.plain import pipeline_plain, set_plain, unit_plain
 from framebus.events.state_watchers import pipeline_state
 from framebus.params.listing import sets
-from framebus.pipeline.control import Controller
-from framebus.pipeline.rundir import run_dirs
-from framebus.pipeline.running import running
+from framebus.pipeline.rundir import RunDir
+from framebus.pipeline.running import pipeline_statuses, running
 from framebus.stream import streams
 from framebus.stream.listing import stream_plain
 from framebus.stream.names import shm_directory
@@ -49,7 +47,19 @@ def query(*filters: str) -> dict[str, Any]:
     """
     chosen = parse_filters(filters)
     found: dict[str, Any] = {"time_ns": _core.realtime_ns(), "directory": str(shm_directory())}
-    return found | {kind: _LOOK[kind](patterns) for kind, patterns in chosen.items()}
+    wanted = chosen.get("pipelines", [])
+    statuses = []
+    if "units" in chosen:
+        statuses = pipeline_statuses()
+    elif "pipelines" in chosen:
+        statuses = pipeline_statuses(lambda name: _matches(name, wanted))
+    look: dict[str, Callable[[Sequence[str]], list[dict[str, Any]]]] = {
+        "streams": _streams,
+        "parameters": _parameters,
+        "units": lambda patterns: _units(patterns, statuses),
+        "pipelines": lambda patterns: _pipelines(patterns, statuses),
+    }
+    return found | {kind: look[kind](patterns) for kind, patterns in chosen.items()}
 
 
 def parse_filters(filters: Sequence[str]) -> dict[str, list[str]]:
@@ -101,26 +111,17 @@ def _parameters(patterns: Sequence[str]) -> list[dict[str, Any]]:
     return found
 
 
-def _units(patterns: Sequence[str]) -> list[dict[str, Any]]:
+def _units(patterns: Sequence[str], statuses: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
         unit_plain(unit)
-        for unit in running()
+        for unit in running(statuses)
         if _matches(unit.unit, patterns) or _matches(f"{unit.pipeline}/{unit.unit}", patterns)
     ]
 
 
-def _pipelines(patterns: Sequence[str]) -> list[dict[str, Any]]:
-    found = []
-    for run_dir in run_dirs():
-        if _matches(run_dir.name, patterns):
-            with contextlib.suppress(FramebusError):  # it goes down just now
-                found.append(pipeline_plain(Controller(run_dir.name).status(), pipeline_state(run_dir)))
-    return found
-
-
-_LOOK: Mapping[str, Callable[[Sequence[str]], list[dict[str, Any]]]] = {
-    "streams": _streams,
-    "parameters": _parameters,
-    "units": _units,
-    "pipelines": _pipelines,
-}
+def _pipelines(patterns: Sequence[str], statuses: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        pipeline_plain(status, pipeline_state(RunDir(status["pipeline"])))
+        for status in statuses
+        if _matches(status["pipeline"], patterns)
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from framebus.errors import NameFormatError
@@ -34,14 +35,17 @@ def sets_beside(path: Path) -> list[str]:
     return [found.name.removesuffix(SUFFIX) for found in path.parent.glob(f"*{SUFFIX}")]
 
 
-def near(name: str, names: list[str]) -> str:
-    """What to add to a message about a name that is not there."""
-    close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
+def near(name: str, names: Iterable[str], otherwise: str = "") -> str:
+    """What to add to a message about a name that is not there: those that may be meant, or ``otherwise``, or all."""
+    names = list(map(str, names))
+    close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.7)
     if not close:  # 'gian' is meant to be 'loop.gain'
-        tails = difflib.get_close_matches(str(name), [n.rpartition(".")[2] for n in names], n=3, cutoff=0.6)
+        tails = difflib.get_close_matches(str(name), [n.rpartition(".")[2] for n in names], n=3, cutoff=0.7)
         close = [n for n in names if n.rpartition(".")[2] in tails][:3]
     if close:
         return f"; did you mean {' or '.join(repr(n) for n in close)}?"
+    if otherwise:
+        return f"; {otherwise}"
     return f"; there are: {', '.join(sorted(names)[:20])}" if names else "; there are none"
 
 

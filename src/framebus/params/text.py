@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from framebus.errors import ParameterError
 from framebus.params.cells import Value
 
-__all__ = ["from_text", "to_text"]
+__all__ = ["expected", "from_text", "to_text"]
 
 _SWITCH = {
     "on": True,
@@ -49,9 +49,12 @@ def from_text(kind: str, text: str) -> Value:
             return _nanoseconds(said)
         return int(said, 0)
     except (ValueError, KeyError, OverflowError):
-        raise ParameterError(
-            f"= {text!r}: expected {_EXPECTED.get(kind, 'a whole number')} ({kind})"
-        ) from None
+        raise ParameterError(f"= {text!r}: expected {expected(kind)} ({kind})") from None
+
+
+def expected(kind: str) -> str:
+    """What a text of the type ``kind`` must be."""
+    return _EXPECTED.get(kind, "a whole number")
 
 
 def to_text(value: Value) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from framebus.errors import FramebusError, NameFormatError, ParameterError, Problem, UsageError
 from framebus.params import read_sets
+from framebus.params.place import near
 from framebus.pipeline.convert import option_values
 from framebus.pipeline.graph import Edge, Graph
 from framebus.pipeline.loading import declaration_of, load_units, loop_of, process_of
@@ -20,7 +21,7 @@ from framebus.pipeline.order import cycles
 from framebus.pipeline.plan import OPTION_KEYS, PipelinePlan, StreamPlan, UnitPlan
 from framebus.pipeline.shapes import Existing, Shapes
 from framebus.pipeline.streams import declared_spec, source_arrays
-from framebus.pipeline.where import Where, near
+from framebus.pipeline.where import Where
 from framebus.stream.datatypes import datatype_code
 from framebus.stream.dialects import check_datatype, find_dialect
 from framebus.stream.keywords import encode_all
@@ -255,9 +256,7 @@ class Checked:
         for name, stream in unit.streams.items():
             key = (*path, "streams", name)
             if name not in arguments:
-                self._tell(
-                    key, f"the unit has no stream argument '{name}'; {near(name, missing or arguments)}"
-                )
+                self._tell(key, f"the unit has no stream argument '{name}'{near(name, missing or arguments)}")
                 continue
             allowed = _INPUT_NAMES if arguments[name].role is Role.IN else _OUTPUT_NAMES
             try:
@@ -269,7 +268,7 @@ class Checked:
         for name, length in lengths.items():
             key = (*path, "history", name) if name else (*path, "history")
             if name and name not in outputs:
-                self._tell(key, f"'{name}' is no output of the unit; {near(name, outputs)}")
+                self._tell(key, f"'{name}' is no output of the unit{near(name, outputs)}")
             if not 0 <= length < 2**31:
                 self._tell(key, f"it is {length}, expected 0 or more")
 
@@ -280,7 +279,7 @@ class Checked:
         for name, value in unit.parameters.items():
             key = (*path, "parameters", name)
             if name not in values:
-                self._tell(key, f"the unit has no parameter '{name}'; {near(name, values)}")
+                self._tell(key, f"the unit has no parameter '{name}'{near(name, values)}")
                 continue
             try:
                 values[name] = declaration.parameter(name).check(value)
@@ -314,7 +313,7 @@ class Checked:
             for parameter, value in values.items() if name in self.units else []:
                 at = f"{file}: [{name}]"
                 if parameter not in checks:
-                    said = f"the unit has no parameter '{parameter}'; {near(parameter, checks)}"
+                    said = f"the unit has no parameter '{parameter}'{near(parameter, checks)}"
                     self._tell(key, f"{at}: {said}; remove it there")
                     continue
                 try:
@@ -381,7 +380,7 @@ class Checked:
             for i, other in enumerate(unit.depends_on):
                 if other not in names:
                     path = ("units", name, "depends_on", i)
-                    self._tell(path, f"there is no unit '{other}'; {near(other, names)}")
+                    self._tell(path, f"there is no unit '{other}'{near(other, names)}")
         self._waiting = cycles(before)
         for cycle in self._waiting:
             around = " → ".join([*cycle, cycle[0]])
@@ -440,7 +439,7 @@ class Checked:
             written = self.graph.writers(edge.stream)
             if not written and edge.stream not in self.graph.made and edge.stream not in self._existing:
                 self._tell(
-                    path, f"nobody writes stream '{edge.stream}', and it does not exist; {self._near(edge)}"
+                    path, f"nobody writes stream '{edge.stream}', and it does not exist{self._near(edge)}"
                 )
             elif edge.kind == "read" and not self._has_frame(edge, written):
                 self._tell(path, self._no_frame(edge, written))

@@ -7,8 +7,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from framebus import _core, errors
 from framebus.errors import FramebusError, PeerError, UnitError, UsageError
 from framebus.pipeline.rundir import RunDir, one_run_dir
+from framebus.pipeline.shared_dir import short_path
 from framebus.process.kernel_files import stat_fields
 
 __all__ = ["ControlServer", "Controller", "Reply", "told_error"]
@@ -41,7 +41,7 @@ class ControlServer:
         self._clients: set[_Client] = set()
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with _short(path) as address:
+        with short_path(path) as address:
             self._socket.bind(address)
         self._socket.listen(16)
         self._socket.setblocking(False)
@@ -265,7 +265,7 @@ class Controller:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout_s)
             try:
-                with _short(self._run_dir.socket) as address:
+                with short_path(self._run_dir.socket) as address:
                     connection.connect(address)
                 connection.sendall(json.dumps(request).encode() + b"\n")
                 with connection.makefile("rb") as answers:
@@ -284,13 +284,3 @@ class Controller:
             f"pipeline '{self.name}' has no supervisor that answers; start one with 'framebus up {self.name}', or "
             f"take the pipeline down with 'framebus down {self.name}'"
         )
-
-
-@contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """A path to the socket that fits into an address (107 bytes), however long its own is."""
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)

@@ -10,8 +10,9 @@ from typing import Any, Literal
 import msgspec
 
 from framebus.errors import Problem
+from framebus.params.place import near
 from framebus.pipeline.locate import Path
-from framebus.pipeline.where import Where, near
+from framebus.pipeline.where import Where
 
 _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 _PLURALS = {int: "whole numbers", float: "numbers", str: "texts", bool: "true and false"}
@@ -47,7 +48,7 @@ class Taker:
         taken = {}
         for key, value in table.items():
             if key not in fields:
-                self.tell((*path, key), f"unknown key; {near(key, fields)}")
+                self.tell((*path, key), f"unknown key{near(key, fields)}")
                 continue
             found = self.value(fields[key].type, value, (*path, key))
             if found is not _BAD:

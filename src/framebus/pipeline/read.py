@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 
 from framebus.errors import NotFoundError, PipelineError, Problem, UsageError
+from framebus.params.place import near
 from framebus.pipeline.fields import UNRESOLVED, Taker, shown
 from framebus.pipeline.locate import Path, locate
 from framebus.pipeline.plan import DEFAULT_KEYS, OPTION_KEYS, PipelinePlan, UnitPlan
-from framebus.pipeline.where import Place, Where, near
+from framebus.pipeline.where import Place, Where
 
 Variable = str | int | float | bool
 _DOLLAR = re.compile(r"\$\$\{|\$\{([^${}]*)\}|\$\{")
@@ -228,7 +229,7 @@ class _Reader:
         self._used.add(name)
         if name in values:
             return values[name]
-        self._tell(where, path, f"there is no variable '{name}'; {near(name, values)}")
+        self._tell(where, path, f"there is no variable '{name}'{near(name, values)}")
         return UNRESOLVED
 
     def _resolve_variables(self) -> dict[str, Any]:
@@ -247,7 +248,7 @@ class _Reader:
             values[name] = value if name in self.given else self._substituted(value, values, self.where, path)
         for name in self.given:
             if name not in table and name not in self._used and not self._uses(self.table, name):
-                self.taker.tell((), f"variable '{name}' was given, and no file has it; {near(name, table)}")
+                self.taker.tell((), f"variable '{name}' was given, and no file has it{near(name, table)}")
         return values
 
     def _uses(self, value: Any, name: str) -> bool:
@@ -283,9 +284,7 @@ class _Reader:
             path = ("defaults", key)
             if key not in DEFAULT_KEYS:
                 why = (
-                    "is each unit's own"
-                    if key in kinds
-                    else f"is no key of a unit; {near(key, DEFAULT_KEYS)}"
+                    "is each unit's own" if key in kinds else f"is no key of a unit{near(key, DEFAULT_KEYS)}"
                 )
                 self.taker.tell(path, f"'{key}' {why}")
                 continue

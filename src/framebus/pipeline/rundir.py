@@ -2,8 +2,7 @@
 
 ``<shared memory>/<name>.pipeline.fb/`` holds ``plan.json`` (the plan as it runs now), ``state.json`` (processes and
 what was made in shared memory), ``control.sock``, and for each start of a process its plan and its report. ``lock`` is
-held by the supervisor as long as it lives: the kernel lets go of it whatever ends it, so the lock and not the file's
-content says whether there is one. Files are replaced whole, so that a reader never sees half of one.
+held by the supervisor as long as it lives, so the lock and not the file's content says whether there is one.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import glob
-import json
 import os
 import shutil
 import struct
@@ -23,12 +21,11 @@ from urllib.parse import quote, unquote
 
 from framebus.errors import DataError, NotFoundError, UsageError
 from framebus.pipeline.plan import PipelinePlan
+from framebus.pipeline.shared_dir import SharedDir
 from framebus.places import PIPELINE as SUFFIX
-from framebus.stream.names import check_name, shm_directory
+from framebus.stream.names import shm_directory
 
 __all__ = ["SUFFIX", "RunDir", "Stray", "default_logs", "one_run_dir", "run_dirs"]
-
-_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ class Stray:
     serial: int
 
 
-class RunDir:
+class RunDir(SharedDir):
     """One pipeline's run directory.
 
     Args:
@@ -57,14 +54,11 @@ class RunDir:
         NameFormatError: the name is not possible.
     """
 
-    def __init__(self, name: str, directory: str | os.PathLike[str] | None = None) -> None:
-        check_name(name)
-        self.name = name
-        self.path = (Path(directory) if directory is not None else shm_directory()) / f"{name}{SUFFIX}"
-        self._lock: int | None = None
+    SUFFIX, VERSION, REMEDY = SUFFIX, 1, "end its processes, then remove"
 
-    def __repr__(self) -> str:
-        return f"<RunDir {self.path}>"
+    def __init__(self, name: str, directory: str | os.PathLike[str] | None = None) -> None:
+        super().__init__(name, directory)
+        self._lock: int | None = None
 
     # ---- who has it ----
 
@@ -74,23 +68,11 @@ class RunDir:
         Raises:
             OSError: it cannot be made.
         """
-        while True:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(self.path, 0o700)
-            try:
-                file = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            except FileNotFoundError:
-                continue  # removed since: its pipeline went down
-            try:
-                fcntl.fcntl(file, fcntl.F_OFD_SETLK, _whole_file(fcntl.F_WRLCK))
-            except BlockingIOError:
-                os.close(file)
-                return False
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.stat(self.path / "lock"), os.fstat(file)):
-                    self._lock = file
-                    return True
-            os.close(file)  # the lock of a directory that was removed while we waited for it
+        file = self.lock("lock", _taken, make=True)
+        if file is None:
+            return False
+        self._lock = file
+        return True
 
     def release(self) -> None:
         """Give the lock back."""
@@ -114,7 +96,7 @@ class RunDir:
     @property
     def exists(self) -> bool:
         """Whether the pipeline runs, or did and was not taken down."""
-        return (self.path / "state.json").exists()
+        return os.path.exists(self.path / "state.json")
 
     def remove(self) -> None:
         """Remove the directory, and give the lock back."""
@@ -157,7 +139,7 @@ class RunDir:
         """Keep the plan."""
         import msgspec
 
-        self._write("plan.json", msgspec.json.encode(plan))
+        self.write("plan.json", msgspec.json.encode(plan))
 
     def read_plan(self) -> PipelinePlan:
         """The plan that is kept.
@@ -169,13 +151,16 @@ class RunDir:
         import msgspec
 
         try:
-            return msgspec.json.decode(self._read("plan.json"), type=PipelinePlan, strict=False)
+            data = (self.path / "plan.json").read_bytes()
+            return msgspec.json.decode(data, type=PipelinePlan, strict=False)
+        except FileNotFoundError:
+            raise self._absent("plan.json") from None
         except msgspec.MsgspecError as error:
             raise DataError(f"{self.path / 'plan.json'} cannot be read: {error}") from error
 
     def write_state(self, state: dict[str, Any]) -> None:
         """Keep the state; see ``Supervisor.status`` for what it holds."""
-        self._write("state.json", json.dumps({"version": _VERSION, **state}, indent=1).encode())
+        self.write_table("state.json", state)
 
     def read_state(self) -> dict[str, Any]:
         """The state that is kept.
@@ -184,20 +169,10 @@ class RunDir:
             NotFoundError: there is none.
             DataError: it cannot be read, or another version of framebus wrote it.
         """
-        path = self.path / "state.json"
         try:
-            state: dict[str, Any] = json.loads(self._read("state.json"))
-            version = state["version"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{path} cannot be read: {error}; end its processes, then remove {self.path}"
-            ) from error
-        if version != _VERSION:
-            raise DataError(
-                f"{path} is of version {version}, this framebus knows {_VERSION}; take the pipeline down with the one "
-                "that started it"
-            )
-        return state
+            return self.read_table("state.json")
+        except FileNotFoundError:
+            raise self._absent("state.json") from None
 
     def strays(self) -> list[Stray]:
         """All living hosts of this pipeline, the oldest of each process first, whoever started them.
@@ -222,25 +197,15 @@ class RunDir:
         ]
         return max((int(number) for number in numbers if number.isdigit()), default=0)
 
-    def _write(self, name: str, data: bytes) -> None:
-        draft = self.path / f".{name}.{os.getpid()}"
-        draft.write_bytes(data)
-        os.replace(draft, self.path / name)
-
-    def _read(self, name: str) -> bytes:
-        try:
-            return (self.path / name).read_bytes()
-        except FileNotFoundError:
-            raise NotFoundError(
-                f"no pipeline '{self.name}' runs ({self.path / name} is not there); 'framebus ps' lists what does"
-            ) from None
+    def _absent(self, file: str) -> NotFoundError:
+        return NotFoundError(
+            f"no pipeline '{self.name}' runs ({self.path / file} is not there); 'framebus ps' lists what does"
+        )
 
 
 def run_dirs(directory: str | os.PathLike[str] | None = None) -> list[RunDir]:
     """Those of all pipelines that run, or were not taken down, by name."""
-    folder = Path(directory) if directory is not None else shm_directory()
-    names = sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
-    return [found for name in names if (found := RunDir(name, folder)).exists]
+    return [found for name in RunDir.names(directory) if (found := RunDir(name, directory)).exists]
 
 
 def one_run_dir(name: str | None = None) -> RunDir:
@@ -269,6 +234,15 @@ def default_logs(name: str) -> Path:
     """Where a pipeline's logs lie if its plan does not say: they outlive the pipeline, to be read afterwards."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "framebus" / name
+
+
+def _taken(file: int) -> bool:
+    """Take a lock that nobody else has."""
+    try:
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, _whole_file(fcntl.F_WRLCK))
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _whole_file(kind: int) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from framebus.pipeline.rundir import run_dirs
 from framebus.process import ProcessRecord, records
 from framebus.process.timing import Spread
 
-__all__ = ["UnitStatus", "find_unit", "pipeline_units", "running", "unit_state"]
+__all__ = ["UnitStatus", "find_unit", "pipeline_statuses", "pipeline_units", "running", "unit_state"]
 
 _QUIET_S = 0.5
 """A last frame that is no older than this says that the unit goes on."""
@@ -70,15 +70,27 @@ class UnitStatus:
         return ProcessRecord.open(f"{self.unit}.{self.pid}")
 
 
-def running() -> list[UnitStatus]:
-    """All units: those of pipelines in the order in which they start, then all others by name."""
+def pipeline_statuses(chosen: Callable[[str], bool] = lambda _: True) -> list[dict[str, Any]]:
+    """How each pipeline does whose name is ``chosen``, as its supervisor tells it; see ``Controller.status``."""
+    found = []
+    for run_dir in run_dirs():
+        if chosen(run_dir.name):
+            with contextlib.suppress(FramebusError):  # it goes down just now
+                found.append(Controller(run_dir.name).status())
+    return found
+
+
+def running(pipelines: Iterable[Mapping[str, Any]] | None = None) -> list[UnitStatus]:
+    """All units: those of pipelines in the order in which they start, then all others by name.
+
+    Args:
+        pipelines: what ``pipeline_statuses`` gave just now, for who has asked already.
+    """
     found: list[UnitStatus] = []
     others: set[int] = set()
-    for run_dir in run_dirs():
-        with contextlib.suppress(FramebusError):  # it goes down just now
-            status = Controller(run_dir.name).status()
-            found += pipeline_units(status)
-            others.update(*(process["others"] for process in status["processes"].values()))
+    for status in pipeline_statuses() if pipelines is None else pipelines:
+        found += pipeline_units(status)
+        others.update(*(process["others"] for process in status["processes"].values()))
     known = {(unit.unit, unit.pid) for unit in found}
     units = {unit.unit for unit in found}
     for record in records():

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -62,14 +60,3 @@ def key_text(path: Path) -> str:
             dot = "." if text else ""
             text += dot + (part if _BARE.fullmatch(part) else '"' + part.replace('"', '\\"') + '"')
     return text
-
-
-def near(name: str, known: Iterable[str], otherwise: str = "") -> str:
-    """What may have been meant instead of ``name``: the end of a message. Else ``otherwise``, or all that there are."""
-    listed = list(known)
-    close = difflib.get_close_matches(name, listed, n=2, cutoff=0.7)
-    if close:
-        return f"did you mean {' or '.join(map(repr, close))}?"
-    if otherwise:
-        return otherwise
-    return f"there are: {', '.join(map(str, listed))}" if listed else "there are none"

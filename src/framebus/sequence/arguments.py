@@ -9,15 +9,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from framebus.errors import UsageError
+from framebus.errors import ParameterError, UsageError
 from framebus.params.place import near
+from framebus.params.text import expected, from_text
 
 __all__ = ["bind_arguments", "describe_arguments"]
 
-_SWITCHES = {
-    **dict.fromkeys(("on", "true", "yes", "1"), True),
-    **dict.fromkeys(("off", "false", "no", "0"), False),
-}
+_TYPES = {bool: "onoff", int: "int64", float: "float64"}
+"""Types of parameters, whose texts mean the same here."""
 
 
 def bind_arguments(function: Callable[..., Any], given: Mapping[str, Any], title: str) -> dict[str, Any]:
@@ -97,13 +96,9 @@ def _converted(value: Any, kind: Any) -> Any:
             except ValueError:
                 continue
         raise ValueError(f"expected {kind}")
-    if kind is bool:
-        if value.lower() not in _SWITCHES:
-            raise ValueError("expected on or off")
-        return _SWITCHES[value.lower()]
-    if kind in (int, float):
+    if kind in _TYPES:
         try:
-            return kind(value)
-        except ValueError:
-            raise ValueError(f"expected {'an integer' if kind is int else 'a number'}") from None
+            return from_text(_TYPES[kind], value)
+        except ParameterError:
+            raise ValueError(f"expected {expected(_TYPES[kind])}") from None
     return Path(value) if kind is Path else value

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Literal, ParamSpec, Self, TypeVar
 
 from framebus.errors import UsageError
-from framebus.sequence.places import place_of, told
+from framebus.sequence.lines import place_of, told
 from framebus.sequence.session import session_or_none
 from framebus.sequence.values import ConditionLike, holds
 

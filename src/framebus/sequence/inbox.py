@@ -8,14 +8,14 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from framebus import _core
 from framebus.errors import NotFoundError, PeerError, UsageError
 from framebus.params.place import near
+from framebus.pipeline.shared_dir import short_path
 from framebus.sequence.status import Place, running
 
 __all__ = ["Inbox", "Message", "post"]
@@ -55,7 +55,7 @@ class Inbox:
     ) -> None:
         self._on_message, self._on_stop = on_message, on_stop
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        with _short(path) as address:
+        with short_path(path) as address:
             self._socket.bind(address)
         self._closing = os.eventfd(0, os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._receive, name="sequence inbox", daemon=True)
@@ -105,7 +105,7 @@ def post(name: str, content: Any, *, sender: str = "", kind: str = "message") ->
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
         sending.settimeout(_ROOM_S)
         try:
-            with _short(place.inbox) as address:
+            with short_path(place.inbox) as address:
                 sending.connect(address)
             sending.send(data)
         except (FileNotFoundError, NotADirectoryError, ConnectionError):
@@ -116,13 +116,3 @@ def post(name: str, content: Any, *, sender: str = "", kind: str = "message") ->
                 f"sequence '{name}' takes no messages: its queue has been full for {_ROOM_S:g} s; does it block "
                 "without awaiting?"
             ) from None
-
-
-@contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """A path to the socket that fits into an address (107 bytes), however long its own is."""
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)

@@ -14,7 +14,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from framebus.errors import DataError, NotFoundError, SequenceError, UsageError
 from framebus.sequence.arguments import bind_arguments
-from framebus.sequence.places import known_files, place_of
+from framebus.sequence.lines import known_files, place_of
 from framebus.sequence.session import CHAIN
 
 __all__ = ["Sequence", "include", "load", "sequence"]

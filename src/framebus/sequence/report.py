@@ -66,7 +66,7 @@ async def receive(timeout_s: float | None = None) -> Message:
         timeout_s: s; None: as long as it takes.
 
     Raises:
-        WaitTimeout: none came in time.
+        WaitTimeout: none came in time. One that comes later is what the next call gives.
         UsageError: no sequence runs here.
     """
     session = current("receive()")

@@ -16,8 +16,8 @@ from framebus import _core
 from framebus.errors import NameFormatError, NotFoundError, SequenceError
 from framebus.sequence.arguments import bind_arguments
 from framebus.sequence.inbox import Inbox
+from framebus.sequence.lines import place_of, told
 from framebus.sequence.load import Sequence, load, run_loaded
-from framebus.sequence.places import place_of, told
 from framebus.sequence.session import Session
 from framebus.sequence.status import SequenceStatus
 

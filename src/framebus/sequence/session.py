@@ -149,7 +149,7 @@ class Session:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._keep(lambda: self.place.write(self.status))
+        self._keep(lambda: self.place.tell(self.status))
         self._written_s = time.monotonic()
 
     def _keep(self, write: Callable[[], object]) -> None:

@@ -1,6 +1,6 @@
 """The status of sequences, as any process on the machine sees it.
 
-Each has a directory ``<shared memory>/<name>.sequence.fb/`` with ``status.json``, which is replaced whole, the socket
+Each has a directory ``<shared memory>/<name>.sequence.fb/`` with ``status.json``, the socket
 ``inbox``, and ``claim``, which is locked by who takes the name or gives it free, for that moment alone. Whether a
 sequence lives is the kernel's answer, by pid and start time, and never the file's.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
-import json
 import os
 import shutil
 import warnings
@@ -23,8 +22,9 @@ from typing import Any, TypeVar
 from framebus import _core
 from framebus.errors import DataError, NotFoundError, UsageError
 from framebus.params.place import near
+from framebus.pipeline.shared_dir import SharedDir
 from framebus.places import SEQUENCE as SUFFIX
-from framebus.stream.names import check_name, shm_directory
+from framebus.stream.names import shm_directory
 
 __all__ = ["ENDED", "SUFFIX", "Place", "SequenceStatus", "find", "purge", "running"]
 
@@ -32,8 +32,6 @@ T = TypeVar("T")
 
 ENDED = ("done", "failed", "stopped", "dead")
 """The states from which nothing comes any more."""
-
-_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ class SequenceStatus:
         return ((self.ended_ns or _core.realtime_ns()) - self.started_ns) / 1e9
 
 
-class Place:
+class Place(SharedDir):
     """Where one sequence's status is kept.
 
     Args:
@@ -100,14 +98,11 @@ class Place:
         NameFormatError: the name is not possible.
     """
 
-    def __init__(self, name: str, directory: str | os.PathLike[str] | None = None) -> None:
-        self.name = check_name(name)
-        self.path = (Path(directory) if directory is not None else shm_directory()) / f"{name}{SUFFIX}"
-        self.inbox = self.path / "inbox"
-        self._status = self.path / "status.json"
+    SUFFIX, VERSION, REMEDY = SUFFIX, 1, "remove"
 
-    def __repr__(self) -> str:
-        return f"<Place {self.path}>"
+    def __init__(self, name: str, directory: str | os.PathLike[str] | None = None) -> None:
+        super().__init__(name, directory)
+        self.inbox = self.path / "inbox"
 
     def read(self) -> SequenceStatus:
         """The status; its state is ``dead`` if its process is gone and did not say how it ended.
@@ -116,28 +111,20 @@ class Place:
             NotFoundError: there is no such sequence.
             DataError: the file cannot be read, or another version of framebus wrote it.
         """
+        path = self.path / "status.json"
         try:
-            table = json.loads(self._status.read_bytes())
+            status = SequenceStatus(**self.read_table("status.json"))
         except FileNotFoundError:
-            raise NotFoundError(f"there is no sequence '{self.name}' ({self._status} is not there)") from None
-        except ValueError as error:
-            raise DataError(f"{self._status} cannot be read: {error}; remove {self.path}") from error
-        try:
-            if table.pop("version") != _VERSION:
-                raise DataError(f"{self._status} is another framebus' ({_VERSION} is this one's version)")
-            status = SequenceStatus(**table)
-        except (AttributeError, KeyError, TypeError) as error:
-            raise DataError(f"{self._status} is no sequence's status: {error}; remove {self.path}") from error
+            raise NotFoundError(f"there is no sequence '{self.name}' ({path} is not there)") from None
+        except TypeError as error:
+            raise DataError(f"{path} is no sequence's status: {error}; remove {self.path}") from error
         if status.state not in ENDED and not status.alive:
             return dataclasses.replace(status, state="dead")
         return status
 
-    def write(self, status: SequenceStatus) -> None:
+    def tell(self, status: SequenceStatus) -> None:
         """Replace the status."""
-        draft = self.path / f".status.{os.getpid()}"
-        table = {"version": _VERSION, **dataclasses.asdict(status)}
-        draft.write_text(json.dumps(table, indent=1, default=str))
-        os.replace(draft, self._status)
+        self.write_table("status.json", dataclasses.asdict(status))
 
     def claim(self, status: SequenceStatus, bind: Callable[[Path], T]) -> T:
         """Take the name: what an ended or killed sequence of that name left is replaced.
@@ -158,7 +145,7 @@ class Place:
                     )
             self.inbox.unlink(missing_ok=True)
             inbox = bind(self.inbox)
-            self.write(status)
+            self.tell(status)
             return inbox
 
     def remove(self) -> bool:
@@ -176,26 +163,17 @@ class Place:
     @contextmanager
     def _locked(self, *, make: bool) -> Iterator[None]:
         """Nobody else claims or removes meanwhile. The lock ends with the descriptor, whatever ends the process."""
-        while True:
-            if make:
-                self.path.mkdir(mode=0o700, exist_ok=True)
-            try:
-                file = os.open(self.path / "claim", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            except FileNotFoundError:
-                if make:
-                    continue  # removed in this moment
-                raise
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                with contextlib.suppress(FileNotFoundError):
-                    if os.path.samestat(os.stat(self.path / "claim"), os.fstat(file)):
-                        yield
-                        return
-            finally:
-                os.close(file)
-            # The lock of a directory that was removed while we waited for it.
-            if not make:
-                raise FileNotFoundError(self.path)
+
+        def wait(opened: int) -> bool:
+            fcntl.flock(opened, fcntl.LOCK_EX)
+            return True
+
+        file = self.lock("claim", wait, make=make)
+        assert file is not None  # it waits
+        try:
+            yield
+        finally:
+            os.close(file)
 
 
 def running(*, ended: bool = True, directory: str | os.PathLike[str] | None = None) -> list[SequenceStatus]:
@@ -208,10 +186,9 @@ def running(*, ended: bool = True, directory: str | os.PathLike[str] | None = No
         directory: default: that of the streams.
     """
     found = []
-    folder = Path(directory) if directory is not None else shm_directory()
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
+    for name in Place.names(directory):
         try:
-            status = Place(path.name.removesuffix(SUFFIX), folder).read()
+            status = Place(name, directory).read()
         except NotFoundError:
             continue  # it starts, or is removed, in this moment
         except (DataError, UsageError) as error:

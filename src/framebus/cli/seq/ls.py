@@ -127,7 +127,14 @@ def logs(name: str, lines: int, on: bool, as_json: bool) -> None:
         show_json({"log": str(path), "lines": tail(path, lines).splitlines()})
         return
     place = Place(found.name)
-    for piece in itertools.chain([tail(path, lines)], follow(path, lambda: place.read().alive) if on else []):
+
+    def runs() -> bool:
+        try:
+            return place.read().alive
+        except NotFoundError:  # forgotten meanwhile
+            return False
+
+    for piece in itertools.chain([tail(path, lines)], follow(path, runs) if on else []):
         click.echo("".join(text.safe(line) + "\n" for line in piece.splitlines()), nl=False)
 
 

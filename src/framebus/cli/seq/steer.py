@@ -7,6 +7,7 @@ import click
 from framebus.cli import text
 from framebus.cli.complete import sequence_names
 from framebus.cli.output import show_json
+from framebus.cli.seconds import seconds
 from framebus.cli.waiting import waiting
 from framebus.sequence import control, find
 from framebus.sequence import purge as purge_sequences
@@ -15,8 +16,8 @@ from framebus.sequence.inbox import post
 
 @click.command()
 @click.argument("name", default="", shell_complete=sequence_names)
-@click.option("--timeout", "timeout_s", type=click.FloatRange(0.0), default=10.0, show_default=True, metavar="S",
-              help="How long to wait for its end.")  # fmt: skip
+@click.option("--timeout", "timeout_s", type=seconds, default="10", show_default=True,
+              help="How long to wait for its end: 10, 500ms ...")  # fmt: skip
 @click.option("--kill", is_flag=True, help="End its process at once: nothing of it is cleaned up.")
 def stop(name: str, timeout_s: float, kill: bool) -> None:
     """Stop the sequence NAME, or the only one: what it awaits ends, its 'finally' blocks run.
