@@ -16,10 +16,9 @@ from framebus.calc.evaluate import Limits, evaluate
 from framebus.calc.grammar import Expression, parse
 from framebus.calc.target import Target
 from framebus.errors import StreamNotFound, UsageError
-from framebus.params.place import near
 from framebus.stream import Frame, Stream, streams
 from framebus.stream import open as open_stream
-from framebus.stream.names import stream_path
+from framebus.stream.names import near, stream_path
 
 __all__ = ["Calculation", "Result", "calc"]
 

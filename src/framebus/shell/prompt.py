@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import click
@@ -23,6 +24,7 @@ import framebus
 from framebus.errors import FramebusError
 from framebus.shell.history import History, state_file
 from framebus.shell.magics import completions, register
+from framebus.shell.mistakes import explain, place, traceback_text
 from framebus.shell.pipe import CommandPipe
 from framebus.shell.sessions import Session
 
@@ -100,7 +102,7 @@ def interact(session: Session, *, pipe: CommandPipe | None = None, startup: Any 
         app.initialize([])
         configure(app.shell, session)
         if startup is not None:
-            _guarded(app.shell, startup)
+            _guarded(startup)
         with _listening(app.shell, pipe):
             app.start()
     finally:
@@ -138,7 +140,7 @@ def configure(shell: Any, session: Session) -> None:
     history.trim()
     register(shell, session, history)
     shell.Completer.custom_matchers.append(lambda text: _matches(shell, session, text))
-    shell.set_custom_exc((FramebusError,), _show_error)
+    shell.set_custom_exc((FramebusError, NameError), partial(_show_error, session))
     began = [time.time()]
 
     def begin(_info: Any) -> None:
@@ -184,10 +186,19 @@ def _matches(shell: Any, session: Session, text: str) -> list[str]:
 
 
 def _show_error(
-    shell: Any, kind: type[FramebusError], error: FramebusError, trace: Any, tb_offset: Any = None
+    session: Session,
+    shell: Any,
+    kind: type[Exception],
+    error: FramebusError | NameError,
+    trace: Any,
+    tb_offset: Any = None,
 ) -> None:
-    """An error of framebus says all in its message; ``%tb`` shows where it came from."""
-    del shell, tb_offset
+    """An error of framebus says all in its message, as does a wrong name; ``%tb`` shows where it came from."""
+    if isinstance(error, NameError):
+        explain(error, session.namespace)
+        if trace.tb_next is not None and trace.tb_next.tb_next is not None:  # in a function
+            shell.showtraceback((kind, error, trace), tb_offset=tb_offset, running_compiled_code=True)
+            return
     click.echo(f"{kind.__name__}: {error}")
     sys.last_type, sys.last_value, sys.last_traceback = kind, error, trace
 
@@ -198,12 +209,14 @@ def _run_line(shell: Any, line: str) -> None:
         shell.run_cell(line, store_history=True)
 
 
-def _guarded(shell: Any, act: Any) -> None:
+def _guarded(act: Any) -> None:
     """Errors of the startup file are shown, and the prompt comes all the same."""
     try:
         act()
-    except Exception:  # noqa: BLE001 - anything that a user's file may raise
-        shell.showtraceback()
+    except FramebusError as error:
+        click.echo(f"{type(error).__name__}: {place(error)}{error}")
+    except Exception as error:  # noqa: BLE001 - anything that a user's file may raise
+        click.echo(traceback_text(error), nl=False)
 
 
 @contextlib.contextmanager
