@@ -96,7 +96,7 @@ def test_the_startup_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     startup.write_text("\ndef f():\n    s.gone\nf()\n")
     failed = shell("-c", "print(3)")
     assert failed.returncode == 3
-    said = f"{startup}:3: no stream 'gone'; 'framebus ls' lists those that are there"
+    said = f"{startup}:3: no stream 'gone'; there are none"
     assert failed.stderr == f"framebus: error: {said}\n"
     monkeypatch.setenv("FRAMEBUS_STARTUP", str(tmp_path / "gone.py"))
     assert "FRAMEBUS_STARTUP names" in error(3, "shell", "-c", "3")

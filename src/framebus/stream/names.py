@@ -230,7 +230,8 @@ def stream_names() -> list[str]:
 
 def near_streams(name: str) -> str:
     """What to add to a message about a stream that is not there."""
-    return near(name, stream_names(), otherwise="'framebus ls' lists those that are there")
+    there = stream_names()
+    return near(name, there, otherwise="'framebus ls' lists those that are there" if there else "")
 
 
 def _take_modifiers(text: str) -> tuple[str, str]:
