@@ -83,14 +83,15 @@ def test_closes_the_loop_and_leaves_nothing_behind(placement: wiring.Placement, 
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("name", ["kalao", "ao3k"])
-def test_closes_the_loop_of_a_measured_instrument(name: str, shared_data: Path) -> None:
-    demonstration = run(measured_instrument(shared_data / name, clock_hz=SLOW_HZ), "fused")
+def test_closes_the_loop_of_a_measured_instrument(shared_data: Path) -> None:
+    demonstration = run(measured_instrument(shared_data / "ao3k", clock_hz=SLOW_HZ), "fused")
     check(demonstration)
-    assert demonstration.rig.title.startswith(name)
+    assert demonstration.rig.title.startswith("ao3k")
 
 
-def test_command_writes_what_it_found(shared_data: Path, tmp_path: Path) -> None:
+def test_command_closes_the_loop_of_another_and_writes_what_it_found(
+    shared_data: Path, tmp_path: Path
+) -> None:
     results, picture = tmp_path / "result.json", tmp_path / "picture.png"
     arguments = [
         "--data",
@@ -100,11 +101,13 @@ def test_command_writes_what_it_found(shared_data: Path, tmp_path: Path) -> None
         "--rate",
         "250",
         "--duration",
-        "1",
+        "2",
     ]
     outcome = CliRunner().invoke(command, [*arguments, "--json", str(results), "--picture", str(picture)])
     found = json.loads(results.read_text())
-    assert outcome.exit_code == (1 if found["problems"] else 0), outcome.output
+    assert outcome.exit_code == 0, outcome.output
+    assert found["problems"] == []
+    assert found["rig"].startswith("kalao")
     assert found["placement"] == "threads"
     assert found["unexplained"] == 0
     assert found["accounts"][wiring.MIRROR]["processed"] > 0
@@ -122,7 +125,7 @@ def test_a_loop_that_does_not_close_fails(
         "--placement",
         "fused",
         "--rate",
-        "250",
+        "500",
         "--duration",
         "1",
     ]
@@ -132,7 +135,7 @@ def test_a_loop_that_does_not_close_fails(
 
 
 def test_a_second_demonstration_is_refused() -> None:
-    plan = simulated_telescope(clock_hz=SLOW_HZ).plan
+    plan = wiring.place(simulated_telescope(clock_hz=SLOW_HZ).plan, "fused")
     with running.supervised(plan):
         with pytest.raises(UsageError, match="runs already"), running.supervised(plan):
             pytest.fail("it was started twice")
@@ -140,7 +143,7 @@ def test_a_second_demonstration_is_refused() -> None:
 
 
 def test_what_a_killed_demonstration_left_is_cleared_away() -> None:
-    plan = simulated_telescope(clock_hz=SLOW_HZ).plan
+    plan = wiring.place(simulated_telescope(clock_hz=SLOW_HZ).plan, "fused")
     detach(plan)
     supervisor = Controller(plan.name).status()["supervisor"]["pid"]
     descriptor = os.pidfd_open(supervisor)

@@ -15,6 +15,7 @@ import framebus as fb
 from framebus.cli.inspection import figures
 from support.commands import answer, error, output
 from support.processes import Spawner
+from support.writers import ended_writer, killed_writer
 
 
 def test_everything_about_a_stream_is_told() -> None:
@@ -203,11 +204,11 @@ def test_the_trace_names_the_streams_that_a_frame_came_from() -> None:
 
 
 def test_a_writer_that_is_gone_is_told(spawn: Spawner) -> None:
-    writer = spawn("import framebus as fb; fb.create('wfs', shape=(1,)).write([1.0])")
-    assert writer.wait() == 0
-    told = answer("info", "wfs")
-    assert (told["state"], told["writer"]) == ("dead", {"pid": writer.pid, "alive": False, "command": ""})
-    assert f"{writer.pid}, gone" in output("info", "wfs")
+    for make, state in ((killed_writer, "dead"), (ended_writer, "left")):
+        pid = make(spawn, ["wfs"])
+        told = answer("info", "wfs")
+        assert (told["state"], told["writer"]) == (state, {"pid": pid, "alive": False, "command": ""})
+        assert f"{pid}, gone" in output("info", "wfs")
 
 
 def test_what_is_not_there_is_an_error(shm_dir: Path) -> None:

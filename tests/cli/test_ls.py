@@ -12,18 +12,21 @@ from support.commands import answer, output
 from support.processes import Spawner
 
 LEAVE_A_DEAD_STREAM = """
-    import os
+    import os, signal
     import framebus as fb
-    fb.create("gone", shape=(2, 80)).write([[1.0] * 80] * 2)
-    print(os.getpid())
+    fb.create("kept", shape=(2,)).write([1.0, 2.0])
+    gone = fb.create("gone", shape=(2, 80))
+    gone.write([[1.0] * 80] * 2)
+    print(os.getpid(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
 def dead_stream(spawn: Spawner) -> int:
-    """Make stream 'gone', whose writer has ended; its pid."""
+    """Make stream 'gone', whose writer was killed, and 'kept', which it had closed before; its pid."""
     writer = spawn(LEAVE_A_DEAD_STREAM)
     pid = int(writer.expect(""))
-    assert writer.wait() == 0
+    assert writer.wait() == -9
     return pid
 
 
@@ -63,9 +66,10 @@ def test_a_table_tells_what_streams_there_are(spawn: Spawner, shm_dir: Path) -> 
         assert table["new"][-1] == "empty"
         assert table["gone"][-1] == "dead"
         assert table["gone"][-5:-3] == [str(dead), "gone"]
+        assert table["kept"][-1] == "left"
         assert table["junk"] == ["junk", "bad"]
         assert "junk: header field 'version': " in printed
-        assert printed.splitlines()[-1] == f"4 streams in {shm_dir}: 1 live, 1 empty, 1 dead, 1 bad"
+        assert printed.splitlines()[-1] == (f"5 streams in {shm_dir}: 1 live, 1 empty, 1 left, 1 dead, 1 bad")
         assert new.count == 0
 
 

@@ -10,16 +10,12 @@ import framebus as fb
 from framebus.errors import WaitTimeout
 from support.commands import answer, call, error, output
 from support.processes import Spawner
+from support.writers import ended_writer, killed_writer
 
 
 def leave_dead(spawn: Spawner, *names: str) -> int:
-    """Make streams whose writer has ended; its pid."""
-    writer = spawn(
-        "import sys, framebus as fb\nfor name in sys.argv[1:]: fb.create(name, shape=(2,)).write([1, 2])",
-        *names,
-    )
-    assert writer.wait() == 0
-    return writer.pid
+    """Make streams whose writer was killed; its pid."""
+    return killed_writer(spawn, names)
 
 
 def names() -> list[str]:
@@ -127,10 +123,10 @@ def test_purging_removes_the_dead_and_says_what_it_left(
     with used, fb.create("live", shape=(1,)) as live:
         live.write([1.0])
         infos = {info.name: info for info in fb.streams()}
-        monkeypatch.setattr("framebus.stream.purge", lambda: [infos["dead"]])
+        monkeypatch.setattr("framebus.stream.purge", lambda left: [infos["dead"]])
         printed = output("rm", "--dead").splitlines()
         assert answer("rm", "--dead")[0]["name"] == "dead"
-    assert f"left used: process {os.getpid()} uses it" in printed
+    assert f"kept used: process {os.getpid()} uses it" in printed
     assert printed[-1].startswith("removed dead (dead, writer ")
 
 
@@ -141,7 +137,18 @@ def test_purging_goes_through_the_library(spawn: Spawner) -> None:
     # Where other users' processes run, nobody may know that the stream is not used.
     assert (
         "removed a (dead" in result.stdout and names() == []
-    ) or "left a: some processes may not" in result.stdout
+    ) or "kept a: some processes may not" in result.stdout
+
+
+def test_what_was_left_in_order_goes_only_when_that_is_said(spawn: Spawner) -> None:
+    ended_writer(spawn, ["dark", "flat"])
+    assert output("rm", "--dead").startswith("nothing to remove in ")
+    assert output("purge").startswith("nothing to remove in ")
+    with fb.open("flat"):
+        printed = output("purge", "--left")
+    assert f"kept flat: process [{os.getpid()}] uses it" in printed or f"process {os.getpid()}" in printed
+    assert "removed dark (left, writer " in printed
+    assert names() == ["flat"]
 
 
 def test_purging_where_nothing_is_dead_says_so(shm_dir: Path) -> None:

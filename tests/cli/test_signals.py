@@ -15,9 +15,9 @@ from support.terminal import Terminal
 ENDED = """
 import sys
 from framebus.cli.signals import signals_end_it
-print("ready", flush=True)
 with signals_end_it():
     try:
+        print("ready", flush=True)
         input()
     finally:
         print("in order", flush=True)

@@ -18,6 +18,7 @@ from support.commands import PROGRAM, answer, error, output
 from support.pipelines import Pipelines
 from support.processes import Spawner
 from support.waiting import until
+from support.writers import killed_writer
 
 
 @pytest.fixture(autouse=True)
@@ -120,8 +121,7 @@ def test_links_and_their_end(dm: fb.Stream, shm_dir: Path) -> None:
 
 
 def test_purge_is_rm_dead(spawn: Spawner) -> None:
-    writer = spawn("import framebus as fb\nfor name in 'ab': fb.create(name, shape=2).write([1, 2])")
-    assert writer.wait() == 0
+    killed_writer(spawn, "ab")
     removed = answer("purge")
     assert [one["name"] for one in removed] == ["a", "b"]
     assert output("purge").startswith("nothing to remove in ")

@@ -22,6 +22,7 @@ from support.commands import output
 from support.pipelines import COUNT, NEGATIVE, Pipelines, kill, pids, state
 from support.processes import Spawner
 from support.waiting import once_asleep, until
+from support.writers import ended_writer
 
 RECORD = """
     from framebus.process import ProcessRecord, State
@@ -93,12 +94,14 @@ def test_any_frame_of_a_stream_that_was_made_anew_is_newer(shape: tuple[int]) ->
 def test_states_of_streams(spawn: Spawner) -> None:
     assert wait_for("stream:wfs=gone")[0].values == {"state": "gone"}
     writer = spawn(
-        'import framebus as fb; fb.create("wfs", shape=(1,)).write([1.0]); print("wrote"); input()'
+        'import framebus as fb; s = fb.create("wfs", shape=(1,)); s.write([1.0]); print("wrote"); input()'
     )
     (fired,) = wait_for("stream:wfs=live", timeout_s=60)
     assert str(fired) == f"stream 'wfs': live, process {writer.pid}"
     writer.kill()
     assert wait_for("stream:wfs!=live", timeout_s=60)[0].values["state"] == "dead"
+    ended_writer(spawn, ["wfs"])
+    assert wait_for("stream:wfs=left", timeout_s=60)[0].values["state"] == "left"
 
 
 # ---- parameters ----------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from framebus.errors import StreamNotFound, UsageError
 from framebus.ops import link
 from framebus.stream import purge
 from support.processes import Spawner
+from support.writers import killed_writer
 
 
 def test_both_names_are_one_stream(shm_dir: Path) -> None:
@@ -69,7 +70,7 @@ def test_what_cannot_be(dao_name: str) -> None:
 
 
 def test_purging_takes_the_links_along(spawn: Spawner, shm_dir: Path) -> None:
-    assert spawn("import framebus as fb\nfb.create('dead', shape=2).write([1, 2])").wait() == 0
+    killed_writer(spawn, ["dead"])
     with fb.create("live", shape=2) as live:
         live.write([1, 2])
         link("dead", "to_dead")

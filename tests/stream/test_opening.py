@@ -31,6 +31,7 @@ from framebus.stream.conf import load_conf
 from framebus.stream.mappers import mapped_files
 from support.c_writer import CStream
 from support.processes import Spawner
+from support.writers import ended_writer, killed_writer
 
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
 
@@ -481,30 +482,45 @@ def test_damaged_conf_file_is_named(workplace: Path, monkeypatch: pytest.MonkeyP
 # ---- streams, purge ----------------------------------------------------------------------------------------
 
 
-def write_and_end(spawn: Spawner, body: str) -> int:
-    process = spawn(f"import framebus as fb\n{body}")
-    assert process.wait() == 0, process.errors
-    return process.pid
-
-
 def test_streams_and_their_state(shm_dir: Path, spawn: Spawner) -> None:
-    dead = write_and_end(
-        spawn,
-        "fb.create('dead', shape=2).write([1, 2])\nfb.create('orphan', shape=(2, 3), dtype='int8', history=3)",
+    process = spawn(
+        """
+        import os, signal
+        import framebus as fb
+        fb.create("left", shape=2).write([1, 2])
+        fb.create("unused", shape=2)
+        dead = fb.create("dead", shape=2)
+        dead.write([1, 2])
+        orphan = fb.create("orphan", shape=(2, 3), dtype="int8", history=3)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
     )
+    assert process.wait() == -9, process.errors
+    dead = process.pid
     fb.create("live", shape=3, dtype="uint16").write([1, 2, 3])
     fb.create("empty", shape=3)
     (shm_dir / "bad.im.shm").write_bytes(b"2.00" + bytes(500))
     (shm_dir / ".hidden.im.shm").touch()
     (shm_dir / "note.txt").touch()
     found = {info.name: info for info in streams()}
-    assert list(found) == ["bad", "dead", "empty", "live", "orphan"]
+    assert list(found) == ["bad", "dead", "empty", "left", "live", "orphan", "unused"]
     assert {name: info.state for name, info in found.items()} == {
         "bad": "bad",
         "dead": "dead",
         "empty": "empty",
+        "left": "left",
         "live": "live",
         "orphan": "dead",
+        "unused": "empty",
+    }
+    assert {name: info.writer_alive for name, info in found.items()} == {
+        "bad": None,
+        "dead": False,
+        "empty": True,
+        "left": False,
+        "live": True,
+        "orphan": False,
+        "unused": False,
     }
     assert (found["live"].count, found["live"].writer_pid, str(found["live"].dtype)) == (
         1,
@@ -543,22 +559,48 @@ def test_state_of_a_stream_that_c_writes(shm_dir: Path) -> None:
 
 
 def test_purge_removes_what_nobody_will_use_again(shm_dir: Path, spawn: Spawner) -> None:
-    body = "for n in ('gone', 'mapped', 'adopted'): fb.create(n, shape=2).write([1, 2])"
-    write_and_end(spawn, body)
+    killed_writer(spawn, ["gone", "mapped", "adopted"])
+    ended_writer(spawn, ["left"])
     fb.create("live", shape=2).write([1, 2])
     fb.create("empty", shape=2)
     (shm_dir / "bad.im.shm").write_bytes(b"x")
     held = fb.open("mapped")
     fb.open("adopted").write([3, 4])
     assert [info.name for info in purge()] == ["gone"]
-    assert [info.name for info in streams()] == ["adopted", "bad", "empty", "live", "mapped"]
+    assert [info.name for info in streams()] == ["adopted", "bad", "empty", "left", "live", "mapped"]
     held.close()
     assert [info.name for info in purge(shm_dir)] == ["mapped"]
     assert purge() == []
+    assert [info.name for info in purge(left=True)] == ["left"]
+
+
+def test_a_writer_that_comes_back_after_it_closed_is_no_longer_one_that_left(spawn: Spawner) -> None:
+    again = spawn(
+        """
+        import framebus as fb
+        with fb.create("image", shape=2) as first:
+            first.write([1, 2])
+        again = fb.open("image")
+        again.write([3, 4])
+        print("wrote", flush=True)
+        input()
+        """
+    )
+    again.expect("wrote")
+    assert [info.state for info in streams()] == ["live"]
+    again.kill()
+    assert [info.state for info in streams()] == ["dead"]
+
+
+def test_a_reader_in_another_process_does_not_say_that_the_writer_left(spawn: Spawner) -> None:
+    killed_writer(spawn, ["image"])
+    with fb.open("image") as reader:
+        assert reader.read().tolist() == [1, 2]
+    assert [info.state for info in streams()] == ["dead"]
 
 
 def test_purge_leaves_streams_alone_that_another_process_uses(shm_dir: Path, spawn: Spawner) -> None:
-    write_and_end(spawn, "fb.create('image', shape=2).write([1, 2])")
+    killed_writer(spawn, ["image"])
     reader = spawn("import framebus as fb\ns = fb.open('image')\nprint('open')\ninput()")
     reader.expect("open")
     assert purge() == []

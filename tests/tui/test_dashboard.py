@@ -15,7 +15,13 @@ from support.dashboards import Screen, use
 
 def test_streams_with_their_state_and_one_whose_writer_was_killed(spawn: Spawner) -> None:
     writer = spawn(
-        'import framebus as fb; fb.create("killed", shape=(2,), dtype="float32").write([1, 2]); print("made"); input()'
+        """
+        import framebus as fb
+        stream = fb.create("killed", shape=(2,), dtype="int16")
+        stream.write([1, 2])
+        print("made")
+        input()
+        """
     )
     writer.expect("made")
     with fb.create("camera", shape=(8, 8), dtype="uint16") as camera:

@@ -94,9 +94,16 @@ def test_only_what_changed_is_new() -> None:
             assert after.changed_streams == {"a"}
             assert after.streams["b"] is before.streams["b"]
             assert after.streams["a"].count == 1
-            kept = watcher.look(streams=False)
+            kept = watcher.look(streams={"b"})
             assert kept.streams["a"] is after.streams["a"]
             assert kept.changed_streams == frozenset()
+            a.write(np.ones(2, np.int16))
+            assert watcher.look(streams=()).streams["a"].count == 1
+            with fb.create("c", shape=(2,), dtype="int16") as c:
+                until(lambda: "c" in watcher.look(streams=()).changed_streams)
+                c.remove()
+            until(lambda: "c" not in watcher.look(streams=()).streams)
+            assert watcher.look(streams={"a"}).streams["a"].count == 2
 
 
 def test_a_killed_writer_is_told_dead(spawn: Spawner) -> None:
@@ -195,7 +202,7 @@ def test_what_a_record_tells() -> None:
         record.fail("it broke", "Traceback: ...")
         failed = watcher.look().units[unit.key]
         assert (failed.state, failed.message, failed.traceback) == ("error", "it broke", "Traceback: ...")
-        assert watcher.look(units=False).units[unit.key] is failed
+        assert watcher.look(units=()).units[unit.key] is failed
     record.remove()
 
 

@@ -27,16 +27,15 @@ from framebus.tui.screens import HelpScreen, LogScreen
 from framebus.tui.sequences_pane import SequencesPane
 from framebus.tui.streams_pane import StreamsPane
 from framebus.tui.units_pane import UnitsPane
-from framebus.tui.watching import Watcher
+from framebus.tui.watching import EVERYTHING, Watcher
 
 __all__ = ["RATE_HZ", "TABS", "Dashboard"]
 
 TABS = ("streams", "units", "parameters", "graph", "sequences", "messages")
 RATE_HZ = 5.0
 _KEYS = (("/", "filter"), ("s", "sort"), ("f", "trouble"), ("Space", "freeze"))
-_SHOWN = {"streams": (True, False), "units": (False, True), "graph": (True, True)}
-"""Whether a tab shows streams, and units: what it does not show is looked at less often, for the messages alone."""
 _WHOLE_HZ = 1.0
+"""How often to look at what is not in sight."""
 
 
 class Dashboard(App[None]):
@@ -149,9 +148,9 @@ class Dashboard(App[None]):
         """Look at everything, and show what changed."""
         try:
             self._ticks += 1
-            streams, units = _SHOWN.get(self._tab, (False, False))
             whole = self._ticks % max(1, round(self._rate_hz / _WHOLE_HZ)) == 1 or self._rate_hz <= _WHOLE_HZ
-            self._newest = self.watcher.look(streams=streams or whole, units=units or whole)
+            streams, units = (EVERYTHING, EVERYTHING) if whole else self.pane.in_sight()
+            self._newest = self.watcher.look(streams=streams, units=units)
             self.log_of_events.add(self._newest)
             if not self.frozen:
                 self.snapshot = self._newest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from framebus.cli.text import rate, safe
@@ -89,6 +89,12 @@ class GraphPane(Pane):
             for key, row in self._rows.items()
             if row.kind == "reads" or row.name in (units if row.kind == "unit" else streams)
         }
+
+    def in_sight(self) -> tuple[Container[str], Container[str]]:
+        """The streams and units on the screen."""
+        rows = [self._rows[key] for key in self.sheet.shown & self._rows.keys()]
+        streams = {row.name for row in rows if row.kind == "stream"}
+        return streams, {row.name for row in rows if row.kind == "unit"}
 
     def value(self, key: str, column: str) -> Any:
         """The drawing keeps its order."""

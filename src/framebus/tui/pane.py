@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
@@ -93,6 +93,10 @@ class Pane(Vertical):
 
     def typed(self, key: str, text: str) -> None:
         """A cell's editing was ended with Enter."""
+
+    def in_sight(self) -> tuple[Container[str], Container[str]]:
+        """The streams and units (by their keys) that are to be looked at at every tick, since they are seen here."""
+        return (), ()
 
     # ---- showing ---------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ from framebus.stream.names import SUFFIX
 
 __all__ = ["Readers"]
 
+_ENDING = SUFFIX.encode()
+
 _BUDGET_S = 0.0003
 """What a look may take on average, s; one process may take more, and the next looks then do nothing."""
 _SWEEP_S = 0.02
@@ -25,7 +27,7 @@ class Readers:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._prefix = f"{os.path.realpath(folder)}/"
+        self._prefix = os.fsencode(os.path.realpath(folder)) + b"/"
         self._maps: dict[int, frozenset[str]] = {}
         self._due: list[int] = []
         self._urgent: list[int] = []
@@ -60,7 +62,8 @@ class Readers:
 
     def _take(self, pid: int) -> None:
         try:
-            text = Path(f"/proc/{pid}/maps").read_text(errors="replace")
+            with open(f"/proc/{pid}/maps", "rb") as file:
+                text = file.read()
         except OSError:  # it ended, or is another user's
             self._maps[pid] = frozenset()
             return
@@ -68,7 +71,9 @@ class Readers:
             self._maps[pid] = frozenset()
             return
         names = (line.partition(self._prefix)[2] for line in text.splitlines())
-        self._maps[pid] = frozenset(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
+        self._maps[pid] = frozenset(
+            os.fsdecode(name.removesuffix(_ENDING)) for name in names if name.endswith(_ENDING)
+        )
 
     def counts(self, writers: dict[str, int]) -> dict[str, int]:
         """How many processes beside its writer map each stream, this one not counted.

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import accumulate
 from typing import ClassVar, NamedTuple
 
-from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.message import Message
-from textual.strip import Strip
-from textual.widget import Widget
 
 from framebus.tui.columns import GAP, Column, laid_out
 from framebus.tui.line_editor import LineEditor
 from framebus.tui.notices import report
-from framebus.tui.painted import Line, Span, fit, segments
-from framebus.tui.styles import CURSOR, CURSOR_AWAY, style
+from framebus.tui.painted import Drawn, Line, Span, fit
 
 __all__ = ["Row", "Sheet"]
 
@@ -34,7 +31,7 @@ class _Edit(NamedTuple):
     editor: LineEditor
 
 
-class Sheet(Widget, can_focus=True):
+class Sheet(Drawn, can_focus=True):
     """A table with a cursor on one row.
 
     Args:
@@ -48,6 +45,7 @@ class Sheet(Widget, can_focus=True):
     """
 
     DEFAULT_CSS = "Sheet { height: 1fr; }"
+    FILLS = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", show=False),
         Binding("down,j", "move(1)", show=False),
@@ -84,7 +82,7 @@ class Sheet(Widget, can_focus=True):
         self._drawn: dict[int, Line] = {}
         self._wanted: dict[int, Line] = {}
         self._width, self._height = 0, 0  # textual works them out anew whenever it is asked
-        self._arranged: tuple[int, list[tuple[int, int]]] | None = None
+        self._arranged: tuple[int, list[tuple[int, int, int]]] | None = None
 
     # ---- what it shows ---------------------------------------------------------------------------------------------
 
@@ -110,9 +108,12 @@ class Sheet(Widget, can_focus=True):
         regions: list[Region] = []
         starts = self._starts()
         for y in range(self._height):
-            line = self._wanted[y] = self._line(y)
-            old = self._drawn.get(y)
-            if old is not None and old != line:
+            line, old = self._line(y), self._drawn.get(y)
+            if old == line:
+                self._wanted[y] = old  # the very object: it is drawn already
+                continue
+            self._wanted[y] = line
+            if old is not None:
                 _add(regions, _changed(old, line, starts, y))
         if regions:
             self.refresh(*regions)
@@ -121,6 +122,11 @@ class Sheet(Widget, can_focus=True):
     def keys(self) -> Sequence[str]:
         """The rows from top to bottom."""
         return self._keys
+
+    @property
+    def shown(self) -> frozenset[str]:
+        """The rows on the screen."""
+        return frozenset(self._keys[self._top : self._top + max(0, self._height - 1)])
 
     @property
     def cursor_key(self) -> str | None:
@@ -140,10 +146,14 @@ class Sheet(Widget, can_focus=True):
 
     # ---- drawing ---------------------------------------------------------------------------------------------------
 
-    def _widths(self) -> list[tuple[int, int]]:
+    def _widths(self) -> list[tuple[int, int, int]]:
+        """Index and width of each column that is shown, and the blanks behind it."""
         width = self._width - 1  # the right edge shows where in the table we are
         if self._arranged is None or self._arranged[0] != width:
-            self._arranged = (width, laid_out(self.columns, width))
+            shown = laid_out(self.columns, width)
+            last = len(shown) - 1
+            found = [(i, wide, GAP if n < last else 0) for n, (i, wide) in enumerate(shown)]
+            self._arranged = (width, found)
         return self._arranged[1]
 
     def _line(self, y: int) -> Line:
@@ -158,39 +168,34 @@ class Sheet(Widget, can_focus=True):
         key = self._keys[index]
         spans: list[Span] = []
         row = self._row_of(key)
-        for n, (i, width) in enumerate(self._widths()):
-            if n:
-                spans.append((" " * GAP, ""))
-            if self._edit is not None and self._edit.key == key and self._edit.column == i:
-                spans += self._edit.editor.spans(width)
+        edited = self._edit.column if self._edit is not None and self._edit.key == key else -1
+        for i, width, gap in self._widths():
+            if i == edited and self._edit is not None:
+                spans += [*self._edit.editor.spans(width), (" " * gap, "")]
             else:
                 text, name = row[i]
-                spans.append((fit(text, width, self.columns[i].right), name))
+                spans.append((_cell(text, width, self.columns[i].right, gap), name))
         spans += [(" " * (self._width - 1 - self._used()), ""), edge]
         mark = ("cursor" if self.has_focus else "away") if index == self._cursor else ""
         return (*spans, ("", mark))
 
     def _head(self) -> Line:
         spans: list[Span] = []
-        for n, (i, width) in enumerate(self._widths()):
+        for i, width, gap in self._widths():
             column = self.columns[i]
             chosen = column.key == self.sorted_by
             title = column.title + (("▼" if self.descending else "▲") if chosen else "")
-            spans += [(" " * GAP, "head")] if n else []
-            spans.append((fit(title, width, column.right), "sorted" if chosen else "head"))
+            spans.append((_cell(title, width, column.right, gap), "sorted" if chosen else "head"))
         return (*spans, (" " * (self._width - self._used()), "head"), ("", ""))
 
     def _starts(self) -> list[int]:
-        """Where each span of a row begins: cells with gaps between them, what is left, the edge, the end."""
-        starts = [0]
-        for _, width in self._widths():
-            starts += [starts[-1] + width, starts[-1] + width + GAP]
-        return [*starts[:-1], self._width - 1, self._width]
+        """Where each span of a row begins: cells with the gaps behind them, what is left, the edge, the end."""
+        ends = accumulate(width + gap for _, width, gap in self._widths())
+        return [0, *ends, self._width - 1, self._width]
 
     def _used(self) -> int:
         """What the columns take of the width."""
-        widths = self._widths()
-        return sum(width for _, width in widths) + GAP * (len(widths) - 1)
+        return sum(width + gap for _, width, gap in self._widths())
 
     def _edge(self, y: int) -> Span:
         """A piece of the bar at the right edge, where the rows do not fit."""
@@ -201,8 +206,8 @@ class Sheet(Widget, can_focus=True):
         first = round((rows - size) * self._top / max(1, there - rows))
         return ("┃", "dim") if first <= y - 1 < first + size else ("│", "faint")
 
-    def render_line(self, y: int) -> Strip:
-        """Textual's: a line of the screen."""
+    def line(self, y: int) -> Line:
+        """What is to be on a line of the screen."""
         if y == 0 and (self._width, self._height) != self.size:
             self._sized()  # the event comes after the first drawing
         line = self._wanted.get(y)
@@ -213,11 +218,11 @@ class Sheet(Widget, can_focus=True):
                 report(self, error)
                 line = ((" " * self._width, ""), ("", ""))
         self._drawn[y] = line
-        found = segments(line)
-        over: Style | None = {"cursor": CURSOR, "away": CURSOR_AWAY}.get(line[-1][1])
-        if over is not None:
-            found = [Segment(text, _over(own, over)) for text, own, _ in found]
-        return Strip(found, self._width)
+        return line
+
+    def background(self, y: int) -> str:
+        """The cursor's row has one."""
+        return self._drawn[y][-1][1]
 
     # ---- keys and mouse --------------------------------------------------------------------------------------------
 
@@ -254,10 +259,10 @@ class Sheet(Widget, can_focus=True):
         """A click picks a row, a second one opens it; on a title it sorts."""
         if event.y == 0:
             x = 0
-            for i, width in self._widths():
-                if x <= event.x < x + width + GAP:
+            for i, width, gap in self._widths():
+                if x <= event.x < x + width + gap:
                     self.post_message(self.HeadClicked(self.columns[i].key))
-                x += width + GAP
+                x += width + gap
             return
         index = self._top + event.y - 1
         if index < len(self._keys):
@@ -336,10 +341,9 @@ class Sheet(Widget, can_focus=True):
         self._top = max(min(self._top, self._cursor, len(self._keys) - rows), self._cursor - rows + 1, 0)
 
 
-def _over(own: Style | None, over: Style) -> Style:
-    """The cursor's background, except where a cell has one of its own."""
-    own = own or style("")
-    return own if own.bgcolor is not None else own + over
+@lru_cache(maxsize=8192)  # most cells stay as they are
+def _cell(text: str, width: int, right: bool, gap: int) -> str:
+    return fit(text, width, right) + " " * gap
 
 
 def _changed(before: Line, after: Line, starts: Sequence[int], y: int) -> Region:

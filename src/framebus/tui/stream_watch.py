@@ -112,7 +112,12 @@ class StreamWatch:
         self._looks = 0
 
     def look(
-        self, files: Mapping[str, int], now_ns: int, readers: Mapping[str, int], missed: Mapping[str, int]
+        self,
+        files: Mapping[str, int],
+        now_ns: int,
+        readers: Mapping[str, int],
+        missed: Mapping[str, int],
+        same: Mapping[str, StreamLook],
     ) -> dict[str, StreamLook]:
         """How every stream stands.
 
@@ -121,6 +126,7 @@ class StreamWatch:
             now_ns: CLOCK_REALTIME.
             readers: how many read it, by stream; those that are missing were not looked at.
             missed: frames missed, by stream.
+            same: streams that are not looked at, as they were before.
         """
         self._looks += 1
         for name in [name for name, held in self._open.items() if files.get(name) != held.inode]:
@@ -129,6 +135,9 @@ class StreamWatch:
             del self._bad[name]
         found = {}
         for name, inode in files.items():
+            if name in same and same[name].inode == inode:
+                found[name] = same[name]
+                continue
             held = self._open.get(name) or self._try(name, inode)
             if isinstance(held, _Open):
                 found[name] = held.look(now_ns, readers.get(name, -1), missed.get(name, 0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -62,6 +62,10 @@ class StreamsPane(Pane):
     def items(self) -> Mapping[str, StreamLook]:
         """The streams."""
         return self.snapshot.streams
+
+    def in_sight(self) -> tuple[Container[str], Container[str]]:
+        """The streams on the screen."""
+        return self.sheet.shown, ()
 
     def words(self, key: str) -> str:
         """Name, state, dtype and shape."""

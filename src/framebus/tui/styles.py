@@ -34,12 +34,9 @@ _NAMED = {
     "caret": "#364fc7 on #ffffff",
     "changed": "bold #1a1b1e on #a9e34b",
     "data": "#4dabf7",
+    "cursor": "on #2c3e57",  # laid over the row that the cursor is on
+    "away": "on #25262b",  # the same while the keys go elsewhere
 }
-
-CURSOR = Style.parse("on #2c3e57")
-"""Laid over the row that the cursor is on."""
-CURSOR_AWAY = Style.parse("on #25262b")
-"""The same while the keys go elsewhere."""
 
 STREAM_SIGNS = {
     "live": ("● live", "good"),

@@ -173,7 +173,12 @@ class UnitWatch:
         self._bad: dict[str, int] = {}
 
     def look(
-        self, files: Mapping[str, int], pipelines: PipelineWatch, names: list[str], now_ns: int
+        self,
+        files: Mapping[str, int],
+        pipelines: PipelineWatch,
+        names: list[str],
+        now_ns: int,
+        same: Mapping[str, UnitLook],
     ) -> dict[str, UnitLook]:
         """How every unit stands: those of pipelines in the order in which they start, then all others by name.
 
@@ -182,8 +187,9 @@ class UnitWatch:
             pipelines: that were looked at already.
             names: of those pipelines.
             now_ns: CLOCK_REALTIME.
+            same: units that are not looked at, as they were before.
         """
-        self._refresh(files, now_ns)
+        self._refresh(files)
         found: dict[str, UnitLook] = {}
         others: set[int] = set()
         shown: set[str] = set()
@@ -194,15 +200,15 @@ class UnitWatch:
                 for unit in state["units"]:
                     units.add(unit)
                     shown.add(f"{unit}.{state['pid']}")
-                    look = self._of_pipeline(name, process, unit, state)
-                    found[look.key] = look
+                    key = f"{name}/{unit}"
+                    found[key] = same.get(key) or self._of_pipeline(key, name, process, unit, state, now_ns)
         for record, held in self._open.items():
-            of_pipeline = held.unit in units and (not held.alive or held.pid in others)
-            if record not in shown and not of_pipeline:
-                found[record] = held.told(UnitLook(record, held.unit, pid=held.pid), held.state)
+            if record in shown or (held.unit in units and (held.pid in others or not held.core.alive)):
+                continue  # told above, or what a process left that is about to go, or gone
+            found[record] = same.get(record) or self._alone(record, held, now_ns)
         return found
 
-    def _refresh(self, files: Mapping[str, int], now_ns: int) -> None:
+    def _refresh(self, files: Mapping[str, int]) -> None:
         for name in [name for name, held in self._open.items() if files.get(name) != held.inode]:
             del self._open[name]
         for name, inode in files.items():
@@ -211,8 +217,6 @@ class UnitWatch:
                     FramebusError, OSError
                 ):  # removed since it was listed, or not readable
                     self._try(name, inode)
-        for held in self._open.values():
-            held.look(now_ns)
 
     def _try(self, name: str, inode: int) -> None:
         try:
@@ -221,10 +225,16 @@ class UnitWatch:
             self._bad[name] = inode
             raise
 
-    def _of_pipeline(self, pipeline: str, process: str, unit: str, state: Mapping[str, Any]) -> UnitLook:
+    def _alone(self, record: str, held: _Open, now_ns: int) -> UnitLook:
+        held.look(now_ns)
+        return held.told(UnitLook(record, held.unit, pid=held.pid), held.state)
+
+    def _of_pipeline(
+        self, key: str, pipeline: str, process: str, unit: str, state: Mapping[str, Any], now_ns: int
+    ) -> UnitLook:
         phase, pid = state["state"], state["pid"]
         bare = UnitLook(
-            f"{pipeline}/{unit}",
+            key,
             unit,
             pipeline,
             process,
@@ -238,6 +248,7 @@ class UnitWatch:
         held = self._open.get(f"{unit}.{pid}") if pid else None
         if held is None:
             return bare._replace(state="ended") if phase == "up" else bare
+        held.look(now_ns)
         if not held.alive:
             return held.told(bare, "dead")
         return held.told(bare, held.state if phase == "up" else phase)

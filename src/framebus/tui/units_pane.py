@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from framebus.cli.text import duration, rate, safe
@@ -64,6 +64,10 @@ class UnitsPane(Pane):
         """The unit that the cursor is on, as it stands now."""
         key = self.sheet.cursor_key
         return None if key is None else self.snapshot.units.get(key)
+
+    def in_sight(self) -> tuple[Container[str], Container[str]]:
+        """The units on the screen."""
+        return (), self.sheet.shown
 
     def words(self, key: str) -> str:
         """Name, state, code, process and message."""

@@ -6,7 +6,7 @@ cost about a millisecond.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -21,10 +21,19 @@ from framebus.tui.readers import Readers
 from framebus.tui.stream_watch import StreamWatch
 from framebus.tui.unit_watch import UnitWatch
 
-__all__ = ["Watcher"]
+__all__ = ["EVERYTHING", "Watcher"]
 
 _Look = TypeVar("_Look", StreamLook, UnitLook)
 PARAMETERS = ".params.fb"
+
+
+class _Everything:
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+EVERYTHING = _Everything()
+"""Has every name in it."""
 _COUNTED_NS = 1_000_000_000
 """How old the numbers of readers may be."""
 
@@ -45,34 +54,31 @@ class Watcher:
         self._missed: Mapping[str, int] = {}
         self._counted_ns = 0
 
-    def look(self, *, streams: bool = True, units: bool = True) -> Snapshot:
+    def look(self, *, streams: Container[str] = EVERYTHING, units: Container[str] = EVERYTHING) -> Snapshot:
         """Look at everything. What did not change is the very object of the snapshot before.
 
         Args:
-            streams, units: whether to look at them; else they are as they were at the look before.
+            streams, units: the names (of units, the keys) of those to look at; others are as they were at the look
+                before, unless they are new.
         """
         now_ns = _core.realtime_ns()
         self.folder.look()
         pipelines = self._pipelines.look(self.folder.files(rundir.SUFFIX), now_ns)
-        now = self._before._replace(
-            time_ns=now_ns, pipelines=pipelines, changed_streams=frozenset(), changed_units=frozenset()
+        before = self._before
+        same_units = {key: unit for key, unit in before.units.items() if key not in units}
+        units_now = self._units.look(
+            self.folder.files(record.SUFFIX), self._pipelines, list(pipelines), now_ns, same_units
         )
-        if units:
-            units_now = self._units.look(
-                self.folder.files(record.SUFFIX), self._pipelines, list(pipelines), now_ns
-            )
-            units_now, changed = _kept(now.units, units_now)
-            now = now._replace(units=units_now, changed_units=changed)
-            self._missed = _missed_by_stream(units_now)
-        self._look_for_readers(now_ns, now.units)
-        if streams:
-            streams_now = self._streams.look(
-                self.folder.files(names.SUFFIX), now_ns, self._counts, self._missed
-            )
-            streams_now, changed = _kept(now.streams, streams_now)
-            now = now._replace(streams=streams_now, changed_streams=changed)
-        self._before = now
-        return now
+        units_now, changed_units = _kept(before.units, units_now)
+        self._missed = _missed_by_stream(units_now)
+        self._look_for_readers(now_ns, units_now)
+        same_streams = {name: stream for name, stream in before.streams.items() if name not in streams}
+        streams_now = self._streams.look(
+            self.folder.files(names.SUFFIX), now_ns, self._counts, self._missed, same_streams
+        )
+        streams_now, changed_streams = _kept(before.streams, streams_now)
+        self._before = Snapshot(now_ns, streams_now, units_now, pipelines, changed_streams, changed_units)
+        return self._before
 
     def _look_for_readers(self, now_ns: int, units: Mapping[str, UnitLook]) -> None:
         if now_ns - self._counted_ns < _COUNTED_NS and self._counts:
@@ -119,7 +125,7 @@ def _kept(before: Mapping[str, _Look], now: dict[str, _Look]) -> tuple[dict[str,
     changed = set()
     for name, look in now.items():
         old = before.get(name)
-        if old is not None and old == look:
+        if old is look or (old is not None and old == look):
             now[name] = old
         else:
             changed.add(name)

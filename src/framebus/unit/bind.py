@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from framebus import _core
 from framebus.errors import BindingError, FramebusError, NotFoundError, ParameterError, UnitError
 from framebus.params import Params
 from framebus.process.placement import Placement
