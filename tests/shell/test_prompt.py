@@ -213,6 +213,9 @@ def test_cells(im: fb.Stream, pipelines: Pipelines, home: Path, spawn: Spawner) 
     assert "'im'" in shell.expect("matches")
     shell.send("complete %info --j")
     assert "'--json'" in shell.expect("matches")
+    for line in ("%info i", "info i", "%fb info i"):  # none of Python's words
+        shell.send(f"complete {line}")
+        assert shell.expect("matches") == "matches ['im']"
     shell.send("complete %paus")
     assert "'%pause'" in shell.expect("matches")
     cell("u.negative.stop()")

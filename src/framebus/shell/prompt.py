@@ -15,6 +15,7 @@ from typing import Any
 import click
 import IPython
 from IPython.core.alias import default_aliases
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.terminal.interactiveshell import TerminalInteractiveShell
 from IPython.terminal.ipapp import TerminalIPythonApp
@@ -139,7 +140,7 @@ def configure(shell: Any, session: Session) -> None:
         click.echo("no history is kept: $XDG_STATE_HOME or ~/.local/state cannot be written to")
     history.trim()
     register(shell, session, history)
-    shell.Completer.custom_matchers.append(lambda text: _matches(shell, session, text))
+    shell.Completer.custom_matchers.append(_matcher(shell, session))
     shell.set_custom_exc((FramebusError, NameError), partial(_show_error, session))
     began = [time.time()]
 
@@ -172,17 +173,22 @@ def _config() -> Config:
     return config
 
 
-def _matches(shell: Any, session: Session, text: str) -> list[str]:
-    """What IPython asks for when Tab is pressed."""
-    line = str(shell.Completer.text_until_cursor)
-    name = line.lstrip("%").partition(" ")
-    if name[1] and (
-        line.startswith("%") or (shell.find_line_magic(name[0]) and name[0] not in session.namespace)
-    ):
-        offered = completions(line)
-        if offered:
-            return [word for word in offered if word.startswith(text)]
-    return session.complete(text)
+def _matcher(shell: Any, session: Session) -> Callable[[CompletionContext], SimpleMatcherResult]:
+    """What IPython asks when Tab is pressed: for a command's words no other's are wanted."""
+
+    def match(context: CompletionContext) -> SimpleMatcherResult:
+        line, text = context.text_until_cursor, context.token
+        name = line.lstrip("%").partition(" ")
+        offered: list[str] = []
+        if name[1] and (
+            line.startswith("%") or (shell.find_line_magic(name[0]) and name[0] not in session.namespace)
+        ):
+            offered = [word for word in completions(line) if word.startswith(text)]
+        found = offered or session.complete(text)
+        return {"completions": [SimpleCompletion(word) for word in found], "suppress": bool(offered)}
+
+    matcher: Callable[[CompletionContext], SimpleMatcherResult] = context_matcher()(match)
+    return matcher
 
 
 def _show_error(
