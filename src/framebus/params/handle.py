@@ -155,14 +155,17 @@ class Handle(Mapping[str, Value]):
         """Give up this handle; the set stays. Using the handle afterwards raises ``UsageError``."""
         super().__setattr__("_open", None)
 
-    def remove(self) -> None:
+    def remove(self, *, force: bool = False) -> None:
         """Remove the set's file. Other handles can still read; their writes raise ``StreamRecreated``.
+
+        Args:
+            force: even if another live process runs a unit with it; the unit goes on with the values that it has.
 
         Raises:
             UsageError: another live process runs a unit with it.
         """
         core = self.core
-        if core.user_pid not in (0, os.getpid()):
+        if not force and core.user_pid not in (0, os.getpid()):
             raise UsageError(
                 f"parameter set '{core.name}': a unit of process {core.user_pid} runs with it, so it cannot be "
                 "removed; stop that unit first"
