@@ -355,8 +355,8 @@ def test_parameters_are_checked(shell: Session, loop: Params) -> None:
         for kind in (AttributeError, NotFoundError):
             with pytest.raises(kind, match=said):
                 shell.run(code)
-    for kind in (AttributeError, UsageError):
-        with pytest.raises(kind, match="write one of its entries"):
+    for refused in (AttributeError, UsageError):
+        with pytest.raises(refused, match="write one of its entries"):
             shell.run("p.loop = 3")
     assert loop.gain == 0.5
     assert not hasattr(shell.parameters.loop, "gian")

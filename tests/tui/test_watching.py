@@ -173,6 +173,12 @@ def test_readers_are_processes_beside_the_writer(spawn: Spawner) -> None:
         until_seen(watcher, lambda snapshot: snapshot.streams["a"].readers == 0)
 
 
+def counted(readers: Readers, writer: int) -> bool:
+    """A look, and whether all processes were looked at by now."""
+    readers.look({os.getpid(), writer})
+    return bool(readers.counts({"wfs": writer}))
+
+
 def test_who_looks_is_no_reader_though_it_writes_a_stream_itself(spawn: Spawner, shm_dir: Path) -> None:
     writer = spawn(WRITER)
     writer.expect("ready")
@@ -180,8 +186,7 @@ def test_who_looks_is_no_reader_though_it_writes_a_stream_itself(spawn: Spawner,
     with fb.create("own", shape=(2,)) as own, fb.open("wfs"):
         own.write([1, 2])
         for _ in range(3):
-            readers.look({os.getpid(), writer.pid})
-            until(lambda: readers.look() or readers.counts({"wfs": writer.pid}))
+            until(lambda: counted(readers, writer.pid))
             assert readers.counts({"wfs": writer.pid, "own": os.getpid()}) == {"wfs": 0, "own": 0}
 
 
