@@ -343,7 +343,9 @@ def test_a_timeout_says_what_is_missing_of_all() -> None:
             "not all conditions came true within 0.2 s: there is no stream 'wfs'; there are none; "
             "no unit 'x' runs; none does"
         )
-        with pytest.raises(WaitTimeout, match=r"there is no parameter set for 'lop\.gain'; did you mean 'loop'"):
+        with pytest.raises(
+            WaitTimeout, match=r"there is no parameter set for 'lop\.gain'; did you mean 'loop'"
+        ):
             wait_for("param:lop.gain", timeout_s=0)
         with pytest.raises(WaitTimeout, match=r"no condition came true within 0\.2 s: loop\.gain is 0\.3; "):
             wait_for(["param:loop.gain=0.4", "stream:wfs"], timeout_s=0.2)
