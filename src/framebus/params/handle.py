@@ -12,8 +12,9 @@ from typing import Any, NamedTuple, Self
 from framebus import _core
 from framebus.errors import NotFoundError, ParameterError, StreamNotFound, UsageError
 from framebus.params.cells import Value, decode, encode
-from framebus.params.place import SUFFIX, ProcessId, near, path_of, process, sets_beside
+from framebus.params.place import SUFFIX, ProcessId, path_of, process, sets_beside
 from framebus.params.spec import ParamSpec, Specs, carried, from_core, same_declaration, specs_of, to_core
+from framebus.stream.names import near
 
 __all__ = ["Handle", "ParamInfo"]
 

@@ -14,7 +14,7 @@ from framebus.cli.processes import command_name
 from framebus.errors import NotFoundError, UsageError
 from framebus.params import Params
 from framebus.params.listing import SetInfo, sets
-from framebus.params.place import near
+from framebus.stream.names import near
 
 
 @click.command()

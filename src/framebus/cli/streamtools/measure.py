@@ -94,7 +94,9 @@ def _plain(name: str, found: FrameStatistics | WaitTimeout) -> dict[str, Any]:
 
 def _show_statistics(streams: Sequence[str], found: Sequence[FrameStatistics | WaitTimeout]) -> None:
     headers = ("frames", "missed", "mean", "std", "min", "max", "noise")
-    table = columns("name", *headers, right=headers, wrapped=("name",))
+    table = columns(
+        "name", *headers, right=headers, drop=("noise", "frames", "min", "max", "missed", "std", "mean")
+    )
     below = []
     for name, one in zip(streams, found, strict=True):
         if isinstance(one, WaitTimeout):
@@ -155,7 +157,9 @@ def rate(names: tuple[str, ...], duration_s: float, as_json: bool) -> None:
         show_json([asdict(one) for one in found])
         return
     headers = ("rate", "frames", "p50", "p99", "max", "jitter", "missed")
-    table = columns("name", *headers, right=headers, wrapped=("name",))
+    table = columns(
+        "name", *headers, right=headers, drop=("jitter", "p50", "p99", "frames", "max", "missed", "rate")
+    )
     for one in found:
         times = [
             "-" if time is None else text.duration(time)
