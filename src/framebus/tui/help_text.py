@@ -24,9 +24,9 @@ c              the picture's colours: grey, viridis, inferno, blue-red
 ● live         frames come
 ◐ STALE        frames came and have stopped; the process that wrote them lives
 ○ still        the writer lives and writes now and then: a matrix, a dark
-○ left         the process that wrote it has ended as it should
-◌ empty        no frame was ever written; the process that made it lives
-✖ DEAD         the process that wrote it is gone
+○ left         the process that wrote it has ended as it should: a result
+◌ empty        no frame was ever written
+✖ DEAD         the process that wrote it was killed, or is none of framebus and gone
 ✖ BAD          the file is no stream that can be opened
 ? unknown      the file does not tell who writes it
 

@@ -7,6 +7,7 @@ from collections.abc import Container, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from framebus import _core
 from framebus.cli.processes import command_name
 from framebus.cli.text import duration, rate, safe, shape, size
 from framebus.tui.columns import Column
@@ -137,6 +138,8 @@ class StreamsPane(Pane):
         pid = look.writer_pid
         if look.state == "dead":
             writer: Line = ((f"✖ DEAD: its writer {pid} is gone", "alarm"),)
+        elif look.state == "left" or (pid and not _core.process_alive(pid)):
+            writer = (("writer  ", "dim"), (f"{pid} has ended", ""))
         elif pid:
             writer = (("writer  ", "dim"), (f"{pid} {safe(command_name(pid))}, alive", ""))
         else:
