@@ -13,6 +13,7 @@ import framebus as fb
 from framebus.params import Params, ParamSpec
 from framebus.process import Event, ProcessRecord
 from framebus.sequence.inbox import post
+from framebus.tui.looks import Snapshot, UnitLook
 from support.pipelines import CHAIN, Pipelines, kill, pids
 from support.processes import Spawner
 from support.waiting import until
@@ -150,12 +151,32 @@ def test_units_are_paused_stepped_and_run_by_keys() -> None:
     record.remove()
 
 
+def test_the_names_of_units_of_the_demonstration_are_whole() -> None:
+    """At 80 columns: no other pipeline has a unit of these names."""
+    names = ("demo_simulator", "demo_reconstructor")
+    units = {f"demo/{name}": UnitLook(f"demo/{name}", name, "demo", name, state="running") for name in names}
+    alone = Snapshot(0, {}, units, {})
+    other = UnitLook("b/demo_simulator", "demo_simulator", "b", "demo_simulator", state="failed")
+    both = alone._replace(units={**units, other.key: other})
+
+    async def act(screen: Screen) -> None:
+        await screen.shows("no unit runs")
+        screen.app.watcher.look = lambda **_known: alone  # type: ignore[method-assign]
+        await screen.shows("\ndemo_simulator  ", "\ndemo_reconstructor  ")
+        screen.app.watcher.look = lambda **_known: both  # type: ignore[method-assign]
+        await screen.shows("\ndemo/demo_simulator  ", "\nb/demo_simulator  ", "\ndemo_reconstructor  ")
+        await screen.press("4")
+        await screen.shows("[demo/demo_simulator]", "[b/demo_simulator]", "[demo_reconstructor]")
+
+    use(act, tab="units")
+
+
 def test_a_pipeline_its_logs_restart_replacement_and_graph(pipelines: Pipelines) -> None:
     up = pipelines.up(CHAIN)
     before = pids()["times"]
 
     async def act(screen: Screen) -> None:
-        await screen.shows("chain/count", "chain/negative", "chain/times", "chain up")
+        await screen.shows("\ncount  ", "\nnegative  ", "\ntimes  ", "── chain/count", "chain up")
         await screen.press("end", "R")
         await screen.shows("restart unit chain/times?")
         await screen.press("y")

@@ -8,7 +8,7 @@ from typing import Any
 
 from framebus.cli.text import duration, rate, safe
 from framebus.tui.columns import Column
-from framebus.tui.looks import TROUBLE, WRONG, UnitLook
+from framebus.tui.looks import TROUBLE, WRONG, UnitLook, short_names
 from framebus.tui.painted import Line
 from framebus.tui.pane import Pane, rule, wrapped
 from framebus.tui.picture import sparkline
@@ -27,7 +27,7 @@ class UnitsPane(Pane):
     NAME = "units"
     GROWS = True
     COLUMNS = (
-        Column("unit", "UNIT", 13, weight=2, most=30),
+        Column("unit", "UNIT", 18, weight=2, most=30),
         Column("state", "STATE", 10),
         Column("rate", "RATE", 8, right=True),
         Column("period", "PERIOD", 7, right=True, rank=5),
@@ -55,8 +55,13 @@ class UnitsPane(Pane):
         ("a", "tmux"),
     )
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: dict[str, str] = {}
+
     def items(self) -> Mapping[str, UnitLook]:
         """The units."""
+        self._names = short_names(self.snapshot.units)
         return self.snapshot.units
 
     @property
@@ -82,7 +87,7 @@ class UnitsPane(Pane):
         """What a unit is sorted by."""
         look = self.snapshot.units[key]
         return {
-            "unit": look.key,
+            "unit": self._names[key],
             "state": _ORDER.index(look.state) if look.state in _ORDER else -1,
             "rate": look.rate_hz,
             "compute": _number(look.compute_us),
@@ -101,7 +106,7 @@ class UnitsPane(Pane):
         quiet = look.state != "running"
         said = " ".join(look.message.removeprefix(f"unit '{look.unit}' ").split())
         return (
-            (safe(look.key), "bad" if alarm else "name"),
+            (safe(self._names[key]), "bad" if alarm else "name"),
             (sign, sign_style),
             (rate(look.rate_hz) if look.rate_hz else "-", "bad" if alarm else "warn" if quiet else ""),
             (micro(look.period_us), "dim" if quiet else plain),
