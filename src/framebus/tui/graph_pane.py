@@ -24,9 +24,9 @@ __all__ = ["GraphPane"]
 _AGAIN_S = 1.0
 """How old the arrows may be: frames' traces are read for them."""
 _LEGEND: Line = (
-    ("  ─▶ ", "rule"),
+    ("  ▼ ▶ ", "rule"),
     ("frames trigger, or are written", "dim"),
-    ("   ┄┄ ", "rule"),
+    ("   ┄ ", "rule"),
     ("read as they stand", "dim"),
     ("   ↺ ", "info"),
     ("stands above", "dim"),
