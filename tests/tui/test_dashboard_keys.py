@@ -145,6 +145,31 @@ def test_units_are_paused_stepped_and_run_by_keys() -> None:
     record.remove()
 
 
+def test_no_notice_covers_a_question_or_the_one_before_it() -> None:
+    record = ProcessRecord.create("slopes", trigger="wfs")
+
+    async def act(screen: Screen) -> None:
+        await screen.shows("slopes")
+        for _ in range(3):
+            await screen.press("a")
+        await screen.shows("to no session of tmux")
+        assert screen.text().count("belongs to no pipeline") == 1
+        await screen.press("R")
+        await screen.until(lambda: "belongs to no pipeline" not in screen.text())
+        question = f" restart unit slopes.{os.getpid()}?  y yes  n no"
+        await screen.until(lambda: screen.text().splitlines()[-2] == question)
+        screen.app.tell("told meanwhile " * 12, "error")
+        await screen.shows("told meanwhile")
+        assert screen.text().splitlines()[-2] == question
+        await screen.press("n")
+        screen.app.prompt.confirm(f"restart unit slopes (and {'another, ' * 12})?", lambda: None)
+        await screen.until(lambda: screen.text().splitlines()[-2].endswith("… y yes  n no"))
+        await screen.press("n")
+
+    use(act, tab="units")
+    record.remove()
+
+
 def test_the_names_of_units_of_the_demonstration_are_whole() -> None:
     """At 80 columns: no other pipeline has a unit of these names."""
     names = ("demo_simulator", "demo_reconstructor")

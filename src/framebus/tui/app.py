@@ -50,7 +50,8 @@ class Dashboard(App[None]):
     Screen { background: #16171a; color: #d0d4d9; layout: vertical; }
     #panes { height: 1fr; }
     ToastRack { margin-bottom: 1; }
-    Toast { background: #2f3136; color: #ffffff; }
+    Screen.asking ToastRack { margin-bottom: 2; }
+    Toast { background: #2f3136; color: #ffffff; width: auto; max-width: 100%; padding: 0 1; margin-top: 0; }
     """
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -184,12 +185,13 @@ class Dashboard(App[None]):
             self.tell(said, "error")
 
     def tell(self, text: str, severity: Literal["information", "warning", "error"] = "information") -> None:
-        """Show a notice for some seconds."""
+        """Show a notice for some seconds, in place of the one before: what it is about is to be seen, too."""
+        self.clear_notifications()
         self.notify(
             safe(" ".join(text.split())),
             severity=severity,
             markup=False,
-            timeout=8 if severity == "error" else 4,
+            timeout=6 if severity == "error" else 2.5,
         )
 
     def guarded(self, act: Callable[[], str | None]) -> None:
