@@ -18,7 +18,7 @@ from framebus.tui.columns import GAP, Column, laid_out
 from framebus.tui.entry import as_typed, limits_text
 from framebus.tui.line_editor import LineEditor
 from framebus.tui.looks import PipelineLook, Snapshot, StreamLook, UnitLook
-from framebus.tui.picture import bars, figures, half_blocks, sparkline
+from framebus.tui.picture import bars, characters, figures, half_blocks, sparkline
 from framebus.tui.wiring import FlowRow, Wires, flow_rows, wires_of
 
 
@@ -171,6 +171,13 @@ def test_pictures_fit_whatever_is_in_them(image: np.ndarray, columns: int, lines
     widths = {sum(len(text) for text, _ in line) for line in drawn}
     assert len(widths) == 1
     assert 1 <= widths.pop() <= columns
+
+
+def test_a_picture_without_colours_is_of_characters() -> None:
+    assert characters(np.array([[0.0, 1.0], [0.0, 1.0], [math.nan, 0.5], [math.nan, 0.5]]), 2, 2) == [
+        [(" @", "")],
+        [("?+", "")],
+    ]
 
 
 def test_a_hot_pixel_hides_nothing() -> None:
