@@ -97,7 +97,7 @@ def test_a_set_that_goes_while_it_is_edited() -> None:
         async def act(screen: Screen) -> None:
             await screen.shows("loop", "gain")
             await screen.press("down", "enter")
-            await screen.shows("Enter write it")
+            await screen.shows("Enter sets it")
             loop.remove()
             await screen.shows("no parameters", "Enter edit")
 

@@ -242,7 +242,7 @@ def test_a_parameter_that_is_edited() -> None:
         async def act(screen: Screen) -> None:
             await screen.shows("▾ ao", "▾ loop", "gain", "0 … 2", "share that is taken out")
             await screen.press("down", "down", "enter")
-            await screen.shows("Enter write it", "Esc leave it")
+            await screen.shows("Enter sets it", "Esc leaves it")
             await screen.press("ctrl+u")
             await screen.type("three")
             await screen.press("enter")
@@ -255,7 +255,10 @@ def test_a_parameter_that_is_edited() -> None:
             await screen.type("1.5")
             await screen.press("enter")
             await screen.until(lambda: ao["loop.gain"] == 1.5)
-            await screen.press("d", "enter")
+            await screen.press("d")
+            await screen.shows("0.3", "Enter sets it")
+            assert ao["loop.gain"] == 1.5
+            await screen.press("enter")
             await screen.until(lambda: ao["loop.gain"] == 0.3)
             await screen.press("down", "enter")  # the other value is there already
             assert ao["loop.closed"] is True
@@ -274,6 +277,48 @@ def test_a_parameter_that_is_edited() -> None:
         use(act, tab="parameters", size=(100, 30))
 
 
+def test_a_filter_puts_the_cursor_on_the_first_entry_that_it_names() -> None:
+    specs = [
+        ParamSpec("leak", 0.1, description="what the gain forgets"),
+        ParamSpec("loop.gain", 0.3),
+        ParamSpec("loop.gains", 1.0),
+    ]
+    with Params.create("ao", specs) as ao:
+
+        async def act(screen: Screen) -> None:
+            await screen.shows("▾ ao", "leak")
+            await screen.press("slash", *"gain", "enter")
+            await screen.shows("leak", "Esc show all", "── ao loop.gain")
+            await screen.press("enter", "ctrl+u", "1", "enter")
+            await screen.until(lambda: ao["loop.gain"] == 1.0)
+            await screen.press("slash", "ctrl+u", *"forget", "enter")
+            await screen.shows("── ao leak")
+            await screen.press("escape")
+            await screen.shows("gains", "── ao leak")
+
+        use(act, tab="parameters")
+        ao.remove()
+
+
+def test_the_help_is_wrapped_and_details_that_are_cut_say_so() -> None:
+    record = ProcessRecord.create("slopes", use="my.package.of.a.long.name:" + "unit" * 20, trigger="wfs")
+
+    async def act(screen: Screen) -> None:
+        await screen.shows("── slopes", "…──")
+        await screen.press("question_mark")
+        await screen.shows("Everywhere")
+        width = screen.app.size.width
+        seen = "".join(
+            text for key in screen.app.screen.sheet.keys for text, _ in screen.app.screen.sheet.cells(key)
+        )
+        assert "Messages are still gathered" in " ".join(seen.split())
+        assert "…" not in screen.text().replace("1 … 6", "")
+        assert max(map(len, screen.text().splitlines())) <= width
+
+    use(act, tab="units", size=(60, 24))
+    record.remove()
+
+
 def test_enter_and_enter_again_changes_nothing() -> None:
     specs = [ParamSpec("fine", 16777.217, "float32"), ParamSpec("label", "one\x1b\ntwo")]
     with Params.create("ao", specs) as ao:
@@ -282,7 +327,7 @@ def test_enter_and_enter_again_changes_nothing() -> None:
         async def act(screen: Screen) -> None:
             await screen.shows("16777.217", "one\\x1b\\ntwo")
             await screen.press("down", "enter", "enter", "down", "enter")
-            await screen.shows("one␛␊two", "Enter write it")
+            await screen.shows("one␛␊two", "Enter sets it")
             await screen.press("enter")
             await screen.shows("Enter edit")
             assert ao.changes == before

@@ -18,6 +18,7 @@ from framebus.tui.columns import GAP, Column, laid_out
 from framebus.tui.entry import as_typed, limits_text
 from framebus.tui.line_editor import LineEditor
 from framebus.tui.looks import PipelineLook, Snapshot, StreamLook, UnitLook
+from framebus.tui.painted import Line, clipped
 from framebus.tui.picture import bars, characters, figures, half_blocks, sparkline
 from framebus.tui.wiring import FlowRow, Wires, flow_rows, wires_of
 
@@ -136,7 +137,13 @@ def test_only_forks_of_the_graph_indent() -> None:
 
 
 def test_a_long_chain_keeps_its_names_in_thirty_columns() -> None:
-    stages = ("simulator wfs", "calibrate pixels", "centroids slopes", "reconstructor error", "controller command")
+    stages = (
+        "simulator wfs",
+        "calibrate pixels",
+        "centroids slopes",
+        "reconstructor error",
+        "controller command",
+    )
     pairs = [("demo_" + unit, "demo_" + stream) for unit, stream in map(str.split, stages)]
     units = {unit: UnitLook(unit, unit) for unit, _ in pairs}
     streams = {stream: StreamLook(stream, "", i, "live") for i, (_, stream) in enumerate(pairs)}
@@ -281,6 +288,14 @@ def test_columns_fit_into_the_width(columns: list[Column], width: int) -> None:
     assert [i for i, _ in shown] == sorted(i for i, _ in shown)
     if used <= width and any(columns[i].weight for i, _ in shown):
         assert used == width
+
+
+def test_a_line_that_is_cut_says_so() -> None:
+    line: Line = (("trigger ", "dim"), ("wfs", ""))
+    assert clipped(line, 11) is line
+    assert clipped(line, 10) == (("trigger ", "dim"), ("w…", ""))
+    assert clipped(line, 8) == (("trigger…", "dim"),)
+    assert clipped(line, 0) == (("", "dim"),)
 
 
 def test_a_line_is_edited() -> None:

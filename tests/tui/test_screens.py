@@ -80,7 +80,9 @@ def test_no_colour_and_no_emphasis_where_none_is_wanted(spawn: Spawner) -> None:
         display.type("q")
         display.wait()
     with Display(command, NO_COLOR="1") as display:
-        display.shows("camera", "..::::", "====", "****####", "%%%%@@@@", "min max 0  255")  # the picture of ``framebus watch``
+        display.shows(
+            "camera", "..::::", "====", "****####", "%%%%@@@@", "min max 0  255"
+        )  # the picture of ``framebus watch``
         assert display.styles <= {"0", "7", "39", "49"}  # reversed: the row with the cursor, and the open tab
         assert "▀" not in display.screen
         display.type("q")

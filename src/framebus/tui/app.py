@@ -263,7 +263,7 @@ class Dashboard(App[None]):
     def _tell_keys(self) -> None:
         pane = self.pane
         if pane.sheet.editing is not None:
-            self.key_bar.tell((("Enter", "write it"), ("Esc", "leave it"), ("Ctrl-U", "clear")))
+            self.key_bar.tell((("Enter", "sets it"), ("Esc", "leaves it"), ("Ctrl-U", "clears")))
             return
         first = [("Esc", "show all")] if pane.filter or pane.trouble else []
         rest = [key for key in _KEYS if (key[0] != "s" or pane.SORTABLE) and (key[0] != "f" or pane.TROUBLE)]
@@ -307,6 +307,8 @@ class Dashboard(App[None]):
     def _filter(self, text: str) -> None:
         self.pane.filter = text
         self.pane.show(self.snapshot)
+        if text:
+            self.pane.filtered()
         self._tell_keys()
 
     def action_show_all(self) -> None:
@@ -356,7 +358,7 @@ class Dashboard(App[None]):
             self.parameters.fold(folded)
 
     def action_default(self) -> None:
-        """Edit a parameter, beginning with its default."""
+        """Put a parameter's default into its editor."""
         if self._tab == "parameters":
             self.parameters.to_default()
 

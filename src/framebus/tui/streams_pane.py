@@ -13,7 +13,7 @@ from framebus.cli.text import duration, rate, safe, shape, size
 from framebus.tui.columns import Column
 from framebus.tui.frame_view import FrameView
 from framebus.tui.looks import TROUBLE, WRONG, StreamLook
-from framebus.tui.painted import Line, Span, fit
+from framebus.tui.painted import Line, Span, clipped, width_of
 from framebus.tui.pane import Pane, rule
 from framebus.tui.sheet import Row
 from framebus.tui.styles import STREAM_SIGNS
@@ -185,12 +185,8 @@ def _beside(facts: list[Line], picture: Sequence[list[Span]], room: int, lines: 
     """Facts at the left, the picture at the right."""
     found: list[Line] = []
     for y in range(lines):
-        left: list[Span] = []
-        used = 0
-        for text, name in facts[y] if y < len(facts) else ():
-            shown = fit(text, min(len(text), max(0, room - used)))
-            left.append((shown, name))
-            used += len(shown)
+        left = list(clipped(facts[y], max(0, room))) if y < len(facts) else []
+        used = sum(width_of(text) for text, _ in left)
         if y < len(picture):
             left += [(" " * (room - used + 2), ""), *picture[y]]
         found.append(tuple(left))

@@ -144,7 +144,7 @@ class UnitsPane(Pane):
                 (f" latency {micro(look.latency_us)}", "dim"),
             ),
             self._counters(look),
-            *self._wiring(look),
+            *self._wiring(look, width),
         ]
         if look.message:
             bad = look.state in TROUBLE
@@ -175,12 +175,18 @@ class UnitsPane(Pane):
             (f"CPU {look.cpu}" if look.cpu >= 0 else "no CPU", ""),
         )
 
-    def _wiring(self, look: UnitLook) -> list[Line]:
+    def _wiring(self, look: UnitLook, width: int) -> list[Line]:
+        """What triggers it, and the streams of its arguments: in three lines at most, in one if it has to say more."""
         pipeline = self.snapshot.pipelines.get(look.pipeline)
         wiring = pipeline.wiring.get(look.unit, {}) if pipeline is not None else {}
-        streams = "  ".join(f"{argument}={stream}" for argument, stream in wiring.items())
-        line: Line = (("trigger ", "dim"), (safe(look.trigger) or "-", ""))
-        return [(*line, ("  streams ", "dim"), (safe(streams), ""))] if streams else [line]
+        given = " ".join(f"{argument}={stream}" for argument, stream in wiring.items())
+        streams = [
+            text for line in wrapped(safe(given), width - 8, "", 1 if look.message else 3) for text, _ in line
+        ]
+        return [
+            (("trigger ", "dim"), (safe(look.trigger) or "-", "")),
+            *((("streams " if i == 0 else " " * 8, "dim"), (text, "")) for i, text in enumerate(streams)),
+        ]
 
 
 def safe_lines(text: str) -> str:

@@ -180,7 +180,11 @@ class _Tree:
         self._children(outputs, self._stream, self._stream_goes_on, below)
 
     def _children(
-        self, names: Sequence[str], draw: Callable[[str, str, str], None], goes_on: Callable[[str], bool], below: str
+        self,
+        names: Sequence[str],
+        draw: Callable[[str, str, str], None],
+        goes_on: Callable[[str], bool],
+        below: str,
     ) -> None:
         """What a stream or unit leads to: ends first; what goes on alone does so straight down, without indentation."""
         ends = [name for name in names if not goes_on(name)]
