@@ -35,15 +35,15 @@ class StreamsPane(Pane):
     NAME = "streams"
     GROWS = True
     COLUMNS = (
-        Column("name", "STREAM", 14, weight=1, most=32),
+        Column("name", "STREAM", 20, weight=1, most=32),
         Column("state", "STATE", 9),
         Column("rate", "RATE", 8, right=True),
         Column("age", "AGE", 7, right=True),
         Column("count", "COUNT", 10, right=True),
         Column("readers", "RDRS", 4, right=True),
-        Column("semaphores", "SEMS", 5, right=True, rank=2),
+        Column("semaphores", "SEMS", 5, right=True, rank=1),
         Column("missed", "MISSED", 7, right=True),
-        Column("history", "HIST", 4, right=True, rank=1),
+        Column("history", "HIST", 4, right=True, rank=2),
         Column("writer", "WRITER", 8, right=True, rank=3),
         Column("shape", "SHAPE", 10, right=True, rank=4),
         Column("dtype", "DTYPE", 8, rank=5),
@@ -122,7 +122,8 @@ class StreamsPane(Pane):
         """The stream's facts, its last values and a picture; or its trace."""
         look = self.snapshot.streams[key]
         width, lines = self.detail.size.width, self.detail.size.height - 1
-        note = "trace, newest step first" if self.tracing else f"{shape(look.shape)} {look.dtype}"
+        kept = f", keeps {look.history} past frames" if look.history else ""
+        note = "trace, newest step first" if self.tracing else f"{shape(look.shape)} {look.dtype}{kept}"
         head = rule(safe(look.name), note, width)
         if look.state == "bad":
             return [head, (("✖ BAD ", "alarm"), (" " + safe(look.error), "bad"))]
