@@ -8,8 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 ARGS ?=
-# Processes that the tests are spread over.
-WORKERS ?= 2
+# Processes that the tests are spread over: one more than two CPUs keep busy, since tests wait for others, too.
+WORKERS ?= 3
 
 NATIVE := pyproject.toml CMakeLists.txt $(wildcard src/core/*)
 CORE_CPP := $(wildcard src/core/*.cpp)

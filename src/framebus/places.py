@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["PARAMS", "PIPELINE", "RECORD", "SEQUENCE", "STREAM", "shm_directory"]
+__all__ = ["PARAMS", "PIPELINE", "RECORD", "SEQUENCE", "STREAM", "disregarded", "shm_directory"]
 
 STREAM = ".im.shm"
 PARAMS = ".params.fb"
@@ -23,3 +23,9 @@ def shm_directory() -> Path:
         if candidate and os.path.isdir(candidate):
             return Path(candidate)
     return Path("/dev/shm")
+
+
+def disregarded() -> str:
+    """What ``$MILK_SHM_DIR`` says if that is no directory; empty if it is one, or is not set."""
+    setting = os.environ.get("MILK_SHM_DIR", "")
+    return "" if os.path.isdir(setting) else setting

@@ -23,6 +23,7 @@ from framebus import errors
 from framebus.cli import main
 from framebus.cli.lazy import Entry, LazyGroup
 from framebus.cli.root import SECTIONS
+from framebus.places import shm_directory
 from support.commands import PROGRAM, call, error, output
 
 
@@ -156,6 +157,21 @@ def test_debug_shows_the_traceback(arguments: list[str]) -> None:
     assert result.exit_code == 3
     assert "Traceback (most recent call last)" in result.stderr
     assert result.stderr.splitlines()[-1].startswith("framebus: error: no stream 'nope'")
+
+
+def test_a_directory_that_is_none_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "go\x1bne"
+    monkeypatch.setenv("MILK_SHM_DIR", str(gone))
+    said = f"MILK_SHM_DIR is no directory: {tmp_path}/go\\x1bne; {shm_directory()} is used"
+    warning = f"framebus: warning: {said}"
+    told = call("units", "--json")
+    assert (told.exit_code, told.stderr.splitlines()) == (0, [warning])
+    assert call("units").stderr == ""  # as one prompt would have it before each command
+    for arguments in (["--help"], ["completion", "bash"], []):
+        monkeypatch.setenv("MILK_SHM_DIR", f"{gone}{len(arguments)}")
+        assert call(*arguments).stderr == ""
+    monkeypatch.setenv("MILK_SHM_DIR", "")
+    assert call("units").stderr == ""
 
 
 def test_an_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:

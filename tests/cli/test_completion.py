@@ -73,6 +73,11 @@ def test_streams_are_those_in_shared_memory(streams: None, shm_dir: Path) -> Non
     assert offered(complete.stream_names, "x") == []
 
 
+def test_nothing_is_said_of_a_directory_that_is_none() -> None:
+    for line in ("framebus unit", "framebus info no"):
+        assert asked(line, MILK_SHM_DIR="/no/such/place").stderr == ""
+
+
 def test_modifiers_and_types_before_a_name_stay(streams: None) -> None:
     assert offered(complete.stream_names, "@E:tf32>wfs_") == ["@E:tf32>wfs_dark"]
     assert offered(complete.assigned_stream_names, "image=d") == ["image=dm"]

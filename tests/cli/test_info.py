@@ -212,7 +212,11 @@ def test_a_writer_that_is_gone_is_told(spawn: Spawner) -> None:
 
 
 def test_what_is_not_there_is_an_error(shm_dir: Path) -> None:
-    assert f"no stream 'nope' in {shm_dir}" in error(3, "info", "nope")
+    said = f"framebus: error: no stream 'nope' in {shm_dir}; "
+    assert error(3, "info", "nope") == f"{said}there are none"
+    with fb.create("camera", shape=(3,)), fb.create("camera_dark", shape=(3,)):
+        assert error(3, "info", "nope") == f"{said}'framebus ls' lists those that are there"
+        assert error(3, "info", "camra[3]").endswith(f"in {shm_dir}; did you mean 'camera'?")
     (shm_dir / "junk.im.shm").write_bytes(b"x" * 500)
     assert "header field 'version'" in error(4, "info", "junk")
     with fb.create("wfs", shape=(3,)):

@@ -8,7 +8,7 @@ import pytest
 
 import framebus as fb
 from framebus.stream.rates import _rate, measure_rates
-from support.commands import answer, output
+from support.commands import answer, call, output
 from support.processes import Spawner
 
 LEAVE_A_DEAD_STREAM = """
@@ -126,7 +126,7 @@ def test_an_empty_listing_says_why_it_looked_there(
 ) -> None:
     monkeypatch.setattr("framebus.stream.streams", list)
     monkeypatch.setenv("MILK_SHM_DIR", setting)
-    assert why in output("ls").splitlines()[0]
+    assert why in call("ls").stdout.splitlines()[0]
 
 
 def test_a_pattern_without_match_says_how_many_there_are(shm_dir: Path) -> None:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from framebus.errors import UsageError
 from framebus.params import Params, ParamSpec
+from framebus.params.listing import set_names
 from support.commands import answer, call, error, output
+from support.processes import Spawner
 
 
 @pytest.fixture
@@ -118,11 +121,47 @@ def test_what_a_file_cannot_change(loop: Params, tmp_path: Path) -> None:
     assert (loop.gain, loop.note) == (0.5, "x")
 
 
+def test_sets_are_removed_all_or_none(loop: Params, shm_dir: Path) -> None:
+    for name in ("crop-a", "crop-b", "cam"):
+        Params.create(name, {"x": 1})
+    (shm_dir / "junk.params.fb").write_bytes(b"x" * 500)
+    said = error(3, "params", "rm", "cam", "lop")
+    assert "no parameter set 'lop'; nothing was removed; did you mean 'loop'" in said
+    assert output("params", "rm", "crop-*", "cam", "cam") == "removed crop-a\nremoved crop-b\nremoved cam\n"
+    assert answer("params", "rm", "junk") == ["junk"]
+    assert set_names() == ["loop"]
+
+
+def test_a_set_that_a_unit_runs_with_is_removed_by_force_only(loop: Params, spawn: Spawner) -> None:
+    other = Params.create("other", {"x": 1})
+    unit = spawn(
+        "from framebus.params import Params\n"
+        "loop = Params.open('loop'); loop.claim(); print('runs', flush=True); input(); print(loop.gain, flush=True)"
+    )
+    unit.expect("runs")
+    said = error(2, "params", "rm", "other", "loop")
+    assert f"'loop': process {unit.pid} (python" in said
+    assert "nothing was removed; end the unit first, or insist with --force" in said
+    with pytest.raises(UsageError, match="stop that unit first"):
+        loop.remove()
+    assert set_names() == ["loop", "other"]
+    assert output("params", "rm", "loop", "--force") == "removed loop\n"
+    unit.send()
+    unit.expect("0.5")
+    assert unit.wait() == 0
+    other.remove()
+
+
 def test_files_that_cannot_be_read_or_written(loop: Params, tmp_path: Path) -> None:
     assert "no parameter set 'dm'" in error(3, "params", "save", str(tmp_path / "x.toml"), "dm")
     assert not (tmp_path / "x.toml").exists()
-    assert "No such file" in error(1, "params", "load", str(tmp_path / "x.toml"))
+    for words in (["params", "load"], ["params", "diff"], ["load"]):
+        said = error(3, *words, str(tmp_path / "x.toml"))
+        assert said == f"framebus: error: {tmp_path / 'x.toml'}: there is no such file"
     (tmp_path / "y.toml").write_text("gain = \n")
     for command in ("load", "diff"):
         assert "y.toml:1: not TOML" in error(2, "params", command, str(tmp_path / "y.toml"))
-    assert "No such file" in error(1, "params", "save", str(tmp_path / "no" / "x.toml"), "loop")
+    said = error(2, "params", "save", str(tmp_path / "no" / "x.toml"), "loop")
+    assert f"{tmp_path / 'no'} is no directory; make it first" in said
+    for words in (["params", "save", "/proc/x.toml", "loop"], ["save", "loop", "/proc/x.toml"]):
+        assert error(1, *words).endswith(": '/proc/x.toml'"), "not the name of a draft"

@@ -82,7 +82,22 @@ def test_the_startup_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     startup.write_text("1/0\n")
     failed = shell("-c", "print(3)")
     assert (failed.returncode, failed.stdout) == (1, "")
-    assert "startup.py" in failed.stderr
+    assert failed.stderr.splitlines() == [
+        "Traceback (most recent call last):",
+        f'  File "{startup}", line 1, in <module>',
+        "    1/0",
+        "    ~^~",
+        "ZeroDivisionError: division by zero",
+    ]
+    startup.write_text("x = 3\nif x\n")
+    told = shell("-c", "print(3)").stderr
+    assert told.splitlines()[0] == f'  File "{startup}", line 2'
+    assert "expected ':'" in told
+    startup.write_text("\ndef f():\n    s.gone\nf()\n")
+    failed = shell("-c", "print(3)")
+    assert failed.returncode == 3
+    said = f"{startup}:3: no stream 'gone'; there are none"
+    assert failed.stderr == f"framebus: error: {said}\n"
     monkeypatch.setenv("FRAMEBUS_STARTUP", str(tmp_path / "gone.py"))
     assert "FRAMEBUS_STARTUP names" in error(3, "shell", "-c", "3")
 
@@ -94,6 +109,9 @@ def test_the_startup_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ("import sys; sys.exit()", 0, ""),
         ("import sys; sys.exit('enough')", 1, "enough\n"),
         ("fb.open('gone')", 3, "framebus: error: no stream 'gone'"),
+        ("p.gone", 3, "framebus: error: no parameter set 'gone'"),
+        ("u.gone", 3, "framebus: error: no unit 'gone'"),
+        ("s.gone.read()", 3, "framebus: error: no stream 'gone'"),
         ("raise KeyboardInterrupt", 130, ""),
     ],
 )
@@ -112,10 +130,21 @@ def test_an_error_shows_the_users_code_alone(tmp_path: Path) -> None:
     lines = done.stderr.splitlines()
     assert lines[0] == "Traceback (most recent call last):"
     assert f'File "{script}", line 3' in lines[1]
-    assert lines[-1] == "NameError: name 'nothing' is not defined"
+    assert lines[-1].startswith("NameError: no variable and no stream 'nothing'")
+    assert len(lines) == 7
+    assert "framebus/" not in done.stderr
     done = shell("-c", "1 +")
     assert done.returncode == 1
     assert "SyntaxError" in done.stderr
+    assert "framebus" not in done.stderr
+    script.write_text(
+        "s.im = np.zeros(3)\ntry:\n    1/0\nexcept ZeroDivisionError:\n    s.im + np.zeros(2)\n"
+    )
+    done = shell(str(script))
+    assert f'File "{script}", line 3' in done.stderr
+    assert f'File "{script}", line 5' in done.stderr
+    assert "live.py" not in done.stderr
+    assert "live.py" in shell("--debug", str(script)).stderr
 
 
 def test_command_lines_that_are_wrong(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -14,10 +15,12 @@ from astropy.io import fits
 
 import framebus as fb
 from framebus.params import Params, ParamSpec
-from support.commands import PROGRAM, answer, error, output
+from framebus.params.listing import set_names
+from support.commands import PROGRAM, answer, call, error, output
 from support.pipelines import Pipelines
 from support.processes import Spawner
-from support.waiting import until
+from support.terminal import Terminal
+from support.waiting import asleep_at, until
 from support.writers import killed_writer
 
 
@@ -61,10 +64,25 @@ def test_what_cannot_be_created(shm_dir: Path) -> None:
     assert "1 to 3 axes" in error(2, "create", "a", "--shape", "1x1x1x1")
     for more in ([], ["--fill", "0"]):
         said = error(2, "create", "a", "--shape", "4", "--dtype", "int7", *more)
-        assert "dtype 'int7' is not understood" in said
+        assert "dtype 'int7' is not understood; a stream can carry uint8, int8, " in said
     assert "expected KEY=VALUE" in error(2, "create", "a", "--shape", "4", "--keyword", "A")
-    assert "cannot be stored" in error(2, "create", "a", "--shape", "4", "--dtype", "int8", "--fill", "0.5")
+    assert "'a' is of int8 and cannot hold 0.5; expected a whole number from -128 to 127" in error(
+        2, "create", "a", "--shape", "4", "--dtype", "int8", "--fill", "0.5"
+    )
     assert "'x' is no number" in error(2, "create", "a", "--shape", "4", "--fill", "x")
+    Path("there").mkdir()
+    for more in ([], ["--overwrite"]):
+        assert "there is a directory; expected a stream's name" in error(
+            2, "create", "./there", "--shape", "4", *more
+        )
+        assert "stream name 'with space': ' ' is white space" in error(
+            2, "create", "with space", "--shape", "4", *more
+        )
+        assert "stream name 'a[0]': the slice" in error(2, "create", "a[0]", "--shape", "4", *more)
+        assert "nowhere is no directory, so no stream" in error(
+            2, "create", "nowhere/a", "--shape", "4", *more
+        )
+    assert "stream name 'with space': ' ' is" in error(2, "stats", "with space")
     assert list(shm_dir.iterdir()) == []
     (shm_dir / "a.im.shm").write_bytes(b"nothing")
     assert "or add --overwrite" in error(2, "create", "a", "--shape", "4")
@@ -81,7 +99,17 @@ def test_poke_counts_x_first_as_slices_do(dm: fb.Stream) -> None:
         "after": 1000.0,
         "index": [0, 0],
     }
-    assert "is outside of stream 'dm'" in error(2, "poke", "dm", "0", "2", "1")
+    assert "y = 2 is outside of stream 'dm': x from 0 to 2, y from 0 to 1" in error(
+        2, "poke", "dm", "0", "2", "1"
+    )
+    assert "an index of stream 'dm' takes 2 numbers (got 1), before the value: x from" in error(
+        2, "poke", "dm", "0", "1"
+    )
+    with fb.create("whole", shape=(1, 1), dtype="int16"):
+        assert (
+            "stream 'whole' is of int16 and cannot hold 1.5; expected a whole number from -32768 to 32767"
+            in (error(2, "poke", "whole", "0", "0", "1.5"))
+        )
     assert "expected whole numbers" in error(2, "poke", "dm", "0.5", "1", "1")
     assert "'much' is no number" in error(2, "poke", "dm", "0", "1", "much")
     assert "no stream 'nothing'" in error(3, "poke", "nothing", "0", "1")
@@ -99,6 +127,24 @@ def test_keywords(dm: fb.Stream) -> None:
     for verb in ("get", "rm"):
         assert "has no keyword 'T'; it has: ACTS, RUN" in error(3, "keyword", verb, "dm", "T")
     assert "at most 16 fit" in error(2, "keyword", "set", "dm", "T", "a text that is too long")
+    assert output("keyword", "set", "dm", "A=x", "D=-2") == "dm A = x\ndm D = -2\n"
+    assert output("keyword", "set", "dm", "A", "b=c", "--comment", "kept") == "dm A = b=c\n"
+    assert dict(dm.keywords) == {"ACTS": 6, "RUN": "12", "A": "b=c", "D": -2}
+    for wrong in (
+        ["E=1", "F"],
+        ["E=1", "F=a text that is too long"],
+        ["E"],
+        ["E", "1", "2"],
+        ["E F", "1"],
+        ["=1"],
+    ):
+        error(2, "keyword", "set", "dm", *wrong)
+    assert "expected KEY VALUE, or KEY=VALUE" in error(2, "keyword", "set", "dm", "E")
+    assert "no blanks in KEY" in error(2, "keyword", "set", "dm", "E F", "1")
+    assert "for one keyword; these are 2: E, F" in error(
+        2, "keyword", "set", "dm", "E=1", "F=2", "--comment", "x"
+    )
+    assert dict(dm.keywords) == {"ACTS": 6, "RUN": "12", "A": "b=c", "D": -2}
     with fb.create("bare", shape=2):
         assert output("keyword", "get", "bare") == "bare has no keywords\n"
 
@@ -126,6 +172,26 @@ def test_purge_is_rm_dead(spawn: Spawner) -> None:
     assert [one["name"] for one in removed] == ["a", "b"]
     assert output("purge").startswith("nothing to remove in ")
     assert answer("rm", "--dead") == []
+
+
+@pytest.mark.usefixtures("writer")
+def test_a_stream_that_a_living_process_writes_is_written_by_force_only(dm: fb.Stream) -> None:
+    dm.write(np.zeros((2, 3)))
+    np.save("w.npy", np.zeros((2, 3), np.uint16))
+    for command in (
+        ["load", "w.npy", "wfs"],
+        ["copy", "dm", "wfs", "--once"],
+        ["crop", "dm[*,*]", "wfs", "--once"],
+        ["average", "dm", "wfs", "3", "--once", "--overwrite"],
+        ["create", "wfs", "--shape", "2", "--overwrite"],
+        ["clock", "10", "wfs"],
+        ["random", "wfs", "--shape", "2x3", "--once"],
+    ):
+        said = error(2, *command)
+        assert "stream 'wfs' is written by process " in said
+        assert "add --force" in said
+    output("create", "wfs", "--shape", "2", "--overwrite", "--force")
+    output("copy", "dm", "wfs", "--once", "--dialect", "isio", "--force")
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
@@ -168,18 +234,31 @@ def test_load_plays_a_cube_and_tells_what_finds_no_place() -> None:
     assert "cannot be read as FITS" in error(4, "load", "bad.fits")
 
 
+def test_who_plays_an_image_is_told_that_its_rows_are_the_frames() -> None:
+    np.save("image.npy", np.arange(6.0).reshape(2, 3))
+    result = call("load", "image.npy", "wfs", "--rate", "500", "--json")
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "framebus: warning: image.npy is one image, 2x3: with --rate its 2 rows are played as frames of 3 values; "
+        "to give the whole image as one frame, leave --rate out\n"
+    )
+    assert json.loads(result.stdout)["shape"] == [3]
+    assert answer("load", "image.npy", "whole")["shape"] == [2, 3]
+
+
 def test_a_loop_of_a_cube_ends_at_ctrl_c() -> None:
-    np.save("cube.npy", np.arange(6.0).reshape(3, 2))
+    np.save("cube.npy", np.arange(6.0).reshape(3, 1, 2))
     command = [*PROGRAM, "load", "cube.npy", "wfs", "--rate", "1000", "--loop", "--history", "16"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
         with fb_when_there("wfs") as wfs:
             until(lambda: wfs.count > 7)
             for frame in wfs.history(4):
-                assert frame.data.tolist() == [2 * ((frame.count - 1) % 3), 2 * ((frame.count - 1) % 3) + 1]
+                first = 2 * ((frame.count - 1) % 3)
+                assert frame.data.tolist() == [[first, first + 1]]
         program.send_signal(signal.SIGINT)
         said, complaints = program.communicate(timeout=60.0)
         assert (program.returncode, complaints) == (0, "")
-        assert "cube.npy -> wfs (isio), 2 float64: " in said
+        assert "cube.npy -> wfs (isio), 1x2 float64: " in said
 
 
 def fb_when_there(name: str) -> fb.Stream:
@@ -270,6 +349,39 @@ def test_stats_and_rate(dm: fb.Stream) -> None:
     assert printed[2].startswith("dm: ")
 
 
+@pytest.mark.usefixtures("writer")
+def test_stats_of_streams_of_which_one_stands_still(dm: fb.Stream) -> None:
+    why = "dm: no new frame within 0 s; the last frame, count 1, is "
+    hint = "; the newest frame as it is: --frames 0 (in Python: frames=0)"
+    alone = error(1, "stats", "dm", "--timeout", "0")
+    assert alone.startswith(f"framebus: error: {why}")
+    assert alone.endswith(hint)
+    result = call("stats", "wfs", "dm", "wfs[0,*]", "--frames", "3", "--timeout", "1")
+    assert (result.exit_code, result.stderr) == (1, "")
+    lines = result.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:4]] == [["wfs", "3"], ["dm", "0"], ["wfs", "3"]]
+    assert lines[2].split() == ["dm", "0", "-", "-", "-", "-", "-", "-"]
+    assert lines[4].startswith("dm: no new frame within 1 s; ")
+    assert "".join(lines[4:]).endswith("frames=0)")
+    result = call("stats", "wfs", "dm", "--frames", "3", "--timeout", "1", "--json")
+    assert result.exit_code == 1
+    came, stands = json.loads(result.stdout)
+    assert (came["frames"], came["reason"]) == (3, "")
+    assert (stands["name"], stands["frames"], stands["mean"]) == ("dm", 0, None)
+    assert stands["reason"].startswith("dm: no new frame within 1 s; ")
+    assert came.keys() == stands.keys()
+
+
+@pytest.mark.parametrize("names", [["dm"], ["dm", "dm_b"]])
+def test_ctrl_c_ends_a_look_at_rates_at_once(dm: fb.Stream, names: list[str]) -> None:
+    with fb.create("dm_b", shape=2) as other:
+        other.write([1, 2])
+        with Terminal([*PROGRAM, "rate", *names, "--time", "90000"]) as terminal:
+            until(lambda: all(asleep_at(stream.path) for stream in (dm, other)[: len(names)]))
+            terminal.type("\x03")
+            assert terminal.wait()[0] == 130
+
+
 def test_statistics_of_elements_go_to_a_file(dm: fb.Stream) -> None:
     assert output("stats", "dm", "--frames", "0", "--output", "s.fits").endswith("wrote s.fits\n")
     assert fits.getdata("s.fits").tolist() == [[[1, 2, 3], [4, 5, 6]], [[0, 0, 0], [0, 0, 0]]]
@@ -299,6 +411,7 @@ def test_operators_once(dm: fb.Stream) -> None:
         assert "4x3" in output("concat", "dm", "flat", "both", "--once")
         assert "2x6" in output("concat", "dm", "flat", "wide", "--axis", "1", "--once")
         assert "2x2x3" in output("concat", "dm", "flat", "cube", "--stack", "--once")
+    assert set_names() == [], "their parameters go with them"
     assert "says no window" in error(2, "crop", "dm", "win")
     assert "is given twice" in error(2, "add", "dm", "dm", "total")
     assert "'much' is no weight" in error(2, "combine", "dm=much", "flat", "total")
@@ -328,6 +441,7 @@ def test_an_operator_goes_on_until_ctrl_c(dm: fb.Stream) -> None:
         assert program.stdout is not None
         assert program.stdout.readline() == "crop-win: source=dm -> target=win\n"
         with fb.open("win") as win:
+            assert set_names() == ["crop-win"]
             for k in range(3):
                 dm.write(np.full((2, 3), k))
                 frame = win.read_next(timeout_s=60.0)
@@ -336,6 +450,7 @@ def test_an_operator_goes_on_until_ctrl_c(dm: fb.Stream) -> None:
         said, complaints = program.communicate(timeout=60.0)
         assert (program.returncode, complaints) == (0, "")
         assert "crop-win: 3 loops  0 missed" in said
+    assert set_names() == []
 
 
 def test_sources_and_operators_in_the_background(pipelines: Pipelines) -> None:

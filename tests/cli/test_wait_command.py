@@ -76,8 +76,7 @@ def test_a_timeout_has_an_exit_code_of_its_own() -> None:
         waiting, missing = result.stderr.splitlines()
         assert waiting == "framebus: waiting: there is no stream 'wfs'; there are none"
         assert missing == (
-            "framebus: no condition came true within 0.05 s: there is no stream 'wfs'; there are none; "
-            "unit 'slopes' is idle"
+            "framebus: no condition came true within 0.05 s: there is no stream 'wfs'; unit 'slopes' is idle"
         )
         record.remove()
 

@@ -343,10 +343,29 @@ def test_a_timeout_says_what_is_missing_of_all() -> None:
             "not all conditions came true within 0.2 s: there is no stream 'wfs'; there are none; "
             "no unit 'x' runs; none does"
         )
+        with pytest.raises(
+            WaitTimeout, match=r"there is no parameter set for 'lop\.gain'; did you mean 'loop'"
+        ):
+            wait_for("param:lop.gain", timeout_s=0)
         with pytest.raises(WaitTimeout, match=r"no condition came true within 0\.2 s: loop\.gain is 0\.3; "):
             wait_for(["param:loop.gain=0.4", "stream:wfs"], timeout_s=0.2)
         with pytest.raises(WaitTimeout, match="nothing of parameter set 'loop' changed"):
             wait_for("param:loop", timeout_s=0)
+
+
+def test_names_that_may_be_meant_are_told_once() -> None:
+    told: list[str] = []
+    with fb.create("camera", shape=(2,)), fb.create("other", shape=(2,)):
+        with pytest.raises(WaitTimeout) as error:
+            wait_for("stream:camra", timeout_s=0, on_absent=told.append)
+        assert told == ["there is no stream 'camra'; did you mean 'camera'?"]
+        assert str(error.value) == "nothing happened within 0 s: there is no stream 'camra'"
+        with pytest.raises(
+            WaitTimeout, match="within 0 s: there is no stream 'camra'; did you mean 'camera'"
+        ):
+            wait_for("stream:camra", timeout_s=0)
+        with pytest.raises(WaitTimeout, match="no stream 'xyz'; 'framebus ls' lists those that are there"):
+            wait_for("stream:xyz", timeout_s=0)
 
 
 def test_an_error_of_one_ends_the_wait_for_all(spawn: Spawner) -> None:

@@ -120,13 +120,17 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not tell a kind of file"):
         read_frames(tmp_path / "a.txt")
     (tmp_path / "bad.fits").write_text("no FITS at all")
-    with pytest.raises(DataError, match=r"bad\.fits cannot be read as FITS"):
+    with pytest.raises(
+        DataError, match=r"bad\.fits cannot be read as FITS: No SIMPLE[^=]*; expected a whole file"
+    ):
         read_frames(tmp_path / "bad.fits")
     (tmp_path / "bad.npy").write_bytes(b"\x93NUMPY\x01\x00")
     with pytest.raises(DataError, match=r"bad\.npy cannot be read"):
         read_frames(tmp_path / "bad.npy")
     np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
-    with pytest.raises(DataError, match=r"objects\.npy cannot be read"):
+    with pytest.raises(
+        DataError, match=r"objects\.npy cannot be read as \.npy: it holds Python's objects; expected"
+    ):
         read_frames(tmp_path / "objects.npy")
     for name, array, said in [
         ("texts", np.array(["a"]), "its dtype is <U1"),
@@ -145,8 +149,11 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("start", [b"PK\x03\x04", b"PK\x05\x06", b"\x80\x04", b""])
 def test_an_npy_file_of_another_kind_is_told(start: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.npy").write_bytes(start + b"no array")
-    with pytest.raises(DataError, match=r"a\.npy cannot be read as \.npy"):
+    with pytest.raises(
+        DataError, match=r"a\.npy cannot be read as \.npy: [^=]*; expected a whole file"
+    ) as caught:
         read_frames(tmp_path / "a.npy")
+    assert "pickle" not in str(caught.value)
 
 
 @given(data=st.data())

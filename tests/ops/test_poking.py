@@ -41,16 +41,27 @@ def test_what_cannot_be() -> None:
     with pytest.raises(StreamNotFound):
         poke("nothing", (0,), 1)
     with fb.create("a", shape=(2, 3), dtype="uint8") as a:
-        for index, said in [((0,), "has 2 axes"), ((0, 3), "is outside"), ((-3, 0), "is outside")]:
+        for index, said in [
+            ((0,), r"takes 2 numbers \(got 1\)"),
+            ((0, 3), "x = 3 is outside of stream 'a': x from 0 to 2, y from 0 to 1"),
+            ((-3, 0), "y = -3 is outside"),
+        ]:
             with pytest.raises(UsageError, match=said):
                 poke("a", index, 1)
-        with pytest.raises(UsageError, match="do not fit uint8"):
-            poke("a", (0, 0), 256)
-        with pytest.raises(UsageError, match="cannot be stored as uint8"):
-            poke("a", (0, 0), 0.5)
-        with pytest.raises(UsageError, match="does not fit uint8"):
-            poke("a", (0, 0), 2**70)
+        for value in (256, 0.5, 2**70, 1j):
+            with pytest.raises(
+                UsageError, match=rf"cannot hold {value}; expected a whole number from 0 to 255"
+            ):
+                poke("a", (0, 0), value)
         a.write(np.full((2, 3), 200))
-        with pytest.raises(UsageError, match="do not fit uint8"):
+        with pytest.raises(UsageError, match="cannot hold 300"):
             poke("a", (0, 0), 100, add=True)
         assert a.count == 1, "nothing was published"
+    with fb.create("b", shape=2) as b:
+        for number in (1j, 1e39, 10**400):
+            with pytest.raises(UsageError, match=r"expected a real number up to 3.4e\+38"):
+                poke("b", (0,), number)
+        assert poke("b", (0,), 2**70).after == 2.0**70
+        assert poke("b", (1,), np.inf).count == b.count
+    with fb.create("c", shape=2), pytest.raises(UsageError, match="takes 1 number "):
+        poke("c", (0, 0), 1)

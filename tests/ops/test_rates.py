@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import framebus as fb
-from framebus.errors import StreamNotFound, UsageError
+from framebus.errors import StreamNotFound, StreamRecreated, UsageError
 from framebus.ops import rate, rates
 from framebus.ops.rates import _rate
 from support.processes import Spawner
+from support.waiting import once_asleep
 
 
 def seen(*pairs: tuple[int, int]) -> np.ndarray:
@@ -65,6 +66,15 @@ def test_without_frames_the_reason_is_told() -> None:
         found = rate("a", 0.01)
         assert (found.frames, found.rate_hz, found.p50_s) == (0, 0.0, None)
         assert "no frame was ever published" in found.reason
+
+
+def test_what_ends_the_look_at_one_ends_it_at_all() -> None:
+    with fb.create("a", shape=2) as a, fb.create("@L:b", shape=2) as b:
+        a.write([1, 2])
+        thread = once_asleep(a.path, b.remove)
+        with pytest.raises(StreamRecreated, match="was removed"):
+            rates(["a", "@L:b"], 90_000.0)
+        thread.join()
 
 
 def test_what_cannot_be() -> None:

@@ -57,6 +57,8 @@ def test_a_laptop_that_saves_power(tmp_path: Path) -> None:
     assert told["clock"].remedy.startswith("echo tsc")
     assert "1 GiB of 2 GiB used" in told["swap"].text
     assert told["ticks"].severity == "info"
+    assert told["ticks"].remedy.endswith(": isolcpus=managed_irq,domain,2-3 nohz_full=2-3 rcu_nocbs=2-3")
+    assert told["ticks"].remedy == told["isolated CPUs"].remedy
     assert told["interrupts"].severity == "info"
     assert told["interrupts' CPUs"].text.startswith("1 on CPUs 0, 1 on CPUs 0-3, 1 on CPUs 3")
 
@@ -68,6 +70,15 @@ def test_a_server_that_is_tuned(tmp_path: Path) -> None:
     assert "none on CPUs 4-7" in told["ticks"].text
     assert "C6 133 µs (off)" in told["idle states"].text
     assert told["hypervisor"].text == "none"
+
+
+def test_ticks_are_kept_off_the_cpus_that_are_isolated(tmp_path: Path) -> None:
+    root = machines.build(tmp_path, machines.laptop())
+    (root / "sys/devices/system/cpu/isolated").write_text("1\n")
+    assert found(root)["ticks"].remedy.endswith(": nohz_full=1 rcu_nocbs=1")
+    (root / "sys/devices/system/cpu/isolated").write_text("\n")
+    (root / "sys/devices/system/cpu/online").write_text("0\n")
+    assert found(root)["ticks"].remedy == "use a machine with more CPUs"
 
 
 def test_a_guest_whose_host_gives_time_to_others(tmp_path: Path) -> None:

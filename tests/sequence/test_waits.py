@@ -134,7 +134,7 @@ def test_waits_until_a_parameter_fulfils_a_condition(loop: Params) -> None:
     assert do(wait_param(("loop.gain", lambda gain: gain < 0.6))) in (0.3, 0.5)
     with pytest.raises(WaitTimeout, match=r"waited 0 s for loop\.gain>0\.9: loop\.gain is 0\.5"):
         do(wait_param("loop.gain>0.9", timeout_s=0.0))
-    with pytest.raises(WaitTimeout, match=r"no parameter set for 'lop\.gain'; there are: loop"):
+    with pytest.raises(WaitTimeout, match=r"no parameter set for 'lop\.gain'; did you mean 'loop'"):
         do(wait_param("lop.gain>0.9", timeout_s=0.0))
     with pytest.raises(NotFoundError, match="has no entry 'gian'; did you mean 'gain'"):
         do(wait_param("loop.gian>0.9", timeout_s=0.0))

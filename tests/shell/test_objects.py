@@ -15,6 +15,7 @@ from framebus.params import Params, ParamSpec
 from framebus.shell import Image, LiveStream, Session
 from framebus.shell.history import History, state_file
 from framebus.shell.sessions import startup_file
+from framebus.stream.names import stream_path
 from support.processes import Spawner
 
 SHAPE = (3, 4)
@@ -226,9 +227,18 @@ def test_names_that_are_the_prompts_own(shell: Session, im: fb.Stream, shm_dir: 
 
 
 def test_a_stream_of_another_shape_is_not_replaced(shell: Session, im: fb.Stream) -> None:
-    with pytest.raises(UsageError, match=r"3x4 float32, .*; expected 4x3 float32"):
+    with pytest.raises(
+        UsageError, match=r"is 3x4 float32, this is 4x3 float32; .* 'im\.stream\.remove\(\)' first$"
+    ):
         shell.run("im = im.T")
     assert im.read().shape == SHAPE
+    with pytest.raises(UsageError, match=r"this is 3x4 float64; .*astype\('float32'\)"):
+        shell.run("s['im'] = np.asarray(im, 'f8')")
+    shell.run("im.stream.remove(); im = Image(np.zeros((4, 3)))")
+    assert read("im").shape == (4, 3)
+    (stream_path("broken")).write_bytes(b"no stream")
+    with pytest.raises(UsageError, match=r"'broken'.*; take another name, or '%rm broken' first$"):
+        shell.run("s.broken = 3")
 
 
 def test_a_stream_that_somebody_else_writes(shell: Session, spawn: Spawner) -> None:
@@ -243,8 +253,9 @@ def test_a_stream_that_somebody_else_writes(shell: Session, spawn: Spawner) -> N
         """
     )
     other.expect("written")
-    with pytest.raises(UsageError, match="is alive"):
-        shell.run("cam = cam + 1")
+    for statement in ("cam = cam + 1", "s.cam = cam + 1", "cam = Image(np.zeros(9))"):
+        with pytest.raises(UsageError, match=r"is alive; take another name, .* 'cam\.write\(\.\.\.\)'$"):
+            shell.run(statement)
     shell.run("cam.write(cam + 1)")
     assert read("cam").tolist() == [2, 3]
     other.send()
@@ -291,8 +302,10 @@ def test_all_streams(shell: Session, im: fb.Stream) -> None:
     assert "wfs.cam-1" in repr(streams)
     assert streams["wfs.cam-1"].sum() == 3
     assert streams["im[0:1,2]"].shape == (1, 2)
-    with pytest.raises(AttributeError, match=r"no stream 'imm'; did you mean 'im'"):
-        streams.imm  # noqa: B018
+    for kind in (AttributeError, StreamNotFound):
+        with pytest.raises(kind, match=r"no stream 'imm'; did you mean 'im'"):
+            streams.imm  # noqa: B018
+    assert not hasattr(streams, "imm")
     with pytest.raises(StreamNotFound):
         streams["imm"]
     streams.number = 4
@@ -338,13 +351,31 @@ def test_parameters_are_checked(shell: Session, loop: Params) -> None:
         shell.run("p.loop.gain = 2")
     with pytest.raises(ParameterError):
         shell.run("p.loop.gian = 0.1")
-    with pytest.raises(AttributeError, match="did you mean 'gain'"):
-        shell.run("p.loop.gian")
-    with pytest.raises(AttributeError, match="no parameter set 'lop'"):
-        shell.run("p.lop")
-    with pytest.raises(AttributeError, match="write one of its entries"):
-        shell.run("p.loop = 3")
+    for code, said in (("p.loop.gian", "did you mean 'gain'"), ("p.lop", "no parameter set 'lop'")):
+        for kind in (AttributeError, NotFoundError):
+            with pytest.raises(kind, match=said):
+                shell.run(code)
+    for refused in (AttributeError, UsageError):
+        with pytest.raises(refused, match="write one of its entries"):
+            shell.run("p.loop = 3")
     assert loop.gain == 0.5
+    assert not hasattr(shell.parameters.loop, "gian")
+
+
+def test_parameters_that_are_gone(shell: Session) -> None:
+    with Params.create("brief", [ParamSpec("gain", 0.5)]) as made:
+        kept = shell.parameters.brief
+        assert kept.gain == 0.5
+        made.remove()
+    assert not hasattr(kept, "gain")
+    assert repr(kept) == "<parameters 'brief', which are not there>"
+
+
+def test_units_that_do_not_run(shell: Session) -> None:
+    for kind in (AttributeError, NotFoundError):
+        with pytest.raises(kind, match="'nobody'"):
+            shell.run("u.nobody")
+    assert not hasattr(shell.units, "nobody")
 
 
 # ---- completion, startup file, history -------------------------------------------------------------------------------

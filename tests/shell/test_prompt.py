@@ -108,13 +108,17 @@ def test_lines_of_a_pipe_beside_what_is_typed(im: fb.Stream, tmp_path: Path) -> 
 
 def test_a_startup_file_that_fails(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     startup = home / "startup.py"
-    startup.write_text("1/0\n")
     monkeypatch.setenv("FRAMEBUS_STARTUP", str(startup))
-    with terminal() as shell:
-        shell.wait_text("ZeroDivisionError")
-        shell.wait_text("In [1]:")
-        shell.type("\x04")
-        assert shell.wait()[0] == 0
+    for code, said in (
+        ("1/0\n", "ZeroDivisionError: division by zero"),
+        ("\nfb.open('gone')\n", f"StreamNotFound: {startup}:2: no stream 'gone'"),
+    ):
+        startup.write_text(code)
+        with terminal() as shell:
+            assert "sessions.py" not in shell.wait_text(said)
+            assert "sessions.py" not in shell.wait_text("In [1]:")
+            shell.type("\x04")
+            assert shell.wait()[0] == 0
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
@@ -193,8 +197,6 @@ def test_cells(im: fb.Stream, pipelines: Pipelines, home: Path, spawn: Spawner) 
     cell("u.times.replace('support.pipeline_units:times', gain=1.5)")
     cell("u['chain/negative'].send('idle')")
     until(lambda: _state("negative") == "idle")
-    shell.send("cell u.nobody")
-    shell.expect("failed AttributeError")
     shell.send("cell u.negative.send('jump')")
     shell.expect("UsageError: there is no event 'jump'")
     shell.send("cell im = im - gone")
@@ -211,6 +213,9 @@ def test_cells(im: fb.Stream, pipelines: Pipelines, home: Path, spawn: Spawner) 
     assert "'im'" in shell.expect("matches")
     shell.send("complete %info --j")
     assert "'--json'" in shell.expect("matches")
+    for line in ("%info i", "info i", "%fb info i"):  # none of Python's words
+        shell.send(f"complete {line}")
+        assert shell.expect("matches") == "matches ['im']"
     shell.send("complete %paus")
     assert "'%pause'" in shell.expect("matches")
     cell("u.negative.stop()")
@@ -219,6 +224,35 @@ def test_cells(im: fb.Stream, pipelines: Pipelines, home: Path, spawn: Spawner) 
     assert shell.errors == ""
     subprocess.run([*PROGRAM, "down"], check=True, capture_output=True)
     assert up.wait() == 0
+
+
+def test_errors_of_cells_are_one_line(im: fb.Stream, spawn: Spawner) -> None:
+    shell = spawn(CELLS)
+
+    def failed(code: str) -> list[str]:
+        before = len(shell.lines)
+        shell.send(f"cell {code}")
+        shell.expect("failed")
+        return shell.lines[before:]
+
+    assert failed("p.nix")[0].startswith("NoSuchName: no parameter set 'nix'")
+    assert failed("u.nix")[0].startswith("NoSuchName: no unit 'nix'")
+    assert failed("s.nix.read()")[0].startswith("NoSuchStream: no stream 'nix'")
+    assert failed("im.nix")[0].startswith("NoSuchName: stream 'im' has no attribute 'nix'")
+    assert failed("imm + 1")[0] == "NameError: no variable and no stream 'imm'; did you mean 'im'?"
+    assert failed("sqtr(im)")[0] == "NameError: no variable and no stream 'sqtr'; did you mean 'sqrt'?"
+    assert failed("del im")[0] == "NameError: 'im' is a stream, no variable; '%rm im' removes it"
+    assert all(
+        len(failed(code)) == 2 for code in ("p.nix", "u.nix", "s.nix.read()", "im.nix", "imm + 1", "del im")
+    )
+    shell.send("cell f = lambda: imm + 1")
+    shell.expect("ok")
+    told = failed("f()")  # in a function: where, too
+    assert told[-2] == "NameError: no variable and no stream 'imm'; did you mean 'im'?"
+    assert any("f = lambda: imm + 1" in line for line in told)
+    assert len(failed("import json; json.loads('{')")) > 3
+    shell.end_input()
+    assert shell.wait() == 0
 
 
 def _state(unit: str) -> str:

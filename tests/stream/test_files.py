@@ -34,6 +34,12 @@ def test_what_fails_leaves_the_old_file(tmp_path: Path) -> None:
     assert path.read_text() == "old"
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "b"):
         pass  # nothing was written
+    with pytest.raises(FileNotFoundError) as caught, replacing(tmp_path / "none" / "c") as draft:
+        draft.write_text("new")
+    assert caught.value.filename == str(tmp_path / "none" / "c"), "not the name of the draft"
+    with pytest.raises(FileNotFoundError) as caught, replacing(path):
+        Path(tmp_path / "other").read_text()
+    assert caught.value.filename == str(tmp_path / "other")
     assert list(tmp_path.iterdir()) == [path]
 
 

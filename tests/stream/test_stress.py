@@ -15,7 +15,7 @@ TOOL = Path(__file__).resolve().parents[2] / "tools" / "stress_hop.py"
 
 @pytest.mark.stress
 @pytest.mark.parametrize(
-    ("mode", "frames"), [("sleep", 100_000), ("spin", 100_000), ("flood", 400_000), ("flood-spin", 400_000)]
+    ("mode", "frames"), [("sleep", 50_000), ("spin", 30_000), ("flood", 200_000), ("flood-spin", 200_000)]
 )
 def test_hop(mode: str, frames: int, stress: bool, spawn: Spawner) -> None:
     if stress:

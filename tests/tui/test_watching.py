@@ -14,6 +14,7 @@ from framebus.pipeline.control import Controller
 from framebus.process import Event, ProcessRecord
 from framebus.tui.events import EventLog
 from framebus.tui.looks import Snapshot, StreamLook
+from framebus.tui.readers import Readers
 from framebus.tui.watching import Watcher
 from support.pipelines import CHAIN, Pipelines, all_up, kill, pids, state
 from support.processes import Spawner
@@ -170,6 +171,23 @@ def test_readers_are_processes_beside_the_writer(spawn: Spawner) -> None:
         until_seen(watcher, lambda snapshot: snapshot.streams["a"].readers == 1)
         reader.kill()
         until_seen(watcher, lambda snapshot: snapshot.streams["a"].readers == 0)
+
+
+def counted(readers: Readers, writer: int) -> bool:
+    """A look, and whether all processes were looked at by now."""
+    readers.look({os.getpid(), writer})
+    return bool(readers.counts({"wfs": writer}))
+
+
+def test_who_looks_is_no_reader_though_it_writes_a_stream_itself(spawn: Spawner, shm_dir: Path) -> None:
+    writer = spawn(WRITER)
+    writer.expect("ready")
+    readers = Readers(shm_dir)
+    with fb.create("own", shape=(2,)) as own, fb.open("wfs"):
+        own.write([1, 2])
+        for _ in range(3):
+            until(lambda: counted(readers, writer.pid))
+            assert readers.counts({"wfs": writer.pid, "own": os.getpid()}) == {"wfs": 0, "own": 0}
 
 
 def test_what_a_record_tells() -> None:

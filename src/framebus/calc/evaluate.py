@@ -14,7 +14,7 @@ from framebus.calc.arithmetic import Array, Value, binary, compare, item, unary
 from framebus.calc.functions import ARRAYS, CONSTANTS, ELEMENTWISE, FUNCTIONS
 from framebus.calc.grammar import Expression, ExpressionError
 from framebus.errors import UsageError
-from framebus.params.place import near
+from framebus.stream.names import near
 
 __all__ = ["Limits", "evaluate"]
 

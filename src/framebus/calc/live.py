@@ -16,10 +16,9 @@ from framebus.calc.evaluate import Limits, evaluate
 from framebus.calc.grammar import Expression, parse
 from framebus.calc.target import Target
 from framebus.errors import StreamNotFound, UsageError
-from framebus.params.place import near
-from framebus.stream import Frame, Stream, streams
+from framebus.stream import Frame, Stream
 from framebus.stream import open as open_stream
-from framebus.stream.names import stream_path
+from framebus.stream.names import near_streams, stream_path
 
 __all__ = ["Calculation", "Result", "calc"]
 
@@ -205,8 +204,8 @@ def _open(name: str, expression: Expression) -> Stream:
         if name not in expression.streams or "/" in name:
             raise
         column = expression.column_of(name)
-        hint = near(name, [info.name for info in streams()])
-        raise StreamNotFound(f"column {column} of {expression.text!r}: no stream '{name}'{hint}") from error
+        said = f"column {column} of {expression.text!r}: no stream '{name}'{near_streams(name)}"
+        raise StreamNotFound(said) from error
 
 
 def _refuse_ambiguous(expression: Expression) -> None:

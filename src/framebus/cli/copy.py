@@ -21,6 +21,7 @@ from framebus.errors import StreamNotFound
 @click.option(
     "--history", type=click.IntRange(0), metavar="N", help="Frames that TARGET keeps (default: as SOURCE)."
 )
+@click.option("--force", is_flag=True, help="Write to a TARGET that another living process writes, too.")
 @click.option("--once", is_flag=True, help="Copy the newest frame only, and end.")
 @click.option("--newest", is_flag=True, help="Skip to the newest frame where the copy falls behind.")
 @click.option("--name", default="copy", show_default=True, help="Name under which the copying unit runs.")
@@ -34,6 +35,7 @@ def copy(
     target: str,
     dialect: str | None,
     history: int | None,
+    force: bool,
     once: bool,
     newest: bool,
     name: str,
@@ -48,6 +50,7 @@ def copy(
 
     Example: framebus copy wfs /tmp/wfs.im.shm --dialect dao --history 4
     """
+    from framebus.ops.targets import check_writer
     from framebus.stream import open as open_stream
     from framebus.unit import LoopOptions, Stage
     from framebus.unit.copying import copy as unit
@@ -56,6 +59,8 @@ def copy(
     with open_stream(source) as opened:
         if once and opened.count == 0:
             raise StreamNotFound(f"{source} has no frame yet that could be copied")
+        if not force:
+            check_writer(target)
         with make_target(opened, target, dialect=dialect, history=history) as made:
             said = (
                 f"{text.safe(opened.name)} ({opened.dialect}) -> {text.safe(str(made.path))} ({made.dialect}), "

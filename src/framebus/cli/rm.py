@@ -15,7 +15,7 @@ from framebus.cli.processes import command_name
 from framebus.cli.streamtools.purge import mapping, purge_dead, tell_removed
 from framebus.errors import StreamNotFound, UsageError
 from framebus.stream import StreamInfo
-from framebus.stream.names import SUFFIX, parse, require, shm_directory, stream_path
+from framebus.stream.names import SUFFIX, near_streams, parse, require, shm_directory, stream_path
 
 
 @click.command()
@@ -67,16 +67,16 @@ def _remove(infos: Sequence[StreamInfo], links: Set[Path], force: bool) -> None:
 def _find(names: Sequence[str]) -> list[StreamInfo]:
     """The streams that names, patterns and paths stand for, each once. Raises StreamNotFound, with all missing."""
     found: dict[Path, StreamInfo] = {}
-    missing = []
+    missing: list[str] = []
     for name in names:
         infos = _matching(name)
         found |= {info.path: info for info in infos}
         if not infos:
-            missing.append(f"'{name}'")
+            missing.append(name)
     if missing:
-        raise StreamNotFound(
-            f"no stream {', '.join(missing)} in {shm_directory()}; nothing was removed; 'framebus ls' lists them all"
-        )
+        hint = near_streams(missing[0]) if len(missing) == 1 else "; 'framebus ls' lists them all"
+        listed = ", ".join(f"'{name}'" for name in missing)
+        raise StreamNotFound(f"no stream {listed} in {shm_directory()}; nothing was removed{hint}")
     return list(found.values())
 
 

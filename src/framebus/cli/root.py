@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import click
 
 import framebus
 from framebus.cli.lazy import Entry, LazyGroup
+from framebus.cli.text import safe
+from framebus.places import disregarded, shm_directory
 
 SECTIONS: dict[str, dict[str, Entry]] = {
     "Begin": {
@@ -127,5 +131,15 @@ EXAMPLES = {
     epilog="'framebus COMMAND --help' tells more about a command.",
 )
 @click.version_option(framebus.__version__, message="%(prog)s %(version)s")
-def root() -> None:
+@click.pass_context
+def root(ctx: click.Context) -> None:
     """Real-time image streaming for adaptive optics and scientific imaging."""
+    if ctx.invoked_subcommand not in (None, "completion"):
+        _warn_of(disregarded())
+
+
+@functools.cache  # a prompt gives many commands in one process
+def _warn_of(setting: str) -> None:
+    if setting:
+        said = f"MILK_SHM_DIR is no directory: {safe(setting)}; {safe(str(shm_directory()))} is used"
+        click.echo(f"framebus: warning: {said}", err=True)

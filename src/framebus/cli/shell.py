@@ -11,6 +11,7 @@ from collections.abc import Callable
 import click
 
 from framebus.cli.complete import python_files
+from framebus.cli.failures import Settings
 from framebus.cli.signals import signals_end_it
 from framebus.errors import FramebusError, UsageError
 
@@ -88,19 +89,30 @@ def _prompt(begin: Callable[[], None], fifo: str | None) -> int:
 
 
 def _guarded(work: Callable[[], None]) -> int:
-    """Run somebody's code: framebus' own errors go to the command line, others are shown as Python does."""
+    """Run somebody's code: framebus' own errors go to the command line, others are shown as Python does.
+
+    ``--debug`` shows framebus' lines among the others, too.
+    """
     try:
         work()
-    except (FramebusError, KeyboardInterrupt):
+    except KeyboardInterrupt:
+        raise
+    except FramebusError as error:
+        from framebus.shell.mistakes import place
+
+        error.args = (place(error) + str(error), *error.args[1:])
         raise
     except SystemExit as end:
         if isinstance(end.code, str):
             click.echo(end.code, err=True)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException as error:  # noqa: BLE001 - anything that a user's code may raise
-        own = error.__traceback__
-        while own is not None and own.tb_frame.f_globals.get("__name__", "").startswith("framebus."):
-            own = own.tb_next
-        traceback.print_exception(type(error), error, own or error.__traceback__)
+        from framebus.shell.mistakes import traceback_text
+
+        settings = click.get_current_context().find_object(Settings)
+        if settings is not None and settings.debug:
+            traceback.print_exception(error)
+        else:
+            click.echo(traceback_text(error), err=True, nl=False)
         return 1
     return 0

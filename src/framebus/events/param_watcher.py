@@ -14,6 +14,7 @@ from framebus.params import Params, Value
 from framebus.params.cells import TEXT_TYPES, decode, encode
 from framebus.params.listing import locate, set_names
 from framebus.params.text import from_text, to_text
+from framebus.stream.names import near
 
 __all__ = ["ParamWatcher"]
 
@@ -100,16 +101,16 @@ class ParamWatcher(Watcher):
 
     def absent(self) -> str:
         """That there is no such set yet."""
-        return "" if self._params is not None else self.instead()
+        if self._params is not None:
+            return ""
+        there, name = set_names(), self.condition.name
+        known = "'framebus params' lists those that are there" if there else ""
+        return self.instead() + ("" if self._problem else near(name.rpartition(".")[0] or name, there, known))
 
     def instead(self) -> str:
         """How things stand."""
         if self._params is None:
-            there = ", ".join(set_names()[:20])
-            return self._problem or (
-                f"there is no parameter set for '{self.condition.name}'; "
-                f"{f'there are: {there}' if there else 'there are none'}"
-            )
+            return self._problem or f"there is no parameter set for '{self.condition.name}'"
         if not self._entry:
             return f"nothing of parameter set '{self.condition.name}' changed"
         return f"{self.condition.name} is {to_text(self._params[self._entry])}"

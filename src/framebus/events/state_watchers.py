@@ -13,6 +13,7 @@ from framebus.events.watchers import POLL_S, StateWatcher
 from framebus.pipeline.rundir import RunDir, run_dirs
 from framebus.pipeline.running import unit_state
 from framebus.process import ProcessRecord, records
+from framebus.stream.names import near
 
 __all__ = ["PipelineWatcher", "UnitWatcher", "pipeline_state"]
 
@@ -52,21 +53,20 @@ class UnitWatcher(StateWatcher):
 
     def absent(self) -> str:
         """That no such unit runs; nothing if that is what is waited for."""
-        return self._absent if self.condition.value not in ("gone", "dead") else ""
+        if self._seen != "gone" or self.condition.value in ("gone", "dead"):
+            return ""
+        there = sorted({record.unit for record in records() if record.alive})
+        hint = (
+            near(self.condition.name, there, "'framebus ps' lists those that do") if there else "; none does"
+        )
+        return self.instead() + hint
 
     def instead(self) -> str:
         """How things stand."""
-        if self._absent:
-            return self._absent
+        if self._seen == "gone":
+            return f"no unit '{self.condition.name}' runs"
         why = self._record.message if self._record is not None else (self._process() or {}).get("message")
         return f"{super().instead()}{f' ({why})' if why else ''}"
-
-    @property
-    def _absent(self) -> str:
-        if self._seen != "gone":
-            return ""
-        there = ", ".join(sorted({record.unit for record in records() if record.alive})[:20])
-        return f"no unit '{self.condition.name}' runs; {f'there are: {there}' if there else 'none does'}"
 
     def wait(self, timeout_s: float) -> None:
         """Sleep until another look may give another answer."""

@@ -110,19 +110,24 @@ def wait_for(
     if timeout_s is not None and not timeout_s >= 0:
         raise UsageError(f"timeout_s is {timeout_s!r}; expected seconds >= 0, or None to wait for ever")
     with ExitStack() as stack:
-        watchers = []
+        watchers, told = [], set()
         for condition in parsed:
             watcher = watch(condition)
             stack.callback(watcher.close)
             watchers.append(watcher)
             if on_absent is not None and (absent := watcher.absent()):
                 on_absent(absent)
+                told.add(watcher)
         deadline = time.monotonic() + (math.inf if timeout_s is None else timeout_s)
         wait = _alone if len(watchers) == 1 else _together
         seen = wait(watchers, mode, deadline)
         done = all(seen) if mode == "all" else any(seen)
         if not done:
-            missing = [w.instead() for w, found in zip(watchers, seen, strict=True) if found is None]
+            missing = [
+                (w not in told and w.absent()) or w.instead()  # what may be meant is told once
+                for w, found in zip(watchers, seen, strict=True)
+                if found is None
+            ]
             raise WaitTimeout(f"{_which(len(parsed), mode)} within {timeout_s:g} s: {'; '.join(missing)}")
     fired = [Fired(i, parsed[i], s.values, s.time_ns) for i, s in enumerate(seen) if s is not None]
     return fired if mode == "all" else [min(fired, key=lambda each: each.time_ns)]

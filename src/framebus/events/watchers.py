@@ -13,9 +13,9 @@ from framebus.errors import FramebusError, PeerError, StreamNotFound, WaitTimeou
 from framebus.events.conditions import Condition
 from framebus.stream import Stream
 from framebus.stream import open as open_stream
-from framebus.stream.listing import describe, streams
+from framebus.stream.listing import describe
+from framebus.stream.names import near_streams, stream_path
 from framebus.stream.names import parse as parse_name
-from framebus.stream.names import stream_path
 
 __all__ = ["POLL_S", "Sighting", "StateWatcher", "StreamWatcher", "Watcher"]
 
@@ -69,7 +69,7 @@ class Watcher(ABC):
         """How things stand while the condition does not hold, for a message."""
 
     def absent(self) -> str:
-        """That what is watched is not there yet, in words; empty if it is."""
+        """That what is watched is not there yet, and what may be meant instead, in words; empty if it is there."""
         return ""
 
     def close(self) -> None:  # noqa: B027 - most hold nothing
@@ -128,15 +128,14 @@ class StreamWatcher(Watcher):
 
     def absent(self) -> str:
         """That there is no such stream yet."""
-        return "" if self._stream is not None else self.instead()
+        if self._stream is not None:
+            return ""
+        return self.instead() + ("" if self._problem else near_streams(self.condition.name))
 
     def instead(self) -> str:
         """How things stand."""
         if self._stream is None:
-            there = ", ".join(info.name for info in streams()[:20])
-            return self._problem or (
-                f"there is no stream '{self.condition.name}'; {f'there are: {there}' if there else 'there are none'}"
-            )
+            return self._problem or f"there is no stream '{self.condition.name}'"
         info = describe(self._stream.path)
         state = "removed" if info is None else info.state
         return f"stream '{self.condition.name}' is at frame {self._stream.count} ({state})"
@@ -158,6 +157,9 @@ class StreamWatcher(Watcher):
         return self._stream
 
     def _open(self) -> bool:
+        if not stream_path(self.condition.name).exists():  # the usual case of one that is polled for
+            self._problem = ""
+            return False
         try:
             # E: it must be in memory; waiting must not load a file from ./conf.
             self._stream, self._problem = open_stream(f"@E:{self.condition.name}"), ""

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from framebus.errors import DataError, NotFoundError, UsageError
-from framebus.stream.conf import Keywords, is_structural, load_conf
+from framebus.stream.conf import Keywords, is_structural, load_conf, reason_of
 from framebus.stream.datatypes import CODES
 from framebus.stream.files import printable, replacing
 from framebus.stream.keywords import fits as fits_a_stream
@@ -23,6 +23,7 @@ __all__ = [
     "FITS_NAMES",
     "NPY_NAMES",
     "check_new",
+    "check_there",
     "check_writable",
     "fitting",
     "kind_of",
@@ -73,25 +74,36 @@ def read_frames(path: FilePath) -> tuple[npt.NDArray[Any], Keywords]:
         NotFoundError: there is no such file, or astropy is not installed.
         DataError: it is damaged, or holds what no stream can.
     """
-    file = Path(path)
-    kind = kind_of(file)
-    if not file.is_file():
-        raise NotFoundError(f"{file}: there is no such file")
+    kind = kind_of(path)
+    file = check_there(path)
     if kind == "npy":
         return _read_npy(file), {}
     data, keywords = load_conf(file, most_axes=_MOST_AXES)
     return data, {key: pair for key, pair in keywords.items() if key.upper() not in _OWN}
 
 
+def check_there(path: FilePath) -> Path:
+    """The path of a file that is there. Raises NotFoundError."""
+    file = Path(path)
+    if not file.is_file():
+        raise NotFoundError(f"{file}: there is no such file")
+    return file
+
+
 def _read_npy(path: Path) -> npt.NDArray[Any]:
     try:
         with path.open("rb") as file:  # NumPy would leave a damaged one open
+            if not file.peek(6).startswith((b"\x93NUMPY", b"PK")):
+                raise ValueError("it does not begin as one")
             data = np.load(file, allow_pickle=False)
     except OSError:
         raise
     except Exception as error:
         # Of a damaged header NumPy hands on what its tokenizer raises, zipfile, and others.
-        raise DataError(f"{path} cannot be read as .npy: {error}") from error
+        what = "it holds Python's objects" if "allow_pickle" in str(error) else reason_of(error)
+        raise DataError(
+            f"{path} cannot be read as .npy: {what}; expected a whole file with numbers"
+        ) from error
     if not isinstance(data, np.ndarray):
         raise DataError(f"{path} is an archive of arrays; expected one array in a .npy file")
     native = np.dtype(np.uint8) if data.dtype.kind == "b" else data.dtype.newbyteorder("=")

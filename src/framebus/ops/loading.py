@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from framebus.errors import UsageError
 from framebus.ops.cubes import Progress
-from framebus.ops.files import FITS_NAMES, NPY_NAMES, FilePath, fitting, read_frames
+from framebus.ops.files import FITS_NAMES, NPY_NAMES, FilePath, check_there, fitting, read_frames
 from framebus.ops.targets import target_stream
 from framebus.params import load_sets
 from framebus.stream import Stream
@@ -209,9 +209,9 @@ def load_parameters(path: FilePath) -> dict[str, int]:
 
     Raises:
         ParameterError: something in the file is wrong, or a set is not there; no set was changed.
-        OSError: the file cannot be read.
+        NotFoundError: there is no such file. OSError: it cannot be read.
     """
-    return load_sets(path)
+    return load_sets(check_there(path))
 
 
 def _stem(path: FilePath) -> str:

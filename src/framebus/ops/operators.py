@@ -21,7 +21,7 @@ from framebus.errors import UsageError
 from framebus.ops import blocks, sources, windows
 from framebus.ops.cubes import Progress
 from framebus.ops.sums import join_of, sum_of
-from framebus.ops.targets import open_existing, target_stream
+from framebus.ops.targets import check_writer, open_existing, target_stream
 from framebus.stream import Stream, create
 from framebus.stream.datatypes import DTYPES, datatype_code
 from framebus.stream.names import parse, require, stream_path
@@ -206,6 +206,8 @@ def average_once(
     with open_existing(source) as stream:
         wanted = [stream], target, stream.shape, blocks.mean_dtype(_real(stream)), making
         path = _path([stream], target)
+        if not making.get("force"):
+            check_writer(target)
         if path is not None and path.exists() and not making.get("overwrite"):
             _made(*wanted)  # so that one that does not fit is refused before anything is measured
         total, missed = np.zeros(stream.shape), 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,30 +61,40 @@ def rate(name: str, duration_s: float = 1.0) -> Rate:
         StreamNotFound, StreamFormatError, NameFormatError: as ``framebus.open``.
         StreamRecreated: the stream was removed or became another one meanwhile.
     """
-    if not 0 < duration_s < 1e6:
-        raise UsageError(f"duration_s is {duration_s!r}, expected seconds above 0")
-    with open_existing(name) as stream:
-        seen = [_newest_time(stream)]
-        deadline = time.monotonic() + duration_s
-        reason = ""
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                stream.wait_newer(int(seen[-1][-1, 0]), timeout_s=left)
-            except WaitTimeout as error:
-                reason = str(error)
-                break
-            found = _times(stream, int(seen[-1][-1, 0]))
-            if len(found):
-                seen.append(found)
-        return _rate(stream.name, np.concatenate(seen), duration_s, reason)
+    return rates([name], duration_s)[0]
 
 
 def rates(names: Sequence[str], duration_s: float = 1.0) -> list[Rate]:
     """Look at several streams at the same time; as ``rate`` for each."""
+    if not 0 < duration_s < 1e6:
+        raise UsageError(f"duration_s is {duration_s!r}, expected seconds above 0")
     if not names:
         return []
-    with ThreadPoolExecutor(len(names), thread_name_prefix="rate") as pool:
-        return list(pool.map(lambda name: rate(name, duration_s), names))
+    # Whatever ends this before its time closes the streams first, and that ends every thread's wait.
+    with ThreadPoolExecutor(len(names), thread_name_prefix="rate") as pool, ExitStack() as opened:
+        streams = [opened.enter_context(open_existing(name)) for name in names]
+        if len(streams) == 1:
+            return [_look(streams[0], duration_s)]
+        looks = [pool.submit(_look, stream, duration_s) for stream in streams]
+        for look in wait(looks, return_when=FIRST_EXCEPTION).done:
+            look.result()
+        return [look.result() for look in looks]
+
+
+def _look(stream: Stream, duration_s: float) -> Rate:
+    seen = [_newest_time(stream)]
+    deadline = time.monotonic() + duration_s
+    reason = ""
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            stream.wait_newer(int(seen[-1][-1, 0]), timeout_s=left)
+        except WaitTimeout as error:
+            reason = str(error).removeprefix(f"{stream.path}: ")
+            break
+        found = _times(stream, int(seen[-1][-1, 0]))
+        if len(found):
+            seen.append(found)
+    return _rate(stream.name, np.concatenate(seen), duration_s, reason)
 
 
 def _newest_time(stream: Stream) -> npt.NDArray[np.int64]:

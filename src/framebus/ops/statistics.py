@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from framebus.errors import UsageError
+from framebus.errors import UsageError, WaitTimeout
 from framebus.ops.cubes import Progress
 from framebus.ops.targets import open_existing
 
@@ -139,7 +139,16 @@ def statistics(
     with open_existing(name) as stream:
         stream.skip_to_newest()
         for k in range(max(frames, 1)):
-            frame = stream.read_next(timeout_s=timeout_s) if frames else stream.newest(timeout_s=timeout_s)
+            try:
+                frame = (
+                    stream.read_next(timeout_s=timeout_s) if frames else stream.newest(timeout_s=timeout_s)
+                )
+            except WaitTimeout as error:
+                why = str(error).removeprefix(f"{stream.path}: ")
+                instead = (
+                    "; the newest frame as it is: --frames 0 (in Python: frames=0)" if stream.count else ""
+                )
+                raise WaitTimeout(f"{stream.name}: {why}{instead}") from error
             running.add(frame.data)
             first, last = first or frame.count, frame.count
             missed += frame.missed if k else 0  # what passed before the first frame is no loss

@@ -18,7 +18,7 @@ from framebus.stream import open as open_stream
 from framebus.stream.names import StreamName, parse, require, stream_path
 from framebus.stream.opening import fits
 
-__all__ = ["as_new", "open_existing", "path_of", "target_stream"]
+__all__ = ["as_new", "check_writer", "open_existing", "path_of", "target_stream"]
 
 _REPLACE = "choose another name, or add --overwrite (in Python: overwrite=True)"
 
@@ -29,7 +29,8 @@ def open_existing(name: str) -> Stream:
     Raises:
         StreamNotFound, StreamFormatError, NameFormatError: as ``framebus.open``.
     """
-    return open_stream(name if name.startswith("@") else f"@E:{name}")
+    parsed = parse(name)
+    return open_stream(name if parsed.exists is not None or parsed.local else _with(parsed, "E"))
 
 
 def path_of(name: str, context: str) -> Path:
@@ -37,9 +38,15 @@ def path_of(name: str, context: str) -> Path:
     return stream_path(require(parse(name), allowed=["S", "E", "path"], context=context))
 
 
-def as_new(name: str) -> str:
-    """The name of a stream that must not be there yet: to create it then replaces none. Raises NameFormatError."""
-    return _with(parse(name), "N")
+def as_new(name: str, *, overwrite: bool = False) -> str:
+    """The name under which to create a stream, which replaces none unless told.
+
+    Raises:
+        NameFormatError: no stream can be made under that name. UsageError: its path is not one of a file.
+    """
+    parsed = require(parse(name), allowed=["S", "L", "N", "type", "path"], context="the name of a new stream")
+    _check_place(parsed)
+    return name if overwrite else _with(parsed, "N")
 
 
 def target_stream(
@@ -77,6 +84,7 @@ def target_stream(
         OSError: the kernel refuses.
     """
     parsed = require(parse(name), allowed=["S", "L", "path"], context="the stream that is written to")
+    _check_place(parsed)
     wanted, place = np.dtype(dtype), str(parsed)
     with ExitStack() as stack:
         try:
@@ -88,7 +96,7 @@ def target_stream(
                 raise UsageError(f"{error}; {_REPLACE}") from error
         else:
             if not force:
-                _check_writer(there)
+                _check_writer_of(there)
             fitting = fits(there, shape, there.dtype if any_dtype else wanted, history or 0)
             if fitting and dialect in (None, there.dialect.name):
                 stack.pop_all()
@@ -109,14 +117,40 @@ def target_stream(
     )
 
 
-def _check_writer(stream: Stream) -> None:
-    """Two writers would mix their frames."""
+def check_writer(name: str) -> None:
+    """Refuse a stream that another living process writes: two writers would mix their frames.
+
+    Raises:
+        UsageError: such a process there is. NameFormatError: the name is wrong.
+    """
+    parsed = parse(name)
+    if parsed.local:
+        return
+    try:
+        stream = open_stream(stream_path(parsed))
+    except (StreamNotFound, StreamFormatError):
+        return  # nobody writes it
+    with stream:
+        _check_writer_of(stream)
+
+
+def _check_writer_of(stream: Stream) -> None:
     pid = stream.handle.last_writer
     if stream.count and pid not in (0, os.getpid()) and stream.handle.last_writer_alive:
         raise UsageError(
             f"stream '{stream.name}' is written by process {pid}, which is alive; choose another name, or write to it "
             "all the same: add --force (in Python: force=True)"
         )
+
+
+def _check_place(name: StreamName) -> None:
+    """Refuse a path at which there can be no stream's file."""
+    if name.path is None:
+        return
+    if name.path.is_dir():
+        raise UsageError(f"{name.path} is a directory; expected a stream's name, or the path of its file")
+    if not name.path.parent.is_dir():
+        raise UsageError(f"{name.path.parent} is no directory, so no stream can be made in it; make it first")
 
 
 def _told(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple, Self
 from framebus import _core
 from framebus.errors import NotFoundError, ParameterError, StreamNotFound, UsageError
 from framebus.params.cells import Value, decode, encode
-from framebus.params.place import SUFFIX, ProcessId, near, path_of, process, sets_beside
+from framebus.params.place import SUFFIX, ProcessId, path_of, process, sets_beside
 from framebus.params.spec import ParamSpec, Specs, carried, from_core, same_declaration, specs_of, to_core
+from framebus.stream.names import near
 
 __all__ = ["Handle", "ParamInfo"]
 
@@ -154,14 +155,17 @@ class Handle(Mapping[str, Value]):
         """Give up this handle; the set stays. Using the handle afterwards raises ``UsageError``."""
         super().__setattr__("_open", None)
 
-    def remove(self) -> None:
+    def remove(self, *, force: bool = False) -> None:
         """Remove the set's file. Other handles can still read; their writes raise ``StreamRecreated``.
+
+        Args:
+            force: even if another live process runs a unit with it; the unit goes on with the values that it has.
 
         Raises:
             UsageError: another live process runs a unit with it.
         """
         core = self.core
-        if core.user_pid not in (0, os.getpid()):
+        if not force and core.user_pid not in (0, os.getpid()):
             raise UsageError(
                 f"parameter set '{core.name}': a unit of process {core.user_pid} runs with it, so it cannot be "
                 "removed; stop that unit first"

@@ -11,8 +11,8 @@ from pathlib import Path
 from framebus.errors import FramebusError, NotFoundError
 from framebus.params.handle import ParamInfo
 from framebus.params.paramset import Params
-from framebus.params.place import SUFFIX, near
-from framebus.stream.names import shm_directory
+from framebus.params.place import SUFFIX
+from framebus.stream.names import near, shm_directory
 
 __all__ = ["SetInfo", "find", "is_pattern", "locate", "select", "set_names", "sets"]
 

@@ -11,8 +11,9 @@ from typing import Any
 from framebus.errors import ParameterError, UsageError, WaitTimeout
 from framebus.params.cells import Value, encode
 from framebus.params.handle import Handle, ParamInfo
-from framebus.params.place import SUFFIX, ProcessId, near, process
+from framebus.params.place import SUFFIX, ProcessId, process
 from framebus.params.watch import Changes, Subscription, wait_generation
+from framebus.stream.names import near
 
 __all__ = ["SUFFIX", "ParamInfo", "Params"]
 

@@ -1,17 +1,15 @@
-"""Where parameter sets lie, and what to say of a name that is not there."""
+"""Where parameter sets lie."""
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from framebus.errors import NameFormatError
 from framebus.places import PARAMS as SUFFIX
 from framebus.stream.names import check_name, shm_directory
 
-__all__ = ["SUFFIX", "ProcessId", "near", "path_of", "process", "sets_beside"]
+__all__ = ["SUFFIX", "ProcessId", "path_of", "process", "sets_beside"]
 
 ProcessId = tuple[int, int]
 """A process: its pid and its start time in clock ticks since boot, so that a later one of that pid is another."""
@@ -33,20 +31,6 @@ def path_of(name: str, directory: str | os.PathLike[str] | None) -> Path:
 def sets_beside(path: Path) -> list[str]:
     """Names of the sets in the directory of that file."""
     return [found.name.removesuffix(SUFFIX) for found in path.parent.glob(f"*{SUFFIX}")]
-
-
-def near(name: str, names: Iterable[str], otherwise: str = "") -> str:
-    """What to add to a message about a name that is not there: those that may be meant, or ``otherwise``, or all."""
-    names = list(map(str, names))
-    close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.7)
-    if not close:  # 'gian' is meant to be 'loop.gain'
-        tails = difflib.get_close_matches(str(name), [n.rpartition(".")[2] for n in names], n=3, cutoff=0.7)
-        close = [n for n in names if n.rpartition(".")[2] in tails][:3]
-    if close:
-        return f"; did you mean {' or '.join(repr(n) for n in close)}?"
-    if otherwise:
-        return f"; {otherwise}"
-    return f"; there are: {', '.join(sorted(names)[:20])}" if names else "; there are none"
 
 
 def process(named: ProcessId | None) -> ProcessId:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from framebus.errors import ParameterError, UsageError
+from framebus.stream.files import replacing
 
 __all__ = ["flatten", "key_lines", "nest", "read", "write"]
 
@@ -120,14 +121,7 @@ def write(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
         raise UsageError(
             "saving parameters needs the package tomli_w: pip install 'framebus[cli]'"
         ) from error
-    target = Path(os.path.realpath(path))  # a link stays one
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
-    try:
-        with temporary.open("wb") as file:
-            tomli_w.dump(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacing(os.path.realpath(path)) as draft, draft.open("wb") as file:  # a link stays one
+        tomli_w.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())

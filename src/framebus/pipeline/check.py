@@ -12,7 +12,6 @@ import numpy as np
 
 from framebus.errors import FramebusError, NameFormatError, ParameterError, Problem, UsageError
 from framebus.params import read_sets
-from framebus.params.place import near
 from framebus.pipeline.convert import option_values
 from framebus.pipeline.graph import Edge, Graph
 from framebus.pipeline.loading import declaration_of, load_units, loop_of, process_of
@@ -25,7 +24,7 @@ from framebus.pipeline.where import Where
 from framebus.stream.datatypes import datatype_code
 from framebus.stream.dialects import check_datatype, find_dialect
 from framebus.stream.keywords import encode_all
-from framebus.stream.names import check_name, parse, require
+from framebus.stream.names import check_name, near, parse, require
 from framebus.unit.arrays import ArraySpec, Role
 from framebus.unit.device import Unit
 from framebus.unit.options import LoopOptions

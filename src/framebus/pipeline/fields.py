@@ -10,9 +10,9 @@ from typing import Any, Literal
 import msgspec
 
 from framebus.errors import Problem
-from framebus.params.place import near
 from framebus.pipeline.locate import Path
 from framebus.pipeline.where import Where
+from framebus.stream.names import near
 
 _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 _PLURALS = {int: "whole numbers", float: "numbers", str: "texts", bool: "true and false"}

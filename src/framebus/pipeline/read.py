@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 from framebus.errors import NotFoundError, PipelineError, Problem, UsageError
-from framebus.params.place import near
 from framebus.pipeline.fields import UNRESOLVED, Taker, shown
 from framebus.pipeline.locate import Path, locate
 from framebus.pipeline.plan import DEFAULT_KEYS, OPTION_KEYS, PipelinePlan, UnitPlan
 from framebus.pipeline.where import Place, Where
+from framebus.stream.names import near
 
 Variable = str | int | float | bool
 _DOLLAR = re.compile(r"\$\$\{|\$\{([^${}]*)\}|\$\{")

@@ -29,9 +29,7 @@ def _cpus(on: Machine) -> Told:
 def _isolated(on: Machine) -> Told:
     if on.isolated:
         return "ok", f"{ranges(on.isolated)} are left alone by the scheduler", ""
-    loops = for_loops(on)
-    remedy = isolation(loops) if loops else "use a machine with more CPUs"
-    return "info", "none: other programs run on a loop's CPU too", remedy
+    return "info", "none: other programs run on a loop's CPU too", isolation(for_loops(on.online))
 
 
 def _priority(on: Machine) -> Told:
@@ -161,15 +159,18 @@ def limit(what: str) -> str:
     return f'echo "$USER - {what}" | sudo tee -a /etc/security/limits.d/framebus.conf  # then log in again'
 
 
-def for_loops(on: Machine) -> tuple[int, ...]:
-    """The CPUs to give to loops on a machine where nothing is known of them: the upper half, but not the only one."""
-    return on.online[(len(on.online) + 1) // 2 :]
+def for_loops(online: tuple[int, ...]) -> tuple[int, ...]:
+    """The CPUs to give to loops where nothing is known of them: the upper half of those, but not the only one."""
+    return online[(len(online) + 1) // 2 :]
 
 
-def isolation(cpus: Iterable[int]) -> str:
-    """How other programs are kept off CPUs for good."""
+def isolation(cpus: Iterable[int], *, isolated: bool = False) -> str:
+    """How other programs and the scheduler's ticks are kept off CPUs for good; of ``isolated`` ones: the ticks."""
     listed = ranges(cpus)
-    return boot(f"isolcpus=managed_irq,domain,{listed} nohz_full={listed} rcu_nocbs={listed}")
+    if not listed:
+        return "use a machine with more CPUs"
+    programs = "" if isolated else f"isolcpus=managed_irq,domain,{listed} "
+    return boot(f"{programs}nohz_full={listed} rcu_nocbs={listed}")
 
 
 def boot(options: str) -> str:

@@ -62,6 +62,7 @@ class Surroundings:
         idle_states: from shallow to deep, of the first CPU that has some; None: not told.
         smt: ``on``, ``off``, ``forceoff``, ``notsupported``, ``notimplemented``; empty: not told.
         siblings: groups of CPUs that share a core, those of two and more.
+        online, isolated: CPUs that run, and those that the scheduler leaves alone.
         nohz_full, rcu_callbacks_moved: CPUs without a tick, and those freed of the kernel's deferred work
             (``rcu_nocbs``); None: not told.
         timer_slack_ns: by how much sleeps of this process may be prolonged.
@@ -81,6 +82,8 @@ class Surroundings:
     idle_states: tuple[IdleState, ...] | None
     smt: str
     siblings: tuple[tuple[int, ...], ...]
+    online: tuple[int, ...]
+    isolated: tuple[int, ...]
     nohz_full: tuple[int, ...] | None
     rcu_callbacks_moved: tuple[int, ...] | None
     timer_slack_ns: int | None
@@ -120,6 +123,8 @@ def surroundings(
         idle_states=_idle_states(cpus),
         smt=text(cpus / "smt/control"),
         siblings=_siblings(cpus),
+        online=numbers(text(cpus / "online")),
+        isolated=numbers(text(cpus / "isolated")),
         nohz_full=_booted_with(command_line, "nohz_full", cpus / "nohz_full"),
         rcu_callbacks_moved=_booted_with(command_line, "rcu_nocbs"),
         timer_slack_ns=whole(base / "proc/self/timerslack_ns"),

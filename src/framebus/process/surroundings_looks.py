@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from framebus.process.kernel_files import ranges
-from framebus.process.looks import Told, boot
+from framebus.process.looks import Told, boot, for_loops, isolation
 from framebus.process.surroundings import Surroundings
 
 __all__ = ["DEEP_US", "FAST_CLOCKS", "LARGE_SHARE", "LITTLE_SWAPPINESS", "SURROUNDINGS_LOOKS"]
@@ -66,7 +66,7 @@ def _ticks(around: Surroundings) -> Told:
         return (
             "info",
             "every CPU is interrupted by the scheduler's tick",
-            boot("nohz_full=CPUS rcu_nocbs=CPUS"),
+            isolation(around.isolated or for_loops(around.online), isolated=bool(around.isolated)),
         )
     free = ranges(around.nohz_full)
     left = sorted(set(around.nohz_full) - set(around.rcu_callbacks_moved))

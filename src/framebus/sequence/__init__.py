@@ -4,6 +4,7 @@ A file has one ``async def`` that ``@sequence`` marks; ``framebus seq run FILE.p
 what acts at once is not.
 """
 
+from framebus.errors import WaitTimeout
 from framebus.sequence.command import Completed, run
 from framebus.sequence.control import kill, stop
 from framebus.sequence.detached import start
@@ -23,6 +24,7 @@ __all__ = [
     "Message",
     "Runner",
     "SequenceStatus",
+    "WaitTimeout",
     "find",
     "get",
     "holds",

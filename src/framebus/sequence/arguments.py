@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from framebus.errors import ParameterError, UsageError
-from framebus.params.place import near
 from framebus.params.text import expected, from_text
+from framebus.stream.names import near
 
 __all__ = ["bind_arguments", "describe_arguments"]
 

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from framebus import _core
 from framebus.errors import NotFoundError, PeerError, UsageError
-from framebus.params.place import near
 from framebus.pipeline.shared_dir import short_path
 from framebus.sequence.status import Place, running
+from framebus.stream.names import near
 
 __all__ = ["Inbox", "Message", "post"]
 

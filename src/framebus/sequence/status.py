@@ -21,10 +21,9 @@ from typing import Any, TypeVar
 
 from framebus import _core
 from framebus.errors import DataError, NotFoundError, UsageError
-from framebus.params.place import near
 from framebus.pipeline.shared_dir import SharedDir
 from framebus.places import SEQUENCE as SUFFIX
-from framebus.stream.names import shm_directory
+from framebus.stream.names import near, shm_directory
 
 __all__ = ["ENDED", "SUFFIX", "Place", "SequenceStatus", "find", "purge", "running"]
 

@@ -62,8 +62,8 @@ async def wait_stream(
         return came >= frames
 
     def instead() -> str:
-        if watcher.absent():
-            return watcher.instead()
+        if absent := watcher.absent():
+            return absent
         return f"{f'{came} of {frames} frames' if came else 'no new frame'} came; {watcher.instead()}"
 
     # Made at the call, not in the thread: what is published from now on counts.
@@ -174,7 +174,8 @@ async def _seen(
         _check_timeout(timeout_s)
         found = await wait_in_slices(look, timeout_s)
         if found is None:
-            raise WaitTimeout(f"waited {timeout_s:g} s for {what}: {(instead or watcher.instead)()}")
+            told = instead() if instead is not None else watcher.absent() or watcher.instead()
+            raise WaitTimeout(f"waited {timeout_s:g} s for {what}: {told}")
         return found
 
 

@@ -9,21 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from framebus.calc.target import Target
 from framebus.errors import NotFoundError, StreamNotFound, UsageError
-from framebus.params.place import near
 from framebus.shell.image import Image, as_images
+from framebus.shell.mistakes import NoSuchName, NoSuchStream, NotSettable
+from framebus.shell.publishing import publish
 from framebus.stream import Frame, Stream, describe
 from framebus.stream import open as open_stream
-from framebus.stream.names import SUFFIX, parse, shm_directory, stream_path
+from framebus.stream.names import near_streams, parse, shm_directory, stream_names, stream_path
 
-__all__ = ["LiveStream", "Streams", "stream_names"]
-
-
-def stream_names() -> list[str]:
-    """The names of all streams, without a look into their files."""
-    paths = shm_directory().glob(f"*{SUFFIX}")
-    return sorted(path.name.removesuffix(SUFFIX) for path in paths if not path.name.startswith("."))
+__all__ = ["LiveStream", "Streams"]
 
 
 _CHANGING = frozenset({"fill", "partition", "put", "setfield", "sort"})
@@ -180,9 +174,9 @@ class LiveStream(NDArrayOperatorsMixin):
     def __getattr__(self, name: str) -> Any:
         # Called for what is not above: an array's methods, such as mean.
         if name.startswith("_") or not hasattr(Image, name):
-            raise AttributeError(f"stream '{self._text}' has no attribute '{name}'")
+            raise NoSuchName(f"stream '{self._text}' has no attribute '{name}'")
         if name in _UNCHANGEABLE:
-            raise AttributeError(f"stream '{self._text}' cannot {name}; {self._hint()}")
+            raise NotSettable(f"stream '{self._text}' cannot {name}; {self._hint()}")
         if name not in _CHANGING:
             return getattr(self.read(), name)
 
@@ -198,7 +192,7 @@ class LiveStream(NDArrayOperatorsMixin):
             super().__setattr__(name, value)
             return
         if name not in ("flat", "real", "imag"):
-            raise AttributeError(f"stream '{self._text}': its {name} cannot be set; {self._hint()}")
+            raise NotSettable(f"stream '{self._text}': its {name} cannot be set; {self._hint()}")
         frame = self.read()
         setattr(frame, name, _frame_of(value))
         self.write(frame)
@@ -245,15 +239,14 @@ class Streams:
     def __setitem__(self, name: str, value: Any) -> None:
         if value is self._kept.get(name):
             return  # the end of `s.im += 1`
-        with Target(name) as target:
-            target.write(_frame_of(value))
+        publish(name, _frame_of(value))
 
     def __getattr__(self, name: str) -> LiveStream:
         if name.startswith("_"):
             raise AttributeError(name)
         if not stream_path(name).exists():
             self._kept.pop(name, None)
-            raise AttributeError(f"no stream '{name}'{near(name, stream_names())}")
+            raise NoSuchStream(f"no stream '{name}'{near_streams(name)}")
         return self[name]
 
     def __setattr__(self, name: str, value: Any) -> None:

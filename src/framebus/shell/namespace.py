@@ -5,10 +5,10 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
-from framebus.calc.target import Target
 from framebus.errors import UsageError
 from framebus.shell.image import Image
 from framebus.shell.live import LiveStream, Streams
+from framebus.shell.publishing import publish
 from framebus.stream.names import SUFFIX, shm_directory
 
 __all__ = ["Namespace"]
@@ -50,6 +50,5 @@ class Namespace(dict[str, Any]):
             raise UsageError(
                 f"'{name}' is the prompt's own; take another name, or publish by s['{name}'] = ..."
             )
-        with Target(name) as target:
-            target.write(value)
+        publish(name, value)
         self.pop(name, None)  # the stream is found from now on

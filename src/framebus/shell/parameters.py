@@ -7,8 +7,9 @@ from typing import Any
 
 from framebus.errors import NotFoundError
 from framebus.params import Params, Value
-from framebus.params.place import SUFFIX, near
-from framebus.stream.names import shm_directory
+from framebus.params.place import SUFFIX
+from framebus.shell.mistakes import NoSuchName, NotSettable
+from framebus.stream.names import near, shm_directory
 
 __all__ = ["Parameters", "SetView", "set_names"]
 
@@ -16,6 +17,14 @@ __all__ = ["Parameters", "SetView", "set_names"]
 def set_names() -> list[str]:
     """The names of all parameter sets."""
     return sorted(path.name.removesuffix(SUFFIX) for path in shm_directory().glob(f"*{SUFFIX}"))
+
+
+def _opened(name: str) -> Params:
+    """The set, for who looks at an attribute. Raises NoSuchName."""
+    try:
+        return Params.open(name)
+    except NotFoundError as error:
+        raise NoSuchName(str(error)) from None
 
 
 class SetView:
@@ -35,14 +44,12 @@ class SetView:
         if name.startswith("_"):
             raise AttributeError(name)
         full = self._prefix + name
-        with Params.open(self._name) as opened:
+        with _opened(self._name) as opened:
             if full in opened:
                 return opened[full]
             if any(entry.startswith(f"{full}.") for entry in opened):
                 return SetView(self._name, f"{full}.")
-            raise AttributeError(
-                f"parameter set '{self._name}' has no entry '{full}'{near(full, list(opened))}"
-            )
+            raise NoSuchName(f"parameter set '{self._name}' has no entry '{full}'{near(full, opened)}")
 
     def __setattr__(self, name: str, value: Value) -> None:
         self[name] = value
@@ -88,17 +95,15 @@ class Parameters:
     def __getattr__(self, name: str) -> SetView:
         if name.startswith("_"):
             raise AttributeError(name)
-        try:
-            return self[name]
-        except NotFoundError as error:
-            raise AttributeError(str(error)) from None
+        _opened(name).close()
+        return SetView(name)
 
     def __getitem__(self, name: str) -> SetView:
         Params.open(name).close()
         return SetView(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(
+        raise NotSettable(
             f"'{name}' is a parameter set; write one of its entries, as in p.{name}.gain = {value!r}"
         )
 

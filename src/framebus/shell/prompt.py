@@ -9,11 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import click
 import IPython
 from IPython.core.alias import default_aliases
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.terminal.interactiveshell import TerminalInteractiveShell
 from IPython.terminal.ipapp import TerminalIPythonApp
@@ -23,6 +25,7 @@ import framebus
 from framebus.errors import FramebusError
 from framebus.shell.history import History, state_file
 from framebus.shell.magics import completions, register
+from framebus.shell.mistakes import explain, place, traceback_text
 from framebus.shell.pipe import CommandPipe
 from framebus.shell.sessions import Session
 
@@ -100,7 +103,7 @@ def interact(session: Session, *, pipe: CommandPipe | None = None, startup: Any 
         app.initialize([])
         configure(app.shell, session)
         if startup is not None:
-            _guarded(app.shell, startup)
+            _guarded(startup)
         with _listening(app.shell, pipe):
             app.start()
     finally:
@@ -137,8 +140,8 @@ def configure(shell: Any, session: Session) -> None:
         click.echo("no history is kept: $XDG_STATE_HOME or ~/.local/state cannot be written to")
     history.trim()
     register(shell, session, history)
-    shell.Completer.custom_matchers.append(lambda text: _matches(shell, session, text))
-    shell.set_custom_exc((FramebusError,), _show_error)
+    shell.Completer.custom_matchers.append(_matcher(shell, session))
+    shell.set_custom_exc((FramebusError, NameError), partial(_show_error, session))
     began = [time.time()]
 
     def begin(_info: Any) -> None:
@@ -170,24 +173,38 @@ def _config() -> Config:
     return config
 
 
-def _matches(shell: Any, session: Session, text: str) -> list[str]:
-    """What IPython asks for when Tab is pressed."""
-    line = str(shell.Completer.text_until_cursor)
-    name = line.lstrip("%").partition(" ")
-    if name[1] and (
-        line.startswith("%") or (shell.find_line_magic(name[0]) and name[0] not in session.namespace)
-    ):
-        offered = completions(line)
-        if offered:
-            return [word for word in offered if word.startswith(text)]
-    return session.complete(text)
+def _matcher(shell: Any, session: Session) -> Callable[[CompletionContext], SimpleMatcherResult]:
+    """What IPython asks when Tab is pressed: for a command's words no other's are wanted."""
+
+    def match(context: CompletionContext) -> SimpleMatcherResult:
+        line, text = context.text_until_cursor, context.token
+        name = line.lstrip("%").partition(" ")
+        offered: list[str] = []
+        if name[1] and (
+            line.startswith("%") or (shell.find_line_magic(name[0]) and name[0] not in session.namespace)
+        ):
+            offered = [word for word in completions(line) if word.startswith(text)]
+        found = offered or session.complete(text)
+        return {"completions": [SimpleCompletion(word) for word in found], "suppress": bool(offered)}
+
+    matcher: Callable[[CompletionContext], SimpleMatcherResult] = context_matcher()(match)
+    return matcher
 
 
 def _show_error(
-    shell: Any, kind: type[FramebusError], error: FramebusError, trace: Any, tb_offset: Any = None
+    session: Session,
+    shell: Any,
+    kind: type[Exception],
+    error: FramebusError | NameError,
+    trace: Any,
+    tb_offset: Any = None,
 ) -> None:
-    """An error of framebus says all in its message; ``%tb`` shows where it came from."""
-    del shell, tb_offset
+    """An error of framebus says all in its message, as does a wrong name; ``%tb`` shows where it came from."""
+    if isinstance(error, NameError):
+        explain(error, session.namespace)
+        if trace.tb_next is not None and trace.tb_next.tb_next is not None:  # in a function
+            shell.showtraceback((kind, error, trace), tb_offset=tb_offset, running_compiled_code=True)
+            return
     click.echo(f"{kind.__name__}: {error}")
     sys.last_type, sys.last_value, sys.last_traceback = kind, error, trace
 
@@ -198,12 +215,14 @@ def _run_line(shell: Any, line: str) -> None:
         shell.run_cell(line, store_history=True)
 
 
-def _guarded(shell: Any, act: Any) -> None:
+def _guarded(act: Any) -> None:
     """Errors of the startup file are shown, and the prompt comes all the same."""
     try:
         act()
-    except Exception:  # noqa: BLE001 - anything that a user's file may raise
-        shell.showtraceback()
+    except FramebusError as error:
+        click.echo(f"{type(error).__name__}: {place(error)}{error}")
+    except Exception as error:  # noqa: BLE001 - anything that a user's file may raise
+        click.echo(traceback_text(error), nl=False)
 
 
 @contextlib.contextmanager

@@ -11,12 +11,14 @@ import numpy as np
 
 import framebus
 from framebus.calc import calc
-from framebus.errors import NotFoundError
+from framebus.errors import DataError, NotFoundError
 from framebus.shell.image import Image
-from framebus.shell.live import LiveStream, Streams, stream_names
+from framebus.shell.live import LiveStream, Streams
+from framebus.shell.mistakes import explain
 from framebus.shell.namespace import Namespace
 from framebus.shell.parameters import Parameters, SetView
 from framebus.shell.units import Units, UnitView
+from framebus.stream.names import stream_names
 
 __all__ = ["ARRAY_FUNCTIONS", "Session", "session", "startup_file"]
 
@@ -65,9 +67,17 @@ class Session:
         for name, function in functions.items():
             self.namespace[name] = function
 
-    def run(self, code: str, filename: str = "<framebus>") -> None:
-        """Run Python code in the namespace. What it raises is raised."""
-        exec(compile(code, filename, "exec"), self.namespace)
+    def run(self, code: str | bytes, filename: str = "<framebus>") -> None:
+        """Run Python code in the namespace. What it raises is raised; DataError: it has a NUL character."""
+        try:
+            compiled = compile(code, filename, "exec", dont_inherit=True)
+        except ValueError as error:
+            raise DataError(f"{filename}: this is no Python: {error}") from error
+        try:
+            exec(compiled, self.namespace)
+        except NameError as error:
+            explain(error, self.namespace)
+            raise
 
     def run_file(self, path: str | os.PathLike[str], *arguments: str) -> None:
         """Run a file as a script: it is ``__main__``, its folder is searched for modules, ``sys.argv`` is set.
@@ -83,7 +93,7 @@ class Session:
         sys.argv = [str(path), *arguments]
         sys.path.insert(0, str(path.resolve().parent))
         try:
-            self.run(path.read_text(encoding="utf-8"), str(path))
+            self.run(path.read_bytes(), str(path))
         finally:
             sys.argv, sys.path[:] = before
 

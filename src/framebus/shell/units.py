@@ -9,6 +9,7 @@ from framebus.errors import FramebusError, NotFoundError, UsageError
 from framebus.pipeline.control import Controller
 from framebus.pipeline.running import UnitStatus, find_unit, running
 from framebus.process import Event, ProcessRecord
+from framebus.shell.mistakes import NoSuchName
 from framebus.shell.parameters import SetView
 
 __all__ = ["UnitView", "Units"]
@@ -112,7 +113,7 @@ class Units:
         try:
             return self[name]
         except NotFoundError as error:
-            raise AttributeError(str(error)) from None
+            raise NoSuchName(str(error)) from None
 
     def __getitem__(self, name: str) -> UnitView:
         find_unit(name)

@@ -5,6 +5,7 @@ Reading needs astropy, which loads only when a file is read.
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,7 +19,7 @@ from framebus.stream.names import check_name
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["Keywords", "find_conf", "is_structural", "load_conf"]
+__all__ = ["Keywords", "find_conf", "is_structural", "load_conf", "reason_of"]
 
 Keywords: TypeAlias = dict[str, tuple[int | float | str, str]]
 """Keyword name to (value, comment)."""
@@ -78,9 +79,16 @@ def load_conf(path: Path, *, most_axes: int = _MAX_AXES) -> tuple[npt.NDArray[An
     # astropy lets through whatever its parsers and decompressors meet in a damaged file.
     except Exception as error:
         raise DataError(
-            f"{path} cannot be read as FITS: {str(error) or type(error).__name__}; expected a whole file with an image"
+            f"{path} cannot be read as FITS: {reason_of(error)}; expected a whole file with an image"
         ) from error
     raise DataError(f"{path} holds no image; expected one in the primary HDU or in an image extension")
+
+
+def reason_of(error: Exception) -> str:
+    """What a library says about a file, without the sentences in which it advises arguments of its functions."""
+    sentences = re.split(r"(?<=[.;]) +", str(error))
+    kept = " ".join(each for each in sentences if not re.search(r"\w=", each))
+    return kept.rstrip(".;") or type(error).__name__
 
 
 def _astropy_fits(path: Path) -> ModuleType:

@@ -41,11 +41,11 @@ def datatype_code(dtype: npt.DTypeLike) -> int:
     Raises:
         UsageError: the dtype is none of the 13 that streams can carry.
     """
+    known = ", ".join(map(str, CODES))
     try:
         wanted = np.dtype(dtype)
-    except TypeError as error:
-        raise UsageError(f"dtype {dtype!r} is not understood: {error}") from None
+    except TypeError:
+        raise UsageError(f"dtype {dtype!r} is not understood; a stream can carry {known}") from None
     if wanted not in CODES:
-        known = ", ".join(str(known) for known in CODES)
         raise UsageError(f"a stream cannot carry dtype {wanted}; it can carry {known}")
     return CODES[wanted]

@@ -18,13 +18,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     block raises, the old file stays and nothing is left of the new one.
 
     Raises:
-        OSError: the file cannot be put in its place.
+        OSError: the file cannot be written, or not be put in its place; it names the file itself.
     """
     file = Path(path)
     draft = file.with_name(f".{os.getpid()}.{file.name}")
     try:
         yield draft
         os.replace(draft, file)
+    except OSError as error:
+        if str(draft) in (error.filename, error.filename2):  # a name that nobody else has heard of
+            raise type(error)(error.errno, error.strerror, str(file)) from error
+        raise
     finally:
         draft.unlink(missing_ok=True)
 

@@ -25,9 +25,12 @@ __all__ = [
     "SUFFIX",
     "StreamName",
     "check_name",
+    "near",
+    "near_streams",
     "parse",
     "require",
     "shm_directory",
+    "stream_names",
     "stream_path",
 ]
 
@@ -201,6 +204,34 @@ def stream_path(name: str | StreamName) -> Path:
             return name.path
         name = name.name
     return shm_directory() / f"{check_name(name)}{SUFFIX}"
+
+
+def near(name: str, names: Iterable[str], otherwise: str = "") -> str:
+    """What to add to a message about a name that is not there: those that may be meant, or ``otherwise``, or all."""
+    import difflib  # here: most programs never ask
+
+    names = list(map(str, names))
+    close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.7)
+    if not close:  # 'gian' is meant to be 'loop.gain'
+        tails = difflib.get_close_matches(str(name), [n.rpartition(".")[2] for n in names], n=3, cutoff=0.7)
+        close = [n for n in names if n.rpartition(".")[2] in tails][:3]
+    if close:
+        return f"; did you mean {' or '.join(repr(n) for n in close)}?"
+    if otherwise:
+        return f"; {otherwise}"
+    return f"; there are: {', '.join(sorted(names)[:20])}" if names else "; there are none"
+
+
+def stream_names() -> list[str]:
+    """The names of all streams, without a look into their files."""
+    paths = shm_directory().glob(f"*{SUFFIX}")
+    return sorted(path.name.removesuffix(SUFFIX) for path in paths if not path.name.startswith("."))
+
+
+def near_streams(name: str) -> str:
+    """What to add to a message about a stream that is not there."""
+    there = stream_names()
+    return near(name, there, otherwise="'framebus ls' lists those that are there" if there else "")
 
 
 def _take_modifiers(text: str) -> tuple[str, str]:

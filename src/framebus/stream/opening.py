@@ -20,7 +20,7 @@ from framebus.stream.datatypes import DTYPES, datatype_code
 from framebus.stream.dialects import check_datatype, find_dialect
 from framebus.stream.keywords import KeywordInput, encode_all
 from framebus.stream.keywords import fits as keyword_fits
-from framebus.stream.names import StreamName, parse, require, shm_directory, stream_path
+from framebus.stream.names import StreamName, near, near_streams, parse, require, shm_directory, stream_path
 from framebus.stream.stream import Stream
 
 DEFAULT_KEYWORD_SLOTS = 50
@@ -197,7 +197,8 @@ def _open_local(name: str) -> _core.StreamHandle:
         found = _local_streams.get(name)
         if found is None:
             raise StreamNotFound(
-                f"no process-local stream '{name}' in this process; @L: streams are seen by it alone"
+                f"no process-local stream '{name}' in this process{near(name, _local_streams)}; "
+                "@L: streams are seen by it alone"
             )
         return found.share()
 
@@ -205,11 +206,11 @@ def _open_local(name: str) -> _core.StreamHandle:
 def _load_from_conf(parsed: StreamName) -> _core.StreamHandle:
     conf = None if parsed.path is not None or parsed.exists else find_conf(parsed.name)
     if conf is None:
-        where = parsed.path or shm_directory()
-        looked = "" if parsed.path is not None else f" in {where}, nor ./conf/shmim.{parsed.name}.fits"
-        raise StreamNotFound(
-            f"no stream '{parsed.path or parsed.name}'{looked}; 'framebus ls' lists those that are there"
-        )
+        if parsed.path is not None:
+            raise StreamNotFound(f"no stream '{parsed.path}'; 'framebus ls' lists those that are there")
+        beside = "" if parsed.exists else f", nor ./conf/shmim.{parsed.name}.fits"
+        hint = near_streams(parsed.name)
+        raise StreamNotFound(f"no stream '{parsed.name}' in {shm_directory()}{beside}{hint}")
     data, keywords = load_conf(conf)
     fitting = {key: pair for key, pair in keywords.items() if keyword_fits(key, *pair)}
     if len(fitting) < len(keywords):

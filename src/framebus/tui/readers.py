@@ -37,7 +37,9 @@ class Readers:
     def look(self, known: Iterable[int] = ()) -> None:
         """Look into some processes: those of ``known`` that are new first."""
         self._left_s = min(0.0, self._left_s) + (_BUDGET_S if self._swept else _SWEEP_S)
-        self._urgent += [pid for pid in known if pid not in self._maps and pid not in self._urgent]
+        # Who looks may write streams itself: a shell.
+        new = set(known).difference(self._maps, self._urgent, [os.getpid()])
+        self._urgent += new
         before_s = time.perf_counter()
         while self._left_s > 0:
             if self._urgent:

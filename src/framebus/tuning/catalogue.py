@@ -105,7 +105,7 @@ def manuals(root: str | os.PathLike[str] = "/", *, cpus: Iterable[int] = ()) -> 
         UsageError: as ``items``.
     """
     on, around = machine(root), surroundings(root)
-    loops = _loops(on, cpus) or for_loops(on)
+    loops = _loops(on, cpus) or for_loops(on.online)
     found = []
     if loops and not set(loops) <= set(on.isolated):
         found.append(Manual("isolation", "other programs stay off the loops' CPUs", isolation(loops)))

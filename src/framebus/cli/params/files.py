@@ -23,11 +23,12 @@ def save(file: str, names: tuple[str, ...], everything: bool, as_json: bool) -> 
 
     Example: framebus params save night.toml loop camera
     """
+    from framebus.ops.files import check_new
     from framebus.params import save_sets
     from framebus.params.listing import set_names
 
     chosen = names or tuple(set_names())
-    save_sets(file, chosen, changed_only=not everything)
+    save_sets(check_new(file, overwrite=True), chosen, changed_only=not everything)
     if as_json:
         show_json({"file": file, "sets": list(chosen)})
     else:
@@ -44,9 +45,9 @@ def load(file: str, as_json: bool) -> None:
 
     Example: framebus params load night.toml
     """
-    from framebus.params import load_sets
+    from framebus.ops import load_parameters
 
-    loaded = load_sets(file)
+    loaded = load_parameters(file)
     if as_json:
         show_json({"file": file, "sets": list(loaded)})
     else:
@@ -61,9 +62,10 @@ def diff(file: str, as_json: bool) -> None:
 
     Example: framebus params diff night.toml
     """
+    from framebus.ops.files import check_there
     from framebus.params.comparing import compare_file
 
-    differences = compare_file(file)
+    differences = compare_file(check_there(file))
     if as_json:
         show_json([found._asdict() for found in differences])
         return

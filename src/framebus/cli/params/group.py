@@ -11,6 +11,7 @@ COMMANDS = {
     "save": Entry("framebus.cli.params.files:save", "Write values to a TOML file."),
     "load": Entry("framebus.cli.params.files:load", "Take over the values of a TOML file."),
     "diff": Entry("framebus.cli.params.files:diff", "Show what a file would change."),
+    "rm": Entry("framebus.cli.params.rm:rm", "Remove parameter sets."),
 }
 
 

@@ -80,14 +80,14 @@ def parse_keyword_value(given: str) -> int | float | str:
     return given
 
 
-def parse_keywords(given: Sequence[str]) -> dict[str, int | float | str]:
-    """``KEY=VALUE`` each. Raises UsageError."""
+def parse_keywords(given: Sequence[str], *, as_text: bool = False) -> dict[str, int | float | str]:
+    """``KEY=VALUE`` each; ``as_text``: numbers are texts, too. Raises UsageError."""
     found = {}
     for item in given:
         key, equals, value = item.partition("=")
-        if not equals or not key:
-            raise UsageError(f"--keyword {item}: expected KEY=VALUE")
-        found[key] = parse_keyword_value(value)
+        if not equals or not key or any(map(str.isspace, key)):
+            raise UsageError(f"keyword '{item}': expected KEY=VALUE, and no blanks in KEY")
+        found[key] = value if as_text else parse_keyword_value(value)
     return found
 
 

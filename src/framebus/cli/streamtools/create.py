@@ -27,6 +27,7 @@ from framebus.errors import StreamExists
 @click.option("--keyword", "keywords", multiple=True, metavar="KEY=VALUE", help="May be given several times.")
 @click.option("--fill", metavar="VALUE", help="Publish a first frame, of that value throughout.")
 @click.option("--overwrite", is_flag=True, help="Replace a stream of that name.")
+@click.option("--force", is_flag=True, help="Replace even one that another living process writes.")
 @as_json_option
 def create(
     name: str,
@@ -37,6 +38,7 @@ def create(
     keywords: tuple[str, ...],
     fill: str | None,
     overwrite: bool,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Make the stream NAME: a name, or the path of its file. It has no frame yet, unless --fill says what is in it.
@@ -46,16 +48,19 @@ def create(
     import numpy as np
 
     from framebus import stream
-    from framebus.ops.targets import as_new
+    from framebus.ops.poking import check_number
+    from framebus.ops.targets import as_new, check_writer
     from framebus.stream.datatypes import DTYPES, datatype_code
-    from framebus.stream.slices import check_storable
 
     sizes, value = parse_shape(shape), None if fill is None else parse_number(fill)
     if value is not None:
-        check_storable(np.asarray(value), DTYPES[datatype_code(dtype)])
+        check_number(value, DTYPES[datatype_code(dtype)], f"'{name}'")
+    place = as_new(name, overwrite=overwrite)
+    if overwrite and not force:
+        check_writer(name)
     try:
         made = stream.create(
-            name if overwrite else as_new(name),
+            place,
             shape=sizes,
             dtype=dtype,
             history=history,

@@ -87,6 +87,13 @@ def _play(file: Path, name: str | None, rate: float, loop: bool, options: dict[s
     from framebus.ops import play, stream_for_file
 
     stream, cube, loaded = stream_for_file(file, name, cube=True, **options)
+    if cube.ndim == 2:
+        rows, columns = cube.shape
+        click.echo(
+            f"framebus: warning: {text.safe(str(file))} is one image, {rows}x{columns}: with --rate its {rows} rows "
+            f"are played as frames of {columns} values; to give the whole image as one frame, leave --rate out",
+            err=True,
+        )
     with stream, measuring(f"{loaded.name} at {text.rate(rate)}") as progress:
         try:
             for played in play(stream, cube, rate, passes=None if loop else 1):

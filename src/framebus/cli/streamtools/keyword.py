@@ -8,8 +8,8 @@ from framebus.cli import text
 from framebus.cli.complete import keyword_names, stream_names
 from framebus.cli.lazy import Entry, LazyGroup
 from framebus.cli.output import columns, show, show_json
-from framebus.cli.streamtools.arguments import NEGATIVE_NUMBERS, as_json_option, parse_keyword_value
-from framebus.errors import NotFoundError
+from framebus.cli.streamtools.arguments import NEGATIVE_NUMBERS, as_json_option, parse_keywords
+from framebus.errors import NotFoundError, UsageError
 from framebus.stream import Stream
 
 _HERE = "framebus.cli.streamtools.keyword"
@@ -62,20 +62,34 @@ def get_keyword(name: str, key: str | None, as_json: bool) -> None:
 
 @click.command("set", context_settings=NEGATIVE_NUMBERS)
 @click.argument("name", shell_complete=stream_names)
-@click.argument("key", shell_complete=keyword_names)
-@click.argument("value")
+@click.argument(
+    "given", metavar="KEY VALUE | KEY=VALUE...", nargs=-1, required=True, shell_complete=keyword_names
+)
 @click.option("--comment", help="What it means (default: the comment that is there).")
 @click.option("--text", "as_text", is_flag=True, help="VALUE is a text, even if it looks like a number.")
-def set_keyword(name: str, key: str, value: str, comment: str | None, as_text: bool) -> None:
+def set_keyword(name: str, given: tuple[str, ...], comment: str | None, as_text: bool) -> None:
     """Write the keyword KEY of the stream NAME: a whole number, a number, or a text of up to 16 bytes.
+
+    Or several, each as KEY=VALUE: all are looked at before the first is written.
 
     Example: framebus keyword set wfs EXPTIME 0.002 --comment '[s] exposure'
     """
     from framebus.ops.targets import open_existing
+    from framebus.stream.keywords import encode_all
 
+    if "=" in given[0]:
+        values = parse_keywords(given, as_text=as_text)
+    elif len(given) == 2:
+        values = parse_keywords([f"{given[0]}={given[1]}"], as_text=as_text)
+    else:
+        raise UsageError(f"'{' '.join(given)}': expected KEY VALUE, or KEY=VALUE as often as wanted")
+    if comment is not None and len(values) > 1:
+        raise UsageError(f"--comment is for one keyword; these are {len(values)}: {', '.join(values)}")
+    encode_all(values)
     with open_existing(name) as stream:
-        stream.keywords.set(key, value if as_text else parse_keyword_value(value), comment)
-        show(text.safe(f"{stream.name} {key} = {stream.keywords[key]}"))
+        for key, value in values.items():
+            stream.keywords.set(key, value, comment)
+            show(text.safe(f"{stream.name} {key} = {stream.keywords[key]}"))
 
 
 @click.command("rm")

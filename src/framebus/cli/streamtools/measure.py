@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,9 +13,13 @@ from framebus.cli import text
 from framebus.cli.complete import stream_names
 from framebus.cli.output import columns, show, show_json
 from framebus.cli.progress import measuring
+from framebus.cli.signals import signals_end_it
 from framebus.cli.streamtools.arguments import as_json_option, named, timeout_option
 from framebus.cli.waiting import waiting
-from framebus.errors import UsageError
+from framebus.errors import UsageError, WaitTimeout
+
+if TYPE_CHECKING:
+    from framebus.ops import FrameStatistics
 
 _FIGURES = ("mean", "std", "minimum", "maximum", "noise")
 _ARRAYS = ("mean_frame", "std_frame")
@@ -41,11 +47,12 @@ _ARRAYS = ("mean_frame", "std_frame")
 @as_json_option
 def stats(
     names: tuple[str, ...], n: int, output: Path | None, overwrite: bool, timeout_s: float, as_json: bool
-) -> None:
+) -> int:
     """Tell mean, standard deviation, least and largest value of the next N frames of every NAME, one after the other.
 
     NAMEs may be patterns and slices. 'noise' is how much an element varies in time: the rms over the elements of
-    their standard deviation over the frames. Values that are not finite are left out, and counted.
+    their standard deviation over the frames. Values that are not finite are left out, and counted. Of a stream whose
+    frames do not come the reason is told, and the exit code is 1.
 
     Example: framebus stats wfs slopes --frames 500
     """
@@ -58,36 +65,54 @@ def stats(
         from framebus.ops.files import check_writable
 
         check_writable(output, "float64", overwrite)  # as figures of any stream are
-    found = []
+    found: list[FrameStatistics | WaitTimeout] = []
     for name in streams:
         with measuring(f"frames of {name}") as progress:
-            found.append(ops.statistics(name, n, timeout_s=timeout_s, progress=progress))
-    if output is not None:
+            try:
+                found.append(ops.statistics(name, n, timeout_s=timeout_s, progress=progress))
+            except WaitTimeout as error:
+                if len(streams) == 1:
+                    raise
+                found.append(error)
+    if output is not None and isinstance(found[0], ops.FrameStatistics):
         _write(output, found[0], overwrite)
     if as_json:
-        show_json([{key: value for key, value in asdict(one).items() if key not in _ARRAYS} for one in found])
-        return
-    table = columns(
-        *("name", "frames", "missed", "mean", "std", "min", "max", "noise"),
-        right=("frames", "missed", "mean", "std", "min", "max", "noise"),
-        wrapped=("name",),
-    )
-    for one in found:
+        show_json([_plain(name, one) for name, one in zip(streams, found, strict=True)])
+    else:
+        _show_statistics(streams, found)
+        show(*([f"wrote {text.safe(str(output))}"] if output is not None else []))
+    return 1 if any(isinstance(one, WaitTimeout) for one in found) else 0
+
+
+def _plain(name: str, found: FrameStatistics | WaitTimeout) -> dict[str, Any]:
+    """As JSON has it; with the reason in place of the figures where there are none."""
+    if isinstance(found, WaitTimeout):
+        none = dict.fromkeys(("missed", "first", "last", *_FIGURES, "not_finite"))
+        return {"name": name, "frames": 0, **none, "reason": str(found)}
+    return {key: value for key, value in asdict(found).items() if key not in _ARRAYS} | {"reason": ""}
+
+
+def _show_statistics(streams: Sequence[str], found: Sequence[FrameStatistics | WaitTimeout]) -> None:
+    headers = ("frames", "missed", "mean", "std", "min", "max", "noise")
+    table = columns("name", *headers, right=headers, wrapped=("name",))
+    below = []
+    for name, one in zip(streams, found, strict=True):
+        if isinstance(one, WaitTimeout):
+            table.add_row(text.safe(name), "0", *["-"] * (len(headers) - 1))
+            below.append(text.safe(str(one)))
+            continue
         figures = [text.figure(getattr(one, key)) for key in _FIGURES]
         table.add_row(text.safe(one.name), str(one.frames), str(one.missed), *figures)
-    bad = [
-        f"{text.safe(one.name)}: {one.not_finite} values are not finite" for one in found if one.not_finite
-    ]
-    show(table, *bad, *([f"wrote {text.safe(str(output))}"] if output is not None else []))
+        if one.not_finite:
+            below.append(f"{text.safe(one.name)}: {one.not_finite} values are not finite")
+    show(table, *below)
 
 
-def _write(output: Path, found: object, overwrite: bool) -> None:
+def _write(output: Path, found: FrameStatistics, overwrite: bool) -> None:
     import numpy as np
 
-    from framebus.ops import FrameStatistics
     from framebus.ops.files import write_frames
 
-    assert isinstance(found, FrameStatistics)
     cards: dict[str, tuple[int | float | str, str]] = {
         "FBSTREAM": (found.name, "stream"),
         "FBFRAMES": (found.frames, "frames"),
@@ -123,9 +148,8 @@ def rate(names: tuple[str, ...], duration_s: float, as_json: bool) -> None:
     from framebus import ops
 
     streams = named(names)
-    with waiting(
-        f"frames of {text.safe(streams[0]) if len(streams) == 1 else f'{len(streams)} streams'}", duration_s
-    ):
+    what = text.safe(streams[0]) if len(streams) == 1 else f"{len(streams)} streams"
+    with signals_end_it(), waiting(f"frames of {what}", duration_s):
         found = ops.rates(streams, duration_s)
     if as_json:
         show_json([asdict(one) for one in found])

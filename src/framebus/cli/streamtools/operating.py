@@ -90,14 +90,21 @@ def require_frames(stage: Stage) -> None:
 
 
 def run(stage: Stage, options: LoopOptions, *, detach: bool, as_json: bool) -> int:
-    """Run a stage here or in the background; returns the exit code."""
+    """Run a stage here or in the background; returns the exit code.
+
+    Of one that ran here the parameters go, too: who calls the command again gives them again.
+    """
     if detach:
         from framebus.cli.run_background import run_in_background
 
         return run_in_background(stage, options, "subprocess", _outputs(stage), as_json=as_json)
     from framebus.cli.run_here import run_here
+    from framebus.pipeline.leftovers import remove_sets
 
-    return run_here(stage, options, as_json=as_json)
+    try:
+        return run_here(stage, options, as_json=as_json)
+    finally:
+        remove_sets([stage.label])
 
 
 def _outputs(stage: Stage) -> dict[str, StreamPlan]:
