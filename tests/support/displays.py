@@ -30,10 +30,15 @@ class Display(Terminal):
     """
 
     def __init__(
-        self, command: Sequence[str], *, columns: int = 80, rows: int = 24, **environment: str | None
+        self, command: Sequence[str], *, columns: int = 80, rows: int = 24, no_colour: bool = False
     ) -> None:
         super().__init__(
-            command, columns=columns, rows=rows, TERM="tmux-256color", COLORTERM=None, **environment
+            command,
+            columns=columns,
+            rows=rows,
+            TERM="tmux-256color",
+            COLORTERM=None,
+            NO_COLOR="1" if no_colour else None,
         )
         self.columns, self.rows = columns, rows
         self._cells = [[" "] * columns for _ in range(rows)]

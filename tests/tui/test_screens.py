@@ -79,7 +79,7 @@ def test_no_colour_and_no_emphasis_where_none_is_wanted(spawn: Spawner) -> None:
         assert {"1", "38", "48"} <= display.styles
         display.type("q")
         display.wait()
-    with Display(command, NO_COLOR="1") as display:
+    with Display(command, no_colour=True) as display:
         display.shows(
             "camera", "..::::", "====", "****####", "%%%%@@@@", "min max 0  255"
         )  # the picture of ``framebus watch``
