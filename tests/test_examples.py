@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 )
 def test_tutorial_runs(name: str, spawn: Spawner) -> None:
     process = spawn(command=[sys.executable, "-W", "error", str(ROOT / "examples" / f"{name}.py")])
-    assert process.wait() == 0, process.errors
+    assert process.wait(timeout_s=280.0) == 0, process.errors
     assert process.lines
 
 

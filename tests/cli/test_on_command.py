@@ -144,6 +144,28 @@ def test_an_end_from_outside_ends_the_command_too(spawn: Spawner, number: int, c
 
 
 @ENDS
+def test_a_signal_while_the_command_starts_ends_that(spawn: Spawner, number: int, code: int) -> None:
+    with fb.create("wfs", shape=(1,)) as wfs:
+        wfs.write([1.0])
+        program = spawn(
+            """
+            import os, subprocess, sys
+            from framebus.cli import main
+
+            start = subprocess.Popen.__init__
+            def signalled(self, *arguments, **named):
+                start(self, *arguments, **named)
+                os.kill(os.getpid(), int(sys.argv.pop()))
+            subprocess.Popen.__init__ = signalled
+            sys.argv[1:-1] = ["on", "stream:wfs>=1", "--", "sh", "-c", "while :; do sleep 0.05; done"]
+            sys.exit(main())
+            """,
+            str(number),
+        )
+        assert program.wait() == code  # at the end of all that has its standard output
+
+
+@ENDS
 def test_what_the_command_started_ends_with_it(
     spawn: Spawner, tmp_path: Path, number: int, code: int
 ) -> None:

@@ -118,11 +118,9 @@ def test_a_night_at_the_telescope(session: Session, tmp_path: Path) -> None:
     session.see("show rows with")
     session.type("gain")
     session.keys("Enter")
-    session.see("Esc show all", "gain")
-    session.keys("Down")
-    session.see("type float64")
+    session.see("Esc show all", "gain", "type float64")
     session.keys("Enter")
-    session.see("Enter write it")
+    session.see("Enter sets it")
     session.keys("C-u")
     session.type("0.375")
     session.see("0.375")
@@ -140,7 +138,7 @@ def test_a_night_at_the_telescope(session: Session, tmp_path: Path) -> None:
 
     # A process dies, and comes back.
     session.command("framebus top --tab units")
-    session.see("demo_co", "running")
+    session.see("demo_controller", "running")
     killed = int(str(units()["demo_controller"]["pid"]))
     os.kill(killed, signal.SIGKILL)
     session.see("6 Messages ✖")

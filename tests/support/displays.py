@@ -16,22 +16,35 @@ TIMEOUT_S = 60.0
 _ESCAPE = re.compile(
     r"\x1b(?:\[([0-?]*)([ -/]*)([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)|[=>78]|P[^\x1b]*\x1b\\)"
 )
-_IGNORED = frozenset("hlmuptqc")
-"""Modes, colours, and questions, which this terminal leaves without an answer, as simple ones do."""
+_IGNORED = frozenset("hluptqc")
+"""Modes and questions, which this terminal leaves without an answer, as simple ones do."""
 
 
 class Display(Terminal):
     """A program in a terminal, and the characters on its screen; colours are left out.
 
     It knows what programs send that address the cursor and draw over what is there. Anything else fails the test.
+
+    Attributes:
+        styles: the numbers of all colours and emphases that were sent, such as ``1`` for bold.
     """
 
-    def __init__(self, command: Sequence[str], *, columns: int = 80, rows: int = 24) -> None:
-        super().__init__(command, columns=columns, rows=rows, TERM="tmux-256color", COLORTERM=None)
+    def __init__(
+        self, command: Sequence[str], *, columns: int = 80, rows: int = 24, no_colour: bool = False
+    ) -> None:
+        super().__init__(
+            command,
+            columns=columns,
+            rows=rows,
+            TERM="tmux-256color",
+            COLORTERM=None,
+            NO_COLOR="1" if no_colour else None,
+        )
         self.columns, self.rows = columns, rows
         self._cells = [[" "] * columns for _ in range(rows)]
         self._x, self._y = 0, 0
         self._left = b""
+        self.styles: set[str] = set()
 
     @property
     def screen(self) -> str:
@@ -84,6 +97,8 @@ class Display(Terminal):
             self._y, self._x = int(y or 1) - 1, int(x or 1) - 1
         elif kind == "J" and arguments == "2":
             self._cells = [[" "] * self.columns for _ in range(self.rows)]
+        elif kind == "m":
+            self.styles.update((arguments or "0").split(";"))
         elif kind is not None and kind not in _IGNORED:
             raise AssertionError(f"this terminal does not know {escape.group()!r}")
 

@@ -48,6 +48,30 @@ def test_streams_with_their_state_and_one_whose_writer_was_killed(spawn: Spawner
     fb.open("killed").remove()
 
 
+def test_a_stream_whose_writer_has_ended_says_so(spawn: Spawner) -> None:
+    writer = spawn(
+        """
+        import framebus as fb
+        for name in ("dark", "never_written"):
+            with fb.create(name, shape=(2,), dtype="int16") as stream:
+                if name == "dark":
+                    stream.write([1, 2])
+        """
+    )
+    assert writer.wait() == 0
+
+    async def act(screen: Screen) -> None:
+        await screen.shows("○ left", "── dark", f"writer  {writer.pid} has ended")
+        assert "alive" not in screen.text()
+        await screen.press("down")
+        await screen.shows("── never_written", f"writer  {writer.pid} has ended")
+        assert "alive" not in screen.text()
+
+    use(act)
+    for name in ("dark", "never_written"):
+        fb.open(name).remove()
+
+
 def test_a_parameter_is_changed_in_place_and_a_wrong_value_is_refused_there() -> None:
     spec = ParamSpec("gain", 0.3, minimum=0.0, maximum=2.0)
     with Params.create("loop", [spec]) as loop:
@@ -73,7 +97,7 @@ def test_a_set_that_goes_while_it_is_edited() -> None:
         async def act(screen: Screen) -> None:
             await screen.shows("loop", "gain")
             await screen.press("down", "enter")
-            await screen.shows("Enter write it")
+            await screen.shows("Enter sets it")
             loop.remove()
             await screen.shows("no parameters", "Enter edit")
 

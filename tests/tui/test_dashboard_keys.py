@@ -13,19 +13,15 @@ import framebus as fb
 from framebus.params import Params, ParamSpec
 from framebus.process import Event, ProcessRecord
 from framebus.sequence.inbox import post
+from framebus.tui.looks import Snapshot, UnitLook
 from support.pipelines import CHAIN, Pipelines, kill, pids
 from support.processes import Spawner
 from support.waiting import until
 
 pytest.importorskip("textual")
 
+from framebus.tui.screens import HelpScreen
 from support.dashboards import Screen, use
-
-
-def order(screen: Screen, *names: str) -> list[str]:
-    """The names in the order in which they stand on the screen."""
-    text = screen.text()
-    return sorted(names, key=text.index)
 
 
 def test_sorting_by_key_and_by_title() -> None:
@@ -150,12 +146,57 @@ def test_units_are_paused_stepped_and_run_by_keys() -> None:
     record.remove()
 
 
+def test_no_notice_covers_a_question_or_the_one_before_it() -> None:
+    record = ProcessRecord.create("slopes", trigger="wfs")
+
+    async def act(screen: Screen) -> None:
+        await screen.shows("slopes")
+        for _ in range(3):
+            await screen.press("a")
+        await screen.shows("to no session of tmux")
+        assert screen.text().count("belongs to no pipeline") == 1
+        await screen.press("R")
+        await screen.until(lambda: "belongs to no pipeline" not in screen.text())
+        question = f" restart unit slopes.{os.getpid()}?  y yes  n no"
+        await screen.until(lambda: screen.text().splitlines()[-2] == question)
+        screen.app.tell("told meanwhile " * 12, "error")
+        await screen.shows("told meanwhile")
+        assert screen.text().splitlines()[-2] == question
+        await screen.press("n")
+        screen.app.prompt.confirm(f"restart unit slopes (and {'another, ' * 12})?", lambda: None)
+        await screen.until(lambda: screen.text().splitlines()[-2].endswith("… y yes  n no"))
+        await screen.press("n")
+
+    use(act, tab="units")
+    record.remove()
+
+
+def test_the_names_of_units_of_the_demonstration_are_whole() -> None:
+    """At 80 columns: no other pipeline has a unit of these names."""
+    names = ("demo_simulator", "demo_reconstructor")
+    units = {f"demo/{name}": UnitLook(f"demo/{name}", name, "demo", name, state="running") for name in names}
+    alone = Snapshot(0, {}, units, {})
+    other = UnitLook("b/demo_simulator", "demo_simulator", "b", "demo_simulator", state="failed")
+    both = alone._replace(units={**units, other.key: other})
+
+    async def act(screen: Screen) -> None:
+        await screen.shows("no unit runs")
+        screen.app.watcher.look = lambda **_known: alone  # type: ignore[method-assign]
+        await screen.shows("\ndemo_simulator  ", "\ndemo_reconstructor  ")
+        screen.app.watcher.look = lambda **_known: both  # type: ignore[method-assign]
+        await screen.shows("\ndemo/demo_simulator  ", "\nb/demo_simulator  ", "\ndemo_reconstructor  ")
+        await screen.press("4")
+        await screen.shows("[demo/demo_simulator]", "[b/demo_simulator]", "[demo_reconstructor]")
+
+    use(act, tab="units")
+
+
 def test_a_pipeline_its_logs_restart_replacement_and_graph(pipelines: Pipelines) -> None:
     up = pipelines.up(CHAIN)
     before = pids()["times"]
 
     async def act(screen: Screen) -> None:
-        await screen.shows("chain/count", "chain/negative", "chain/times", "chain up")
+        await screen.shows("\ncount  ", "\nnegative  ", "\ntimes  ", "── chain/count", "chain up")
         await screen.press("end", "R")
         await screen.shows("restart unit chain/times?")
         await screen.press("y")
@@ -170,10 +211,9 @@ def test_a_pipeline_its_logs_restart_replacement_and_graph(pipelines: Pipelines)
         await screen.press("l")
         await screen.shows("log of chain/times", "times.log")
         await screen.press("escape", "4")
-        await screen.shows("[count]", "└─▶ negative", "└─▶ [times]")
-        assert order(screen, "[count]", "─▶ count", "[negative]", "─▶ negative", "[times]", "─▶ times") == [
-            *("[count]", "─▶ count", "[negative]", "─▶ negative", "[times]", "─▶ times")
-        ]
+        await screen.shows(
+            *("\n[count]", "\n▼  count", "\n▼  [negative]", "\n▼  negative", "\n▼  [times]", "\n▼  times")
+        )
         await screen.press("end", "enter")
         await screen.shows("── times")
         assert screen.app.pane.NAME == "streams"
@@ -203,7 +243,7 @@ def test_a_parameter_that_is_edited() -> None:
         async def act(screen: Screen) -> None:
             await screen.shows("▾ ao", "▾ loop", "gain", "0 … 2", "share that is taken out")
             await screen.press("down", "down", "enter")
-            await screen.shows("Enter write it", "Esc leave it")
+            await screen.shows("Enter sets it", "Esc leaves it")
             await screen.press("ctrl+u")
             await screen.type("three")
             await screen.press("enter")
@@ -216,7 +256,10 @@ def test_a_parameter_that_is_edited() -> None:
             await screen.type("1.5")
             await screen.press("enter")
             await screen.until(lambda: ao["loop.gain"] == 1.5)
-            await screen.press("d", "enter")
+            await screen.press("d")
+            await screen.shows("0.3", "Enter sets it")
+            assert ao["loop.gain"] == 1.5
+            await screen.press("enter")
             await screen.until(lambda: ao["loop.gain"] == 0.3)
             await screen.press("down", "enter")  # the other value is there already
             assert ao["loop.closed"] is True
@@ -235,6 +278,47 @@ def test_a_parameter_that_is_edited() -> None:
         use(act, tab="parameters", size=(100, 30))
 
 
+def test_a_filter_puts_the_cursor_on_the_first_entry_that_it_names() -> None:
+    specs = [
+        ParamSpec("leak", 0.1, description="what the gain forgets"),
+        ParamSpec("loop.gain", 0.3),
+        ParamSpec("loop.gains", 1.0),
+    ]
+    with Params.create("ao", specs) as ao:
+
+        async def act(screen: Screen) -> None:
+            await screen.shows("▾ ao", "leak")
+            await screen.press("slash", *"gain", "enter")
+            await screen.shows("leak", "Esc show all", "── ao loop.gain")
+            await screen.press("enter", "ctrl+u", "1", "enter")
+            await screen.until(lambda: ao["loop.gain"] == 1.0)
+            await screen.press("slash", "ctrl+u", *"forget", "enter")
+            await screen.shows("── ao leak")
+            await screen.press("escape")
+            await screen.shows("gains", "── ao leak")
+
+        use(act, tab="parameters")
+        ao.remove()
+
+
+def test_the_help_is_wrapped_and_details_that_are_cut_say_so() -> None:
+    record = ProcessRecord.create("slopes", use="my.package.of.a.long.name:" + "unit" * 20, trigger="wfs")
+
+    async def act(screen: Screen) -> None:
+        await screen.shows("── slopes", "…──")
+        await screen.press("question_mark")
+        await screen.shows("Everywhere")
+        help_screen = screen.app.screen
+        assert isinstance(help_screen, HelpScreen)
+        sheet = help_screen.sheet
+        seen = "".join(text for key in sheet.keys for text, _ in sheet.cells(key))
+        assert "Messages are still gathered" in " ".join(seen.split())
+        assert "…" not in screen.text().replace("1 … 6", "")
+
+    use(act, tab="units", size=(60, 24))
+    record.remove()
+
+
 def test_enter_and_enter_again_changes_nothing() -> None:
     specs = [ParamSpec("fine", 16777.217, "float32"), ParamSpec("label", "one\x1b\ntwo")]
     with Params.create("ao", specs) as ao:
@@ -243,7 +327,7 @@ def test_enter_and_enter_again_changes_nothing() -> None:
         async def act(screen: Screen) -> None:
             await screen.shows("16777.217", "one\\x1b\\ntwo")
             await screen.press("down", "enter", "enter", "down", "enter")
-            await screen.shows("one␛␊two", "Enter write it")
+            await screen.shows("one␛␊two", "Enter sets it")
             await screen.press("enter")
             await screen.shows("Enter edit")
             assert ao.changes == before

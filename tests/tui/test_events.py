@@ -68,6 +68,28 @@ def test_streams_come_change_and_go() -> None:
     assert told(log, snapshot(9)) == [("info", "stream wfs", "was removed")]
 
 
+@pytest.mark.parametrize(
+    ("before", "level"), [("live", "warn"), ("stale", "warn"), ("still", "info"), ("empty", "info")]
+)
+def test_a_writer_that_ends_in_order(before: str, level: str) -> None:
+    log = EventLog()
+    log.add(snapshot(1, [wfs(before)]))
+    assert told(log, snapshot(2, [wfs("left")])) == [
+        (level, "stream wfs", "its writer, process 77, has ended")
+    ]
+    assert told(log, snapshot(3, [wfs("left")])) == []
+
+
+def test_streams_that_were_left_already_are_not_told_so() -> None:
+    log = EventLog()
+    assert told(log, snapshot(1, [wfs("left")])) == []
+    assert told(log, snapshot(2, [wfs("left", inode=2)])) == [
+        ("warn", "stream wfs", "was made anew, 4x4 float32")
+    ]
+    log.add(snapshot(3))
+    assert told(log, snapshot(4, [wfs("left")])) == [("info", "stream wfs", "is there, 4x4 float32")]
+
+
 def test_units_change_fail_and_are_restarted() -> None:
     log = EventLog()
     log.add(snapshot(1, units=[slopes("running")]))

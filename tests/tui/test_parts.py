@@ -18,8 +18,9 @@ from framebus.tui.columns import GAP, Column, laid_out
 from framebus.tui.entry import as_typed, limits_text
 from framebus.tui.line_editor import LineEditor
 from framebus.tui.looks import PipelineLook, Snapshot, StreamLook, UnitLook
-from framebus.tui.picture import bars, figures, half_blocks, sparkline
-from framebus.tui.wiring import flow_rows, wires_of
+from framebus.tui.painted import Line, clipped
+from framebus.tui.picture import bars, characters, figures, half_blocks, sparkline
+from framebus.tui.wiring import FlowRow, Wires, flow_rows, wires_of
 
 
 def trace(pid: int, trigger_inode: int, updated_ns: int) -> TraceEntry:
@@ -93,8 +94,68 @@ def test_a_circle_is_drawn_once_and_named_where_it_closes() -> None:
         ("unit", "ao/control"),
         ("again", "dm"),
     ]
-    assert rows[1].branch == "└─▶ "
+    assert drawn(rows) == [
+        "dm",
+        "▼  ao/camera",
+        "▼  cam",
+        "▼  ao/slopes",
+        "├┄ dark",
+        "▼  slopes",
+        "▼  ao/control",
+        "▼  dm",
+    ]
     assert len({row.key for row in rows}) == len(rows)
+
+
+def drawn(rows: list[FlowRow]) -> list[str]:
+    return [row.branch + row.name for row in rows]
+
+
+def test_only_forks_of_the_graph_indent() -> None:
+    names = ("wfs", "a", "b", "side", "dm", "record")
+    streams = {name: StreamLook(name, "", i, "live", count=5) for i, name in enumerate(names)}
+    units = {name: UnitLook(name, name) for name in ("sim", "left", "right", "last", "logger")}
+    wires = Wires(
+        triggers={"left": "wfs", "right": "wfs", "logger": "wfs", "last": "a"},
+        outputs={"sim": ["wfs", "side"], "left": ["a"], "right": ["b"], "last": ["dm"], "logger": []},
+        reads={"last": ["record"], "logger": []},
+        latency_us={},
+    )
+    assert drawn(flow_rows(Snapshot(0, streams, units, {}), wires)) == [
+        "sim",
+        "├▶ side",
+        "▼  wfs",
+        "├▶ logger",
+        "├▶ left",
+        "│  ▼  a",
+        "│  ▼  last",
+        "│  ├┄ record",
+        "│  ▼  dm",
+        "└▶ right",
+        "   ▼  b",
+    ]
+
+
+def test_a_long_chain_keeps_its_names_in_thirty_columns() -> None:
+    stages = (
+        "simulator wfs",
+        "calibrate pixels",
+        "centroids slopes",
+        "reconstructor error",
+        "controller command",
+    )
+    pairs = [("demo_" + unit, "demo_" + stream) for unit, stream in map(str.split, stages)]
+    units = {unit: UnitLook(unit, unit) for unit, _ in pairs}
+    streams = {stream: StreamLook(stream, "", i, "live") for i, (_, stream) in enumerate(pairs)}
+    wires = Wires(
+        triggers={unit: pairs[i][1] for i, (unit, _) in enumerate(pairs[1:])},
+        outputs={unit: [stream] for unit, stream in pairs},
+        reads={},
+        latency_us={},
+    )
+    rows = flow_rows(Snapshot(0, streams, units, {}), wires)
+    assert len(rows) == 2 * len(pairs)
+    assert max(len(line) + len("[]") for line in drawn(rows)) <= 30
 
 
 def test_what_nothing_is_connected_to_stands_alone() -> None:
@@ -117,6 +178,13 @@ def test_pictures_fit_whatever_is_in_them(image: np.ndarray, columns: int, lines
     widths = {sum(len(text) for text, _ in line) for line in drawn}
     assert len(widths) == 1
     assert 1 <= widths.pop() <= columns
+
+
+def test_a_picture_without_colours_is_of_characters() -> None:
+    assert characters(np.array([[0.0, 1.0], [0.0, 1.0], [math.nan, 0.5], [math.nan, 0.5]]), 2, 2) == [
+        [(" @", "")],
+        [("?+", "")],
+    ]
 
 
 def test_a_hot_pixel_hides_nothing() -> None:
@@ -220,6 +288,14 @@ def test_columns_fit_into_the_width(columns: list[Column], width: int) -> None:
     assert [i for i, _ in shown] == sorted(i for i, _ in shown)
     if used <= width and any(columns[i].weight for i, _ in shown):
         assert used == width
+
+
+def test_a_line_that_is_cut_says_so() -> None:
+    line: Line = (("trigger ", "dim"), ("wfs", ""))
+    assert clipped(line, 11) is line
+    assert clipped(line, 10) == (("trigger ", "dim"), ("w…", ""))
+    assert clipped(line, 8) == (("trigger…", "dim"),)
+    assert clipped(line, 0) == (("", "dim"),)
 
 
 def test_a_line_is_edited() -> None:

@@ -70,6 +70,26 @@ def test_every_tab_of_a_pipeline_that_lost_a_unit(pipelines: Pipelines, spawn: S
     fb.open("camera").remove()
 
 
+def test_no_colour_and_no_emphasis_where_none_is_wanted(spawn: Spawner) -> None:
+    writer = spawn(CAMERA)
+    writer.expect("wrote")
+    command = [sys.executable, "-m", "framebus", "top"]
+    with Display(command) as display:
+        display.shows("camera", "▀▀▀▀", "min max 0  255")
+        assert {"1", "38", "48"} <= display.styles
+        display.type("q")
+        display.wait()
+    with Display(command, no_colour=True) as display:
+        display.shows(
+            "camera", "..::::", "====", "****####", "%%%%@@@@", "min max 0  255"
+        )  # the picture of ``framebus watch``
+        assert display.styles <= {"0", "7", "39", "49"}  # reversed: the row with the cursor, and the open tab
+        assert "▀" not in display.screen
+        display.type("q")
+        display.wait()
+    fb.open("camera").remove()
+
+
 def test_a_layout_that_is_another_is_told() -> None:
     line = "count   ● live   ########"
     assert differences(line, "count   ● live     49.8 Hz") != []

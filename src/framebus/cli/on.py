@@ -15,7 +15,7 @@ from framebus.cli import text
 from framebus.cli.complete import condition_names
 from framebus.cli.failures import FAILED
 from framebus.cli.seconds import seconds
-from framebus.cli.signals import signals_end_it
+from framebus.cli.signals import signals_end_it, signals_wait
 from framebus.cli.wait import TIMED_OUT, tell_absent
 from framebus.errors import WaitTimeout
 
@@ -101,12 +101,16 @@ def environment(occurrence: Occurrence) -> dict[str, str]:
 
 def _run(command: tuple[str, ...], occurrence: Occurrence) -> int:
     """Run it to its end; returns its exit status, negative for a signal. Whatever ends us ends it before."""
-    with subprocess.Popen(
-        command,
-        env={**os.environ, **environment(occurrence)},
-        start_new_session=True,  # so that it and all that it starts can be told to end
-    ) as process:
+    with (
+        signals_wait() as release,  # until there is something to end
+        subprocess.Popen(
+            command,
+            env={**os.environ, **environment(occurrence)},
+            start_new_session=True,  # so that it and all that it starts can be told to end
+        ) as process,
+    ):
         try:
+            release()
             return process.wait()
         except BaseException:
             _end(process)

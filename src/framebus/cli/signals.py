@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 
 from framebus.cli.failures import silence
 
-__all__ = ["Signals", "code_of", "signals_end_it"]
+__all__ = ["Signals", "code_of", "signals_end_it", "signals_wait"]
 
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -62,3 +62,28 @@ def signals_end_it() -> Iterator[Signals]:
     finally:
         for number, former in before.items():
             signal.signal(number, former)
+
+
+@contextlib.contextmanager
+def signals_wait() -> Iterator[Callable[[], None]]:
+    """What handlers do with the signals that end a program is done later: when the function that this gives is called.
+
+    At the end of the block it is called in any case.
+    """
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in _NUMBERS
+        if callable(signal.getsignal(number))
+    }
+
+    def release() -> None:
+        while before:
+            signal.signal(*before.popitem())
+        while came:
+            signal.raise_signal(came.pop(0))
+
+    try:
+        yield release
+    finally:
+        release()

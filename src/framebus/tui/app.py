@@ -50,7 +50,8 @@ class Dashboard(App[None]):
     Screen { background: #16171a; color: #d0d4d9; layout: vertical; }
     #panes { height: 1fr; }
     ToastRack { margin-bottom: 1; }
-    Toast { background: #2f3136; color: #ffffff; }
+    Screen.asking ToastRack { margin-bottom: 2; }
+    Toast { background: #2f3136; color: #ffffff; width: auto; max-width: 100%; padding: 0 1; margin-top: 0; }
     """
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -184,12 +185,13 @@ class Dashboard(App[None]):
             self.tell(said, "error")
 
     def tell(self, text: str, severity: Literal["information", "warning", "error"] = "information") -> None:
-        """Show a notice for some seconds."""
+        """Show a notice for some seconds, in place of the one before: what it is about is to be seen, too."""
+        self.clear_notifications()
         self.notify(
             safe(" ".join(text.split())),
             severity=severity,
             markup=False,
-            timeout=8 if severity == "error" else 4,
+            timeout=6 if severity == "error" else 2.5,
         )
 
     def guarded(self, act: Callable[[], str | None]) -> None:
@@ -261,7 +263,7 @@ class Dashboard(App[None]):
     def _tell_keys(self) -> None:
         pane = self.pane
         if pane.sheet.editing is not None:
-            self.key_bar.tell((("Enter", "write it"), ("Esc", "leave it"), ("Ctrl-U", "clear")))
+            self.key_bar.tell((("Enter", "sets it"), ("Esc", "leaves it"), ("Ctrl-U", "clears")))
             return
         first = [("Esc", "show all")] if pane.filter or pane.trouble else []
         rest = [key for key in _KEYS if (key[0] != "s" or pane.SORTABLE) and (key[0] != "f" or pane.TROUBLE)]
@@ -305,6 +307,8 @@ class Dashboard(App[None]):
     def _filter(self, text: str) -> None:
         self.pane.filter = text
         self.pane.show(self.snapshot)
+        if text:
+            self.pane.filtered()
         self._tell_keys()
 
     def action_show_all(self) -> None:
@@ -354,7 +358,7 @@ class Dashboard(App[None]):
             self.parameters.fold(folded)
 
     def action_default(self) -> None:
-        """Edit a parameter, beginning with its default."""
+        """Put a parameter's default into its editor."""
         if self._tab == "parameters":
             self.parameters.to_default()
 

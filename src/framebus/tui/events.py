@@ -33,7 +33,6 @@ _FAILURES = (
 _STREAM_CHANGES: dict[str, tuple[Level, str]] = {
     "dead": ("bad", "DEAD: its writer, process {pid}, is gone"),
     "bad": ("bad", "cannot be opened: {error}"),
-    "left": ("warn", "its writer, process {pid}, has ended"),
     "stale": ("warn", "no frames come any more; its writer, process {pid}, lives"),
     "live": ("good", "frames come"),
 }
@@ -149,6 +148,11 @@ def _stream_events(before: Snapshot | None, now: Snapshot) -> Iterator[Event]:
             if stream.state != "live" or (old is not None and old.state != "still"):
                 said = text.format(pid=stream.writer_pid, error=stream.error)
                 yield Event(now.time_ns, level, f"stream {name}", said)
+        if stream.state == "left" and old is not None and old.inode == stream.inode:
+            # The end of what makes a matrix or a dark is as it should be; of what makes frame after frame it may not.
+            level = "warn" if old.state in ("live", "stale") else "info"
+            said = f"its writer, process {stream.writer_pid}, has ended"
+            yield Event(now.time_ns, level, f"stream {name}", said)
 
 
 def _shape(stream: StreamLook) -> str:

@@ -13,7 +13,8 @@ from framebus.errors import FramebusError
 from framebus.ops.picture import COLORMAPS, thinned
 from framebus.tui.looks import StreamLook
 from framebus.tui.painted import Line, Span
-from framebus.tui.picture import Figures, bars, figures, half_blocks
+from framebus.tui.picture import Figures, bars, characters, figures, half_blocks
+from framebus.tui.styles import coloured
 from framebus.tui.watching import Watcher
 
 __all__ = ["FrameView"]
@@ -96,6 +97,8 @@ class FrameView:
             sample = self._sample
             if sample.ndim == 1 or 1 in sample.shape:
                 drawn = bars(sample.reshape(-1), columns, lines, "data")
+            elif not coloured():
+                drawn = characters(sample, columns, lines)
             else:
                 drawn = half_blocks(sample, columns, lines, self._palette)
             self._drawn = (how, drawn)

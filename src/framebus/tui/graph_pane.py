@@ -10,7 +10,7 @@ from framebus.cli.text import rate, safe
 from framebus.stream.dialects import DIALECTS
 from framebus.stream.trace import TraceEntry, read_trace
 from framebus.tui.columns import Column
-from framebus.tui.looks import TROUBLE, WRONG, Snapshot
+from framebus.tui.looks import TROUBLE, WRONG, Snapshot, short_names
 from framebus.tui.painted import Line
 from framebus.tui.pane import Pane
 from framebus.tui.sheet import Row
@@ -24,9 +24,9 @@ __all__ = ["GraphPane"]
 _AGAIN_S = 1.0
 """How old the arrows may be: frames' traces are read for them."""
 _LEGEND: Line = (
-    ("  ─▶ ", "rule"),
+    ("  ▼ ▶ ", "rule"),
     ("frames trigger, or are written", "dim"),
-    ("   ┄┄ ", "rule"),
+    ("   ┄ ", "rule"),
     ("read as they stand", "dim"),
     ("   ↺ ", "info"),
     ("stands above", "dim"),
@@ -62,6 +62,7 @@ class GraphPane(Pane):
         self._watcher = watcher
         self._wires = Wires({}, {}, {}, {})
         self._rows: dict[str, FlowRow] = {}
+        self._names: dict[str, str] = {}
         self._looked_s = -_AGAIN_S
 
     def show(self, snapshot: Snapshot) -> None:
@@ -84,6 +85,7 @@ class GraphPane(Pane):
     def items(self) -> Mapping[str, FlowRow]:
         """The lines of the drawing."""
         streams, units = self.snapshot.streams, self.snapshot.units
+        self._names = short_names(units)
         return {
             key: row
             for key, row in self._rows.items()
@@ -140,7 +142,7 @@ class GraphPane(Pane):
         alarm = look.state in WRONG
         plain = "bad" if alarm else ""
         return (
-            (f"{row.branch}[{safe(look.unit)}]", "bad" if alarm else "info"),
+            (f"{row.branch}[{safe(self._names[row.name])}]", "bad" if alarm else "info"),
             (sign, name),
             (rate(look.rate_hz) if look.rate_hz else "-", plain),
             (micro(look.latency_us), plain),

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from framebus.tui.painted import Line, fit
 
-__all__ = ["HELP"]
+__all__ = ["help_lines"]
+
+_KEYS = 15
+"""Columns of the keys and signs at the left."""
 
 _TEXT = """
 # Everywhere
@@ -24,9 +29,9 @@ c              the picture's colours: grey, viridis, inferno, blue-red
 ● live         frames come
 ◐ STALE        frames came and have stopped; the process that wrote them lives
 ○ still        the writer lives and writes now and then: a matrix, a dark
-○ left         the process that wrote it has ended as it should
-◌ empty        no frame was ever written; the process that made it lives
-✖ DEAD         the process that wrote it is gone
+○ left         the process that wrote it has ended as it should: a result
+◌ empty        no frame was ever written
+✖ DEAD         the process that wrote it was killed, or is none of framebus and gone
 ✖ BAD          the file is no stream that can be opened
 ? unknown      the file does not tell who writes it
 
@@ -48,9 +53,9 @@ CPU            where it is pinned; ~3: not pinned, ran last there
 LAST 8 s       compute time, a bar for each second; half height is the median
 
 # Parameters
-Enter          edit the value; Enter writes it, Esc leaves it as it was
+Enter          edit the value; Enter sets it, Esc leaves it as it was
 ← →            fold and unfold
-d              edit, beginning with the default
+d              put the default into the editor; Enter sets it
 bold           another value than the default; green: it has just changed
 
 # Graph
@@ -58,12 +63,14 @@ Enter          go to the stream or the unit
 """
 
 
-def _line(text: str) -> Line:
+def help_lines(width: int) -> list[Line]:
+    """The text in lines of at most that width, in columns of the screen."""
+    return [line for text in _TEXT.strip().splitlines() for line in _wrapped(text, width)]
+
+
+def _wrapped(text: str, width: int) -> list[Line]:
     if text.startswith("# "):
-        return ((text[2:], "info"),)
-    key, about = text[:15], text[15:]
-    return ((f"  {fit(key, 15)}{about}", ""),)
-
-
-HELP: list[Line] = [_line(text) for text in _TEXT.strip().splitlines()]
-"""A line each; every line is one cell of a table."""
+        return [((text[2:], "info"),)]
+    key, about = text[:_KEYS], text[_KEYS:]
+    pieces = textwrap.wrap(about, max(20, width - _KEYS - 2)) or [""]
+    return [((f"  {fit(key if i == 0 else '', _KEYS)}{piece}", ""),) for i, piece in enumerate(pieces)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["TROUBLE", "WRONG", "PipelineLook", "Snapshot", "StreamLook", "UnitLook"]
+__all__ = ["TROUBLE", "WRONG", "PipelineLook", "Snapshot", "StreamLook", "UnitLook", "short_names"]
 
 NAN = math.nan
 WRONG = frozenset({"dead", "bad", "error", "failed"})
@@ -163,3 +164,9 @@ class Snapshot(NamedTuple):
     def wrong_units(self) -> int:
         """How many units are out of order."""
         return sum(1 for unit in self.units.values() if unit.state in WRONG)
+
+
+def short_names(units: Mapping[str, UnitLook]) -> dict[str, str]:
+    """What to call each unit, by its key: its own name where no other unit has that, else its key."""
+    times = Counter(unit.unit for unit in units.values())
+    return {key: unit.unit if times[unit.unit] == 1 else key for key, unit in units.items()}

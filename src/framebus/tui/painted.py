@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from framebus.tui.styles import style
 
-__all__ = ["Drawn", "Line", "Painted", "Span", "fit", "width_of"]
+__all__ = ["Drawn", "Line", "Painted", "Span", "clipped", "fit", "width_of"]
 
 Span = tuple[str, str]
 """A text and the name of its style."""
@@ -33,6 +33,22 @@ def fit(text: str, width: int, right: bool = False) -> str:
         return set_cell_size(text, width - 1) + "…" if width > 0 else ""
     blank = " " * (width - length)
     return blank + text if right else text + blank
+
+
+def clipped(line: Line, width: int) -> Line:
+    """The line in at most ``width`` columns; what is cut off is told by ``…``."""
+    if sum(width_of(text) for text, _ in line) <= width:
+        return line
+    found: list[Span] = []
+    left = width
+    for n, (text, name) in enumerate(line):
+        wide = width_of(text)
+        if wide > left or (wide == left and any(text for text, _ in line[n + 1 :])):
+            found.append((fit(text + " ", left), name))  # longer than the room, whatever it is
+            break
+        found.append((text, name))
+        left -= wide
+    return tuple(found)
 
 
 @lru_cache(maxsize=8192)  # of a table most cells stay as they are
@@ -104,9 +120,10 @@ class Painted(Drawn):
 
     def paint(self, lines: Sequence[Line]) -> None:
         """Show these lines instead."""
-        old, self._lines = self._lines, list(lines)
-        regions = []
         width, height = self.size
+        old, self._lines = self._lines, [clipped(line, width) for line in lines] if width else list(lines)
+        lines = list(self._lines)
+        regions = []
         for y in range(max(len(old), len(lines))):
             before, after = (old[y] if y < len(old) else ()), (lines[y] if y < len(lines) else ())
             if before == after:

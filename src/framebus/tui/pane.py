@@ -94,6 +94,9 @@ class Pane(Vertical):
     def typed(self, key: str, text: str) -> None:
         """A cell's editing was ended with Enter."""
 
+    def filtered(self) -> None:
+        """Another filter counts, and its rows are shown."""
+
     def in_sight(self) -> tuple[Container[str], Container[str]]:
         """The streams and units (by their keys) that are to be looked at at every tick, since they are seen here."""
         return (), ()
@@ -133,12 +136,11 @@ class Pane(Vertical):
         return keys
 
     def _passes(self, key: str) -> bool:
-        if self.trouble and not self.in_trouble(key):
-            return False
-        wanted = self.filter.strip().lower()
-        if not wanted:
-            return True
-        words = self.words(key).lower()
+        return not (self.trouble and not self.in_trouble(key)) and self.matches(self.words(key))
+
+    def matches(self, words: str) -> bool:
+        """Whether the filter lets these words through."""
+        wanted, words = self.filter.strip().lower(), words.lower()
         if any(sign in wanted for sign in "*?["):
             return any(fnmatchcase(word, wanted) for word in words.split())
         return wanted in words

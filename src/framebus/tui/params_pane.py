@@ -138,6 +138,13 @@ class ParamsPane(Pane):
     def _of(self, node: _Node) -> ParamInfo:
         return self._sets[node.set].entries[node.entry]
 
+    def filtered(self) -> None:
+        """Put the cursor on the first entry that is looked for: by its name, or else by what is said of it."""
+        entries = [key for key in self.sheet.keys if self._tree_lines[key].entry]
+        named = (key for key in entries if self.matches(self._tree_lines[key].entry))
+        if (first := next(named, next(iter(entries), None))) is not None:
+            self.sheet.pick(first)
+
     def value(self, key: str, column: str) -> Any:
         """The tree keeps its order."""
         del key, column
@@ -272,7 +279,7 @@ class ParamsPane(Pane):
         super().show(self.snapshot)
 
     def to_default(self) -> None:
-        """Begin to edit the value with the default: Enter writes it."""
+        """Put the default into the value's editor: Enter sets it."""
         key = self.sheet.cursor_key
         if key is not None and (node := self._tree_lines[key]).entry and not self._of(node).spec.status:
             look = self._of(node)

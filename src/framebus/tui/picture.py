@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from framebus.ops.graphics import BARS, chart
+from framebus.ops.graphics import BARS, chart, shaded
 from framebus.ops.picture import as_image, colormap, fitted_size, levels_of, resized, robust_limits
 
-__all__ = ["Figures", "bars", "figures", "half_blocks", "sparkline"]
+__all__ = ["Figures", "bars", "characters", "figures", "half_blocks", "sparkline"]
 
 Span = tuple[str, str]
 """A text and how it looks, as Rich writes it: ``"#aabbcc on #ddeeff"``."""
@@ -82,6 +82,19 @@ def half_blocks(image: npt.NDArray[Any], columns: int, lines: int, palette: str 
         else:
             drawn.append(_joined([colours[upper] for upper in shades[i]]))
     return drawn
+
+
+def characters(image: npt.NDArray[Any], columns: int, lines: int) -> list[list[Span]]:
+    """An image where there are no colours: a character for each pixel, the denser the brighter.
+
+    Args:
+        image: two axes, any numeric dtype.
+        columns, lines: the room there is.
+    """
+    values = as_image(image)
+    rows, wide = fitted_size((values.shape[0], values.shape[1]), columns, 2 * lines)
+    small = resized(values, max(1, rows // 2), wide)  # a character is about twice as high as wide
+    return [[(line, "")] for line in shaded(levels_of(small, robust_limits(values), _LEVELS), _LEVELS)]
 
 
 def _joined(styles: Sequence[str]) -> list[Span]:

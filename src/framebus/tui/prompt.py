@@ -7,7 +7,7 @@ from collections.abc import Callable
 from textual import events
 
 from framebus.tui.line_editor import LineEditor
-from framebus.tui.painted import Painted, width_of
+from framebus.tui.painted import Line, Painted, fit, width_of
 
 __all__ = ["Prompt"]
 
@@ -59,6 +59,8 @@ class Prompt(Painted, can_focus=True):
         self._begin()
 
     def _begin(self) -> None:
+        self.app.clear_notifications()
+        self.screen.add_class("asking")  # notices that come meanwhile stand above the question
         self.display = True
         self.screen.set_focus(self)  # now, not later: keys may be waiting
         self._draw()
@@ -67,9 +69,9 @@ class Prompt(Painted, can_focus=True):
     def _draw(self) -> None:
         question = f" {self._question} "
         if self._yes_no:
-            self.paint(
-                [((question, "warned"), (" y", "key"), (" yes ", "bar"), (" n", "key"), (" no ", "bar"))]
-            )
+            answers: Line = ((" y", "key"), (" yes ", "bar"), (" n", "key"), (" no ", "bar"))
+            room = self.app.size.width - sum(len(text) for text, _ in answers)
+            self.paint([((fit(question, min(room, width_of(question))), "warned"), *answers)])
             return
         width = max(8, self.app.size.width - width_of(question))
         self.paint([((question, "tab on"), *self._editor.spans(width))])
@@ -107,6 +109,7 @@ class Prompt(Painted, can_focus=True):
 
     def _end(self) -> None:
         self.display = False
+        self.screen.remove_class("asking")
         self._done()
 
     def on_resize(self) -> None:

@@ -15,7 +15,7 @@ from framebus.cli.text import safe
 from framebus.pipeline.logs import tail
 from framebus.tui.bars import KeyBar
 from framebus.tui.columns import Column
-from framebus.tui.help_text import HELP
+from framebus.tui.help_text import help_lines
 from framebus.tui.painted import Line, Painted
 from framebus.tui.sheet import Row, Sheet
 
@@ -111,12 +111,11 @@ class HelpScreen(Screen[None]):
         yield self._keys
 
     def on_mount(self) -> None:
-        """Show the text."""
-        lines: dict[str, Line] = {str(i): line for i, line in enumerate(HELP)}
-        self.sheet.show(list(lines), lambda key: lines[key])
+        """Let the keys scroll it."""
         self.sheet.focus()
-        self._keys.tell((("↑↓", "scroll"),))
 
     def on_resize(self) -> None:
-        """The keys have the width of the screen."""
+        """The text and the keys have the width of the screen."""
+        lines: dict[str, Line] = {str(i): line for i, line in enumerate(help_lines(self.size.width - 1))}
+        self.sheet.show(list(lines), lambda key: lines[key])
         self._keys.tell((("↑↓", "scroll"),))

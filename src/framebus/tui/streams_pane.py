@@ -7,12 +7,13 @@ from collections.abc import Container, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from framebus import _core
 from framebus.cli.processes import command_name
 from framebus.cli.text import duration, rate, safe, shape, size
 from framebus.tui.columns import Column
 from framebus.tui.frame_view import FrameView
 from framebus.tui.looks import TROUBLE, WRONG, StreamLook
-from framebus.tui.painted import Line, Span, fit
+from framebus.tui.painted import Line, Span, clipped, width_of
 from framebus.tui.pane import Pane, rule
 from framebus.tui.sheet import Row
 from framebus.tui.styles import STREAM_SIGNS
@@ -34,15 +35,15 @@ class StreamsPane(Pane):
     NAME = "streams"
     GROWS = True
     COLUMNS = (
-        Column("name", "STREAM", 14, weight=1, most=32),
+        Column("name", "STREAM", 20, weight=1, most=32),
         Column("state", "STATE", 9),
         Column("rate", "RATE", 8, right=True),
         Column("age", "AGE", 7, right=True),
         Column("count", "COUNT", 10, right=True),
         Column("readers", "RDRS", 4, right=True),
-        Column("semaphores", "SEMS", 5, right=True, rank=2),
+        Column("semaphores", "SEMS", 5, right=True, rank=1),
         Column("missed", "MISSED", 7, right=True),
-        Column("history", "HIST", 4, right=True, rank=1),
+        Column("history", "HIST", 4, right=True, rank=2),
         Column("writer", "WRITER", 8, right=True, rank=3),
         Column("shape", "SHAPE", 10, right=True, rank=4),
         Column("dtype", "DTYPE", 8, rank=5),
@@ -121,7 +122,8 @@ class StreamsPane(Pane):
         """The stream's facts, its last values and a picture; or its trace."""
         look = self.snapshot.streams[key]
         width, lines = self.detail.size.width, self.detail.size.height - 1
-        note = "trace, newest step first" if self.tracing else f"{shape(look.shape)} {look.dtype}"
+        kept = f", keeps {look.history} past frames" if look.history else ""
+        note = "trace, newest step first" if self.tracing else f"{shape(look.shape)} {look.dtype}{kept}"
         head = rule(safe(look.name), note, width)
         if look.state == "bad":
             return [head, (("✖ BAD ", "alarm"), (" " + safe(look.error), "bad"))]
@@ -137,6 +139,8 @@ class StreamsPane(Pane):
         pid = look.writer_pid
         if look.state == "dead":
             writer: Line = ((f"✖ DEAD: its writer {pid} is gone", "alarm"),)
+        elif look.state == "left" or (pid and not _core.process_alive(pid)):
+            writer = (("writer  ", "dim"), (f"{pid} has ended", ""))
         elif pid:
             writer = (("writer  ", "dim"), (f"{pid} {safe(command_name(pid))}, alive", ""))
         else:
@@ -182,12 +186,8 @@ def _beside(facts: list[Line], picture: Sequence[list[Span]], room: int, lines: 
     """Facts at the left, the picture at the right."""
     found: list[Line] = []
     for y in range(lines):
-        left: list[Span] = []
-        used = 0
-        for text, name in facts[y] if y < len(facts) else ():
-            shown = fit(text, min(len(text), max(0, room - used)))
-            left.append((shown, name))
-            used += len(shown)
+        left = list(clipped(facts[y], max(0, room))) if y < len(facts) else []
+        used = sum(width_of(text) for text, _ in left)
         if y < len(picture):
             left += [(" " * (room - used + 2), ""), *picture[y]]
         found.append(tuple(left))

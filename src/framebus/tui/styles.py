@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 
 from rich.style import Style
 
-__all__ = ["STREAM_SIGNS", "UNIT_SIGNS", "style"]
+__all__ = ["STREAM_SIGNS", "UNIT_SIGNS", "coloured", "style"]
 
 _NAMED = {
     "": "#d0d4d9",
@@ -71,7 +72,18 @@ LEVEL_SIGNS = {"good": ("●", "good"), "info": ("·", "info"), "warn": ("▲", 
 """Sign and style of each level of a message."""
 
 
+_REVERSED = frozenset({"cursor", "tab on", "caret", "frozen"})
+"""What is told by its look alone, and so is reversed where there are no colours."""
+
+
+def coloured() -> bool:
+    """Whether there are to be colours and emphasis: not with ``NO_COLOR`` in the environment."""
+    return not os.environ.get("NO_COLOR")
+
+
 @lru_cache(maxsize=8192)  # pictures have many colours
 def style(name: str) -> Style:
-    """The style of that name, or of that description in Rich's words."""
+    """The style of that name, or of that description in Rich's words; without colours, what must be seen reversed."""
+    if not coloured():
+        return Style(reverse=True) if name in _REVERSED else Style()
     return Style.parse(_NAMED.get(name, name))

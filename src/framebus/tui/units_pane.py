@@ -8,7 +8,7 @@ from typing import Any
 
 from framebus.cli.text import duration, rate, safe
 from framebus.tui.columns import Column
-from framebus.tui.looks import TROUBLE, WRONG, UnitLook
+from framebus.tui.looks import TROUBLE, WRONG, UnitLook, short_names
 from framebus.tui.painted import Line
 from framebus.tui.pane import Pane, rule, wrapped
 from framebus.tui.picture import sparkline
@@ -27,7 +27,7 @@ class UnitsPane(Pane):
     NAME = "units"
     GROWS = True
     COLUMNS = (
-        Column("unit", "UNIT", 13, weight=2, most=30),
+        Column("unit", "UNIT", 18, weight=2, most=30),
         Column("state", "STATE", 10),
         Column("rate", "RATE", 8, right=True),
         Column("period", "PERIOD", 7, right=True, rank=5),
@@ -55,8 +55,13 @@ class UnitsPane(Pane):
         ("a", "tmux"),
     )
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: dict[str, str] = {}
+
     def items(self) -> Mapping[str, UnitLook]:
         """The units."""
+        self._names = short_names(self.snapshot.units)
         return self.snapshot.units
 
     @property
@@ -82,7 +87,7 @@ class UnitsPane(Pane):
         """What a unit is sorted by."""
         look = self.snapshot.units[key]
         return {
-            "unit": look.key,
+            "unit": self._names[key],
             "state": _ORDER.index(look.state) if look.state in _ORDER else -1,
             "rate": look.rate_hz,
             "compute": _number(look.compute_us),
@@ -101,7 +106,7 @@ class UnitsPane(Pane):
         quiet = look.state != "running"
         said = " ".join(look.message.removeprefix(f"unit '{look.unit}' ").split())
         return (
-            (safe(look.key), "bad" if alarm else "name"),
+            (safe(self._names[key]), "bad" if alarm else "name"),
             (sign, sign_style),
             (rate(look.rate_hz) if look.rate_hz else "-", "bad" if alarm else "warn" if quiet else ""),
             (micro(look.period_us), "dim" if quiet else plain),
@@ -139,7 +144,7 @@ class UnitsPane(Pane):
                 (f" latency {micro(look.latency_us)}", "dim"),
             ),
             self._counters(look),
-            *self._wiring(look),
+            *self._wiring(look, width),
         ]
         if look.message:
             bad = look.state in TROUBLE
@@ -170,12 +175,18 @@ class UnitsPane(Pane):
             (f"CPU {look.cpu}" if look.cpu >= 0 else "no CPU", ""),
         )
 
-    def _wiring(self, look: UnitLook) -> list[Line]:
+    def _wiring(self, look: UnitLook, width: int) -> list[Line]:
+        """What triggers it, and the streams of its arguments: in three lines at most, in one if it has to say more."""
         pipeline = self.snapshot.pipelines.get(look.pipeline)
         wiring = pipeline.wiring.get(look.unit, {}) if pipeline is not None else {}
-        streams = "  ".join(f"{argument}={stream}" for argument, stream in wiring.items())
-        line: Line = (("trigger ", "dim"), (safe(look.trigger) or "-", ""))
-        return [(*line, ("  streams ", "dim"), (safe(streams), ""))] if streams else [line]
+        given = " ".join(f"{argument}={stream}" for argument, stream in wiring.items())
+        streams = [
+            text for line in wrapped(safe(given), width - 8, "", 1 if look.message else 3) for text, _ in line
+        ]
+        return [
+            (("trigger ", "dim"), (safe(look.trigger) or "-", "")),
+            *((("streams " if i == 0 else " " * 8, "dim"), (text, "")) for i, text in enumerate(streams)),
+        ]
 
 
 def safe_lines(text: str) -> str:

@@ -42,7 +42,7 @@ class FlowRow(NamedTuple):
         key: unique among the rows.
         kind: ``stream``, ``unit``, ``reads`` (a unit's other inputs) or ``again`` (a stream that stands above already).
         name: of the stream or unit (its key); of ``reads`` the names.
-        branch: the lines that lead to it, such as ``│  └─▶ ``.
+        branch: what leads to it from above, such as ``│  └▶ ``, or ``▼  `` where nothing branches off.
     """
 
     key: str
@@ -130,7 +130,8 @@ def _fallen_writer(
 def flow_rows(snapshot: Snapshot, wires: Wires) -> list[FlowRow]:
     """The graph as a tree that is read downwards: stream → units that it triggers → streams that they write.
 
-    It begins with what nothing feeds; what goes back up is named where it does (``again``).
+    It begins with what nothing feeds; what goes back up is named where it does (``again``). Only forks indent, so that
+    the names of a long chain have room.
     """
     return _Tree(snapshot, wires).rows
 
@@ -165,10 +166,7 @@ class _Tree:
             return
         self._seen.add(key)
         self.rows.append(FlowRow(key, "stream", name, branch))
-        units = self._triggered.get(name, [])
-        for i, unit in enumerate(units):
-            last = i == len(units) - 1
-            self._unit(unit, f"{below}{'└' if last else '├'}─▶ ", f"{below}{' ' if last else '│'}   ")
+        self._children(self._triggered.get(name, []), self._unit, self._unit_goes_on, below)
 
     def _unit(self, key: str, branch: str, below: str) -> None:
         if f"unit {key}" in self._seen:
@@ -178,7 +176,32 @@ class _Tree:
         outputs, reads = self._wires.outputs.get(key, []), self._wires.reads.get(key, [])
         if reads:
             turn = "├" if outputs else "└"
-            self.rows.append(FlowRow(f"reads {key}", "reads", ", ".join(reads), f"{below}{turn}┄┄ "))
-        for i, name in enumerate(outputs):
-            last = i == len(outputs) - 1
-            self._stream(name, f"{below}{'└' if last else '├'}─▶ ", f"{below}{' ' if last else '│'}   ")
+            self.rows.append(FlowRow(f"reads {key}", "reads", ", ".join(reads), f"{below}{turn}┄ "))
+        self._children(outputs, self._stream, self._stream_goes_on, below)
+
+    def _children(
+        self,
+        names: Sequence[str],
+        draw: Callable[[str, str, str], None],
+        goes_on: Callable[[str], bool],
+        below: str,
+    ) -> None:
+        """What a stream or unit leads to: ends first; what goes on alone does so straight down, without indentation."""
+        ends = [name for name in names if not goes_on(name)]
+        on = [name for name in names if name not in ends]
+        if len(names) == 1:
+            ends, on = [], list(names)
+        for i, name in enumerate(ends):
+            draw(name, f"{below}{'├' if on or i < len(ends) - 1 else '└'}▶ ", f"{below}   ")
+        if len(on) == 1:
+            draw(on[0], f"{below}▼  ", below)
+            return
+        for i, name in enumerate(on):
+            last = i == len(on) - 1
+            draw(name, f"{below}{'└' if last else '├'}▶ ", f"{below}{' ' if last else '│'}  ")
+
+    def _stream_goes_on(self, name: str) -> bool:
+        return f"stream {name}" not in self._seen and name in self._triggered
+
+    def _unit_goes_on(self, key: str) -> bool:
+        return bool(self._wires.outputs.get(key) or self._wires.reads.get(key))
