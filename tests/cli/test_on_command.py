@@ -157,7 +157,7 @@ def test_a_signal_while_the_command_starts_ends_that(spawn: Spawner, number: int
                 start(self, *arguments, **named)
                 os.kill(os.getpid(), int(sys.argv.pop()))
             subprocess.Popen.__init__ = signalled
-            sys.argv[1:-1] = ["on", "stream:wfs>=1", "--", "sh", "-c", "while :; do sleep 0.05; done"]
+            sys.argv[1:-1] = ["on", "stream:wfs>=1", "--count", "2", "--", "sh", "-c", "while :; do sleep 0.05; done"]
             sys.exit(main())
             """,
             str(number),

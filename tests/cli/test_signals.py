@@ -54,17 +54,17 @@ def test_a_second_one_ends_at_once_but_for_the_closed_terminal(spawn: Spawner) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "said", "code"),
     [
-        (["watch", "wfs", "--graphics", "blocks"], "q quit"),
-        (["on", "stream:wfs>=1", "--", sys.executable, "-c", "print('it runs'); input()"], "it runs"),
+        (["watch", "wfs", "--graphics", "blocks"], "q quit", 129),
+        (["on", "stream:wfs>=1", "--", sys.executable, "-c", "print('it runs'); input()"], "it runs", 0),
     ],
 )
-def test_a_terminal_that_closes(arguments: list[str], said: str) -> None:
+def test_a_terminal_that_closes(arguments: list[str], said: str, code: int) -> None:
     with fb.create("wfs", shape=(4, 4)) as wfs:
         wfs.write([[1.0] * 4] * 4)
         with Terminal([*PROGRAM, *arguments]) as terminal:
             terminal.wait_text(said)
             terminal.hang_up()
-            assert terminal.process.wait(60) == 129
+            assert terminal.process.wait(60) == code
         wfs.remove()
