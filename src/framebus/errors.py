@@ -7,7 +7,7 @@ other side changed or died. ``WaitTimeout``: nothing came in time. ``DataError``
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 
@@ -81,7 +81,19 @@ class NotFoundError(FramebusError, LookupError):
 
 
 class StreamNotFound(NotFoundError):
-    """No stream of that name is in shared memory (nor in ``./conf``)."""
+    """No stream of that name is in shared memory (nor in ``./conf``).
+
+    Args:
+        message: what is not there, and where was looked.
+        hint: gives what is added to the message when somebody reads it. Programs that try again and again never do.
+    """
+
+    def __init__(self, message: str = "", *, hint: Callable[[], str] | None = None) -> None:
+        super().__init__(message)
+        self._hint = hint
+
+    def __str__(self) -> str:
+        return super().__str__() + (self._hint() if self._hint is not None else "")
 
 
 class PeerError(FramebusError):

@@ -79,7 +79,7 @@ def test_a_new_unit_is_listed_once_it_is_installed(elsewhere: Path) -> None:
     package = elsewhere / "denoise"
     python("-c", "import setuptools; setuptools.setup()", "-q", "egg_info", cwd=package)
     listed = python(*PROGRAM[1:], "units", "denoise", cwd=package, PYTHONPATH=str(package / "src"))
-    assert "denoise.units:denoise  denoise  Result = gain * image + offset." in listed.stdout
+    assert "denoise.units:denoise  denoise  denoise  Result = gain * image + offset." in listed.stdout
     helped = python(*PROGRAM[1:], "run", "denoise", "--help", cwd=package, PYTHONPATH=str(package / "src"))
     assert "What every pixel is multiplied by. [float64, default 1, 0 to 100]" in " ".join(
         helped.stdout.split()

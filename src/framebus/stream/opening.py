@@ -209,8 +209,8 @@ def _load_from_conf(parsed: StreamName) -> _core.StreamHandle:
         if parsed.path is not None:
             raise StreamNotFound(f"no stream '{parsed.path}'; 'framebus ls' lists those that are there")
         beside = "" if parsed.exists else f", nor ./conf/shmim.{parsed.name}.fits"
-        hint = near_streams(parsed.name)
-        raise StreamNotFound(f"no stream '{parsed.name}' in {shm_directory()}{beside}{hint}")
+        message = f"no stream '{parsed.name}' in {shm_directory()}{beside}"
+        raise StreamNotFound(message, hint=lambda: near_streams(parsed.name))
     data, keywords = load_conf(conf)
     fitting = {key: pair for key, pair in keywords.items() if keyword_fits(key, *pair)}
     if len(fitting) < len(keywords):
