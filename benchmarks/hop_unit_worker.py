@@ -69,7 +69,8 @@ def main() -> None:
             history = config["trips"] + config["warmup"] + 100
             stack.enter_context(fb.create(report, shape=(2,), dtype="int64", history=history))
             names = {"source": back, "target": there, "report": report}
-            stage = Stage(bench_units.ping, names, {"gap_ns": config["gap_ns"]})
+            trips = config["trips"] + config["warmup"] + 1
+            stage = Stage(bench_units.ping, names, {"gap_ns": config["gap_ns"], "trips": trips})
             stack.enter_context(start(stage, replace(options, every_frame=True)))
         print("made", flush=True)
         expect("go")

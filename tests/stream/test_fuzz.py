@@ -20,7 +20,7 @@ DAO_FIELDS = "naxis size nelement atype sem file_size fifo_last_written".split()
 @pytest.mark.stress
 @pytest.mark.parametrize("seed", [11, 12])
 def test_damaged_files(seed: int, stress: bool, spawn: Spawner) -> None:
-    cases = 200_000 if stress else 5_000
+    cases = 200_000 if stress else 3_000
     interop = Path(os.environ.get("FRAMEBUS_INTEROP", ROOT.parent / "shared" / "interop"))
     options = [
         "--cases",
