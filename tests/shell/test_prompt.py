@@ -141,7 +141,7 @@ def test_a_prompt_in_tmux(im: fb.Stream, tmp_path: Path) -> None:
         tmux("send-keys", "-t", "shell", "%calc 'max(im1) * 2'", "Enter")
         until(lambda: "23.0" in screen())
         tmux("send-keys", "-t", "shell", "%ls", "Enter")
-        until(lambda: "2 streams in" in screen())
+        until(lambda: "2 streams in" in screen() and "In [4]:" in screen())  # before it, Ctrl-D is lost
         pid = int(tmux("list-panes", "-t", "shell", "-F", "#{pane_pid}"))
         tmux("send-keys", "-t", "shell", "C-d")
         until(lambda: not Path("/proc", str(pid)).exists())
