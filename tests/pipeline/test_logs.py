@@ -82,6 +82,18 @@ def test_follow(tmp_path: Path) -> None:
     assert list(follow(tmp_path / "none", lambda: False)) == []
 
 
+def test_following_loses_nothing_between_the_last_lines_and_the_first_look(tmp_path: Path) -> None:
+    path = tmp_path / "unit.log"
+    path.write_text("one\ntwo\nthree\n")
+
+    def ends() -> bool:
+        with path.open("a") as file:
+            file.write("between\nhalf")
+        return False
+
+    assert "".join(follow(path, ends, 2)) == "two\nthree\nbetween\nhalf"
+
+
 @given(st.binary(max_size=300).map(lambda data: data.replace(b"\r", b"")), st.lists(st.integers(0, 300)))
 def test_added_in_any_pieces(tmp_path_factory: pytest.TempPathFactory, data: bytes, cuts: list[int]) -> None:
     path = tmp_path_factory.mktemp("added") / "log"

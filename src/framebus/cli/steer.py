@@ -115,14 +115,11 @@ def logs(unit: str, go_on: bool, lines: int, as_json: bool) -> None:
     path, going = _log_of(unit)
     if not path.exists():
         raise NotFoundError(f"there is no log {path}; units have one when a pipeline runs them")
-    said = tail(path, lines)
     if as_json:
-        show_json({"log": str(path), "lines": said.splitlines()})
+        show_json({"log": str(path), "lines": tail(path, lines).splitlines()})
         return
-    click.echo(said, nl=False)
-    if go_on:
-        for piece in follow(path, going):
-            click.echo(piece, nl=False)
+    for piece in follow(path, going, lines) if go_on else [tail(path, lines)]:
+        click.echo(piece, nl=False)
 
 
 def _log_of(unit: str) -> tuple[Path, Callable[[], bool]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framebus.errors import UsageError
+from framebus.stream.files import replacing
 
 if TYPE_CHECKING:
     from framebus.pipeline.plan import PipelinePlan
@@ -84,9 +85,8 @@ def write(units: Sequence[SystemdUnit], directory: Path) -> list[Path]:
         )
     directory.mkdir(parents=True, exist_ok=True)
     for unit, path in zip(units, paths, strict=True):
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_text(unit.text, encoding="utf-8")
-        draft.replace(path)
+        with replacing(path) as draft:
+            draft.write_text(unit.text, encoding="utf-8")
     return paths
 
 

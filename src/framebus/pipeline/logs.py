@@ -169,9 +169,12 @@ def _start_of_last(file: BinaryIO, lines: int) -> int:
     return 0
 
 
-def follow(path: Path, go_on: Callable[[], bool]) -> Iterator[str]:
-    """What is added to a file from now on, piece by piece, as long as ``go_on()``."""
-    added = Added(path)
+def follow(path: Path, go_on: Callable[[], bool], lines: int = 0) -> Iterator[str]:
+    """The last ``lines`` lines of a file, and what is added to it as long as ``go_on()``, piece by piece.
+
+    A piece may end within a line.
+    """
+    added = Added(path, lines)
     while True:
         going = go_on()  # asked before the look: what was written before the end is still told
         if text := added.text():

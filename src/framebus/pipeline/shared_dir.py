@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from framebus.errors import DataError
+from framebus.stream.files import replacing
 from framebus.stream.names import check_name, shm_directory
 
 __all__ = ["SharedDir", "short_path"]
@@ -52,9 +53,8 @@ class SharedDir:
 
     def write(self, file: str, data: bytes) -> None:
         """Replace a file."""
-        draft = self.path / f".{file}.{os.getpid()}"
-        draft.write_bytes(data)
-        os.replace(draft, self.path / file)
+        with replacing(self.path / file) as draft:
+            draft.write_bytes(data)
 
     def write_table(self, file: str, table: dict[str, Any]) -> None:
         """Replace a file by a table, as JSON; what that does not hold becomes a text."""

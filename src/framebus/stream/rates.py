@@ -46,7 +46,6 @@ def _rate(before: tuple[int, int, int], after: tuple[int, int, int]) -> float:
     frames, published_ns, looked_ns = (new - old for new, old in zip(after, before, strict=True))
     if frames <= 0:
         return 0.0
-    told = (
-        published_ns > 0 and before[1] > 0
-    )  # else the writer leaves the time out, or its clock was set back
+    # Else the writer leaves the time out, or its clock was set back.
+    told = published_ns > 0 and before[1] > 0
     return frames * 1e9 / (published_ns if told else looked_ns)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from framebus.stream.files import replacing
+
 __all__ = ["replace_file"]
 
 
@@ -16,23 +18,17 @@ def replace_file(path: Path, data: bytes) -> None:
     Raises:
         OSError: it cannot be written. It is as it was.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            try:
-                was = path.stat()
-            except FileNotFoundError:
-                os.fchmod(file.fileno(), 0o644)
-            else:
-                os.fchown(file.fileno(), was.st_uid, was.st_gid)
-                os.fchmod(file.fileno(), was.st_mode & 0o7777)
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    with replacing(path) as draft, draft.open("wb") as file:
+        file.write(data)
+        file.flush()
+        try:
+            was = path.stat()
+        except FileNotFoundError:
+            os.fchmod(file.fileno(), 0o644)
+        else:
+            os.fchown(file.fileno(), was.st_uid, was.st_gid)
+            os.fchmod(file.fileno(), was.st_mode & 0o7777)
+        os.fsync(file.fileno())
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from pathlib import Path
 
@@ -137,8 +136,8 @@ def logs(name: str, lines: int, on: bool, as_json: bool) -> None:
         except NotFoundError:  # forgotten meanwhile
             return False
 
-    for piece in itertools.chain([tail(path, lines)], follow(path, runs) if on else []):
-        click.echo("".join(text.safe(line) + "\n" for line in piece.splitlines()), nl=False)
+    for piece in follow(path, runs, lines) if on else [tail(path, lines)]:
+        click.echo("\n".join(map(text.safe, piece.split("\n"))), nl=False)
 
 
 def _spent(status: SequenceStatus) -> str:
