@@ -166,7 +166,7 @@ class Chaos:
         """Make a stream anew, as it was but empty."""
         self.calm()  # what a killed unit had not read of the former file, nobody could count
         with fb.open(PREFIX + name) as old:
-            fb.create(PREFIX + name, shape=old.shape, dtype=old.dtype, history=0).close()
+            fb.create(PREFIX + name, shape=old.shape, dtype=old.dtype, history=old.history_length).close()
         if name != MATRIX:
             self.ledgers[PREFIX + name].look()
             wait(lambda: fb_count(PREFIX + name) > 2, f"frames in the new file of {name}")
