@@ -14,14 +14,16 @@ from framebus.cli.progress import measuring, progress_line
 from support.terminal import Terminal
 
 COUNTED = """
-import time
+import select, sys, time
 from framebus.cli import progress
 progress.SHOWN_AFTER_S = {after}
 with progress.measuring("frames of [red]wfs[/]") as report:
     for done in range(1, 4):
         report(done, 3)
         print("told", done, flush=True)
-        input()
+        while not select.select([sys.stdin], [], [], 0.05)[0]:
+            pass  # a signal that comes just before a call that blocks is not handled until that returns
+        sys.stdin.readline()
 print("over", flush=True)
 """
 STAGES = """
