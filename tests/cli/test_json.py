@@ -12,7 +12,7 @@ import pytest
 import framebus as fb
 from support.commands import PROGRAM, answer, error, output
 from support.pipelines import COUNT, NEGATIVE, Pipelines
-from support.processes import Spawner
+from support.processes import TESTS
 from support.terminal import Terminal
 from support.waiting import until
 
@@ -77,15 +77,20 @@ def test_a_copied_frame_too_large_to_be_told_whole() -> None:
     assert "values" not in told["outputs"][0]
 
 
-def test_a_unit_that_runs_tells_all_at_its_end(spawn: Spawner) -> None:
-    with fb.create("image", shape=(4,), dtype="float32") as image:
-        running = spawn(None, "run", SCALE, "--in", "image", "--out", "r", "--json", module="framebus")
-        until(lambda: Path(image.path).with_name("r.im.shm").exists())
+def test_a_unit_that_runs_tells_all_at_its_end() -> None:
+    command = [*PROGRAM, "run", SCALE, "--in", "image", "--out", "r", "--json"]
+    with (
+        fb.create("image", shape=(4,), dtype="float32") as image,
+        Terminal(command, plain=True, PYTHONPATH=TESTS) as running,
+    ):
+        running.wait_text(" loops ")
+        image.write(np.ones(4))
         with fb.open("r") as result:
-            until(lambda: image.write(np.ones(4)) and result.count)  # the first may come too early
-        running.signal(2)
-        assert running.wait() == 0
-        told = json.loads("\n".join(running.lines))
+            until(lambda: result.count > 0)
+        running.type("\x03")
+        code, rest = running.wait()
+    assert code == 0
+    told = json.loads(rest[rest.index("{") :])
     assert told["unit"] == "scale"
     assert told["loops"] >= 1
     assert "outputs" not in told

@@ -354,7 +354,8 @@ def test_a_signal_while_it_starts(spawn: Spawner, tmp_path: Path, option: str, c
         "class Slow(Unit):\n"
         "    def setup(self) -> None:\n"
         "        print('sets up', flush=True)\n"
-        "        threading.Event().wait()\n\n"
+        "        while True:\n"
+        "            threading.Event().wait(0.05)  # a signal that comes just before it is served after it\n\n"
         "    def step(self, frame: Out) -> None:\n"
         "        frame[:] = 1\n"
     )

@@ -13,16 +13,20 @@ from support.processes import Spawner
 from support.terminal import Terminal
 
 ENDED = """
-import sys
+import select, sys
 from framebus.cli.signals import signals_end_it
+def be_told():
+    while not select.select([sys.stdin], [], [], 0.05)[0]:
+        pass  # a signal that comes just before a sleep begins is served after it
+    input()
 with signals_end_it():
     try:
         print("ready", flush=True)
-        input()
+        be_told()
     finally:
         print("in order", flush=True)
         if {again}:
-            input()
+            be_told()
 """
 
 

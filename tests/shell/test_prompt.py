@@ -334,7 +334,8 @@ def test_a_signal_within_a_line_ends_it_too(tmp_path: Path, number: signal.Signa
         assert program.stdout is not None
         program.stdout.readline()
         pipe.write_text(
-            "print('waits', flush=True); import threading; threading.Event().wait()\nprint('went' + ' on')\n"
+            "print('waits', flush=True); import threading; [*iter(lambda: threading.Event().wait(0.05), True)]\n"
+            "print('went' + ' on')\n"
         )
         assert program.stdout.readline().startswith("[pipe] ")
         assert program.stdout.readline() == "waits\n"

@@ -202,7 +202,7 @@ from framebus.unit import Array, Out, Unit
 class Slow(Unit):
     def setup(self):
         open({str(tmp_path / "setting up")!r}, "w").close()
-        threading.Event().wait(120)
+        while not threading.Event().wait(0.05): ...
     def step(self, frame: Annotated[Out, Array((2,))]): ...
     def teardown(self):
         open({str(tmp_path / "torn down")!r}, "w").close()

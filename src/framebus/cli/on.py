@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import time
@@ -111,10 +112,21 @@ def _run(command: tuple[str, ...], occurrence: Occurrence) -> int:
     ):
         try:
             release()
+            _wait(process)
             return process.wait()
         except BaseException:
             _end(process)
             raise
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    """Sleep until it ends, in short sleeps: a signal that comes just before one begins is served after it."""
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        while not select.select([descriptor], [], [], 1.0)[0]:
+            pass
+    finally:
+        os.close(descriptor)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -52,7 +52,7 @@ def run_here(stage: Stage, options: LoopOptions, *, as_json: bool = False) -> in
                 raise
             said = "it was ended while it started"
             if as_json:
-                show_json({"unit": stage.label, "loops": 0, "missed": 0, "message": said})
+                show_json({"unit": stage.label, "loops": None, "missed": None, "message": said})
             else:
                 show(f"{stage.label}: {said}")
             return 0

@@ -19,6 +19,8 @@ __all__ = ["Occurrence", "Occurrences"]
 
 _SLICE_S = 0.05
 """How long the thread sleeps at most before it looks whether it is to end."""
+_AWAKE_S = 1.0
+"""How long whoever asked sleeps at most: a signal that comes just before a sleep begins is served after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class Occurrences:
             if pause_s > 0:
                 self._closing.wait(min(pause_s, deadline - now) if now < deadline else pause_s)
             else:
-                self._news.wait(min(deadline - now, threading.TIMEOUT_MAX))
+                self._news.wait(min(deadline - now, _AWAKE_S))
 
     @property
     def _pending(self) -> bool:

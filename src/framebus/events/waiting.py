@@ -23,6 +23,8 @@ Mode = Literal["any", "all"]
 
 _SLICE_S = 0.05
 """How long a thread sleeps at most before it looks whether another one was faster."""
+_AWAKE_S = 1.0
+"""How long whoever asked sleeps at most: a signal that comes just before a sleep begins is served after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ def _alone(watchers: Sequence[Watcher], mode: Mode, deadline: float) -> list[Sig
         left = deadline - time.monotonic()
         if left <= 0:
             break
-        watcher.wait(min(left, threading.TIMEOUT_MAX))
+        watcher.wait(min(left, _AWAKE_S))
     return [found]
 
 
@@ -216,7 +218,7 @@ def _watch_all(
             left = deadline - time.monotonic()
             if enough(seen) or left <= 0:
                 return seen
-            threads.news.wait(min(left, threading.TIMEOUT_MAX))
+            threads.news.wait(min(left, _AWAKE_S))
     finally:
         threads.stop.set()
         for thread in threads.threads:
