@@ -218,8 +218,9 @@ void StreamHandle::abandon_write() {
 void StreamHandle::throw_timed_out(const std::string& waited_for, std::int64_t timeout_ns) const {
   const StreamMap& stream = *map();
   std::string text = stream.file().path() + ": no " + waited_for + " within " + seconds(timeout_ns) + "; ";
-  const auto fate = [](std::int32_t pid, bool alive) {
-    return " (pid " + std::to_string(pid) + (alive ? ") is alive" : ") is dead");
+  const auto fate = [&stream](std::int32_t pid, bool alive) {
+    const char* const gone = stream.last_writer_left() ? ") has ended" : ") is dead";
+    return " (pid " + std::to_string(pid) + (alive ? ") is alive" : gone);
   };
   const std::uint64_t count = stream.count();
   const std::int32_t writer = stream.last_writer();

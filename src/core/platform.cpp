@@ -192,6 +192,7 @@ void SharedFile::swap(SharedFile& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   std::swap(writable_, other.writable_);
+  std::swap(looks_only_, other.looks_only_);
   std::swap(local_, other.local_);
   std::swap(identity_, other.identity_);
   std::swap(path_, other.path_);
@@ -236,10 +237,10 @@ SharedFile SharedFile::create_local(const std::string& name, std::size_t size) {
   return made;
 }
 
-SharedFile SharedFile::open(const std::string& path) {
-  bool writable = true;
-  int number = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK);
-  if (number < 0 && (errno == EACCES || errno == EROFS || errno == EPERM)) {
+SharedFile SharedFile::open(const std::string& path, bool looks_only) {
+  bool writable = !looks_only;
+  int number = ::open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
+  if (number < 0 && writable && (errno == EACCES || errno == EROFS || errno == EPERM)) {
     writable = false;
     number = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   }
@@ -255,6 +256,7 @@ SharedFile SharedFile::open(const std::string& path) {
   if (opened.size_ == 0) throw_format(path, "file size", path + ": the file is empty");
   opened.data_ = map(file.get(), opened.size_, writable, path);
   opened.writable_ = writable;
+  opened.looks_only_ = looks_only;
   return opened;
 }
 

@@ -66,9 +66,9 @@ class SharedFile {
   static SharedFile create(const std::string& path, std::size_t size, unsigned mode);
   // An anonymous file in memory, for process-local streams.
   static SharedFile create_local(const std::string& name, std::size_t size);
-  // Maps an existing file whole. Falls back to read-only when the file cannot be written. Throws StreamNotFound,
-  // OSError.
-  static SharedFile open(const std::string& path);
+  // Maps an existing file whole. Falls back to read-only when the file cannot be written; with `looks_only` it is never
+  // more than that. Throws StreamNotFound, OSError.
+  static SharedFile open(const std::string& path, bool looks_only = false);
 
   // Gives a file made by create() its real name, atomically: replacing what had that name, or, with `only_if_new`,
   // throwing StreamExists when something has it.
@@ -79,6 +79,7 @@ class SharedFile {
   std::byte* data() const noexcept { return data_; }
   std::size_t size() const noexcept { return size_; }
   bool writable() const noexcept { return writable_; }
+  bool looks_only() const noexcept { return looks_only_; }
   bool local() const noexcept { return local_; }
   const Identity& identity() const noexcept { return identity_; }
   const std::string& path() const noexcept { return path_; }
@@ -89,6 +90,7 @@ class SharedFile {
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
   bool writable_ = false;
+  bool looks_only_ = false;
   bool local_ = false;
   Identity identity_{};
   std::string path_;

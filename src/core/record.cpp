@@ -302,11 +302,16 @@ void ProcessRecord::exceeded(const char* what, std::int64_t value_ns, std::int64
                              std::uint64_t loop) noexcept {
   RecordHeader& h = *header();
   RecordHeader::Alarm alarm{realtime_ns(), {}};
-  const auto whole = [](std::int64_t ns) { return static_cast<long long>(ns / 1000); };
+  const bool fine = limit_ns < 1000;  // of which tenths of a microsecond would tell little
+  const auto whole = [fine](std::int64_t ns) { return static_cast<long long>(fine ? ns : ns / 1000); };
   const auto tenth = [](std::int64_t ns) { return static_cast<int>(ns % 1000 / 100); };
-  std::snprintf(alarm.text, sizeof alarm.text, "%s %lld.%d µs is above its limit of %lld.%d µs (loop %llu)", what,
-                whole(value_ns), tenth(value_ns), whole(limit_ns), tenth(limit_ns),
-                static_cast<unsigned long long>(loop));
+  const auto number = static_cast<unsigned long long>(loop);
+  if (fine)
+    std::snprintf(alarm.text, sizeof alarm.text, "%s %lld ns is above its limit of %lld ns (loop %llu)", what,
+                  whole(value_ns), whole(limit_ns), number);
+  else
+    std::snprintf(alarm.text, sizeof alarm.text, "%s %lld.%d µs is above its limit of %lld.%d µs (loop %llu)", what,
+                  whole(value_ns), tenth(value_ns), whole(limit_ns), tenth(limit_ns), number);
   publish(h.alarm_generation, h.alarm, alarm);
   h.alarms.store(h.alarms.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   if (limits().action != LimitAction::pause) return;

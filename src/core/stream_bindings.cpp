@@ -259,8 +259,11 @@ void register_stream(nb::module_& module) {
   register_latest(module);
   nb::class_<StreamHandle> type(module, "StreamHandle", "One handle of one stream; see framebus.stream.Stream.");
   type.def_static(
-          "open", [](const std::string& path) { return std::make_shared<StreamHandle>(StreamMap::open(path)); },
-          "path"_a)
+          "open",
+          [](const std::string& path, bool looks_only) {
+            return std::make_shared<StreamHandle>(StreamMap::open(path, looks_only));
+          },
+          "path"_a, "looks_only"_a = false)
       .def(
           "share", [](const StreamHandle& self) { return std::make_shared<StreamHandle>(self.map()); },
           "Another handle of the same mapping, with a cursor of its own.")

@@ -126,8 +126,8 @@ StreamMapPtr StreamMap::create(const Request& request) {
   return map;
 }
 
-StreamMapPtr StreamMap::open(const std::string& path) {
-  SharedFile file = SharedFile::open(path);
+StreamMapPtr StreamMap::open(const std::string& path, bool looks_only) {
+  SharedFile file = SharedFile::open(path, looks_only);
   const LostPages lost(file.data(), file.size());  // from the first look on
   const Layout layout = read_layout(file.data(), file.size(), path);
   auto map = std::make_shared<StreamMap>(std::move(file), layout);
@@ -253,7 +253,7 @@ StreamMapPtr successor(const StreamMap& map) {
   if (map.standing() != StreamMap::Standing::replaced) return nullptr;
   StreamMapPtr next = map.local_successor();
   try {
-    if (!next) next = StreamMap::open(map.file().path());
+    if (!next) next = StreamMap::open(map.file().path(), map.file().looks_only());
   } catch (const std::exception&) {
     return nullptr;  // a C writer makes its file step by step; it is looked at again in a moment
   }

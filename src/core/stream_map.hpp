@@ -48,8 +48,8 @@ class StreamMap {
 
   // A new stream, ready and visible when this returns. What had that name is replaced and its users are told.
   static std::shared_ptr<StreamMap> create(const Request& request);
-  // Throws StreamNotFound, StreamFormatError, OSError.
-  static std::shared_ptr<StreamMap> open(const std::string& path);
+  // Throws StreamNotFound, StreamFormatError, OSError. Who opens it with `looks_only` can neither write nor be woken.
+  static std::shared_ptr<StreamMap> open(const std::string& path, bool looks_only = false);
 
   StreamMap(SharedFile file, const Layout& layout)
       : file_(std::move(file)), layout_(layout), lost_pages_(file_.data(), file_.size()) {}

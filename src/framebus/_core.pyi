@@ -43,7 +43,7 @@ class StreamHandle:
     """One handle of one stream; see framebus.stream.Stream."""
 
     @staticmethod
-    def open(path: str) -> StreamHandle: ...
+    def open(path: str, looks_only: bool = False) -> StreamHandle: ...
 
     def share(self) -> StreamHandle:
         """Another handle of the same mapping, with a cursor of its own."""

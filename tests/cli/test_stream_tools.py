@@ -112,6 +112,9 @@ def test_poke_counts_x_first_as_slices_do(dm: fb.Stream) -> None:
         )
     assert "expected whole numbers" in error(2, "poke", "dm", "0.5", "1", "1")
     assert "'much' is no number" in error(2, "poke", "dm", "0", "1", "much")
+    assert "'1e400' is too large for a number" in error(2, "poke", "dm", "0", "1", "1e400")
+    assert output("poke", "dm", "1", "0", "nan").startswith("dm[1,0]: 2 -> nan, frame ")
+    assert output("poke", "dm", "1", "0", "-inf").startswith("dm[1,0]: nan -> -inf, frame ")
     assert "no stream 'nothing'" in error(3, "poke", "nothing", "0", "1")
 
 

@@ -187,6 +187,9 @@ class TestLimits:
         assert record.last_alarm_ns >= before_ns
         stamp(5, 0, 2_000_000, 3_000_000)
         assert record.alarms == 4, "one for each limit"
+        record.set_limits(compute_us=0.01)
+        stamp(6, 0, 4_000_000, 4_000_410)
+        assert record.last_alarm == "compute time 410 ns is above its limit of 10 ns (loop 6)"
 
     @pytest.mark.parametrize("limit", [0, -1, float("nan"), float("inf")])
     @pytest.mark.parametrize("name", ["period_us", "compute_us"])

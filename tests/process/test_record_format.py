@@ -68,7 +68,7 @@ def test_the_layout_is_the_documented_one(valid: bytes) -> None:
     alarms = [valid[at : at + 248].rstrip(b"\0").decode() for at in (5440 + 8, 5440 + 256 + 8)]
     assert alarms == [
         "period 99.9 µs is above its limit of 2.0 µs (loop 4)",
-        "compute time 0.0 µs is above its limit of 0.0 µs (loop 4)",
+        "compute time 5 ns is above its limit of 1 ns (loop 4)",
     ]
     assert valid[5952 + 1024 : 5952 + 2048].rstrip(b"\0") == b"CPU 99"
     assert not any(valid[8000:HEADER])

@@ -162,6 +162,8 @@ def test_one_that_was_killed_is_dead_until_purged_or_run_again(spawn: Spawner, w
     assert answer("seq", "purge") == []
     assert "there is no sequence" in output("seq", "ls")
     assert "there is no sequence 'work'" in error(3, "seq", "status", "work")
+    assert "begins: " in output("seq", "logs", "work"), "its log stays"
+    assert "there is no sequence 'other'" in error(3, "seq", "logs", "other")
 
 
 def test_two_of_a_name_are_refused(spawn: Spawner, write: Any) -> None:

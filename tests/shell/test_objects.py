@@ -253,8 +253,18 @@ def test_a_stream_that_somebody_else_writes(shell: Session, spawn: Spawner) -> N
         """
     )
     other.expect("written")
-    for statement in ("cam = cam + 1", "s.cam = cam + 1", "cam = Image(np.zeros(9))"):
-        with pytest.raises(UsageError, match=r"is alive; take another name, .* 'cam\.write\(\.\.\.\)'$"):
+    for statement in (
+        *(
+            "cam = cam + 1",
+            "s.cam = cam + 1",
+            "cam = Image(np.zeros(9))",
+            "cam[0] = 7",
+            "cam += 1",
+            "cam.fill(7)",
+        ),
+        *("cam.real = 7", "np.copyto(cam, [7, 7])", "np.add(cam, 1, out=cam)", "s['cam[0:1]'][0] = 7"),
+    ):
+        with pytest.raises(UsageError, match=r"is alive; take another name, .*cam.*\.write\(\.\.\.\)'$"):
             shell.run(statement)
     shell.run("cam.write(cam + 1)")
     assert read("cam").tolist() == [2, 3]

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import framebus as fb
+from framebus import _core
 from framebus.errors import (
     DataError,
     FramebusError,
@@ -606,6 +607,22 @@ def test_purge_leaves_streams_alone_that_another_process_uses(shm_dir: Path, spa
     assert purge() == []
     reader.kill()
     assert [info.name for info in purge()] == ["image"]
+
+
+def test_who_only_looks_keeps_nothing(shm_dir: Path, spawn: Spawner) -> None:
+    killed_writer(spawn, ["image"])
+    handle = _core.StreamHandle.open(str(shm_dir / "image.im.shm"), looks_only=True)
+    assert (handle.writable, handle.count) == (False, 1)
+    with pytest.raises(UsageError, match="may not write to the stream"):
+        handle.write(np.zeros(2, np.float32), 0)
+    status = (shm_dir / "image.im.shm").stat()
+    assert (status.st_dev, status.st_ino) not in mapped_files()[0]
+    assert [info.name for info in purge()] == ["image"]
+    assert not handle.current
+    with fb.create("image", shape=2):
+        handle.follow()  # as a look at a stream that was made anew
+        assert (handle.current, handle.writable) == (True, False)
+    handle.close()
 
 
 def test_who_maps_a_file(shm_dir: Path) -> None:

@@ -48,6 +48,18 @@ def test_streams_with_their_state_and_one_whose_writer_was_killed(spawn: Spawner
     fb.open("killed").remove()
 
 
+def test_rows_have_all_of_a_small_terminal() -> None:
+    streams = [fb.create(f"stream{number}", shape=(2,)) for number in range(6)]
+
+    async def act(screen: Screen) -> None:
+        await screen.shows(*(stream.name for stream in streams))
+        assert "── stream0" not in screen.text()
+
+    use(act, size=(50, 12))
+    for stream in streams:
+        stream.remove()
+
+
 def test_a_stream_whose_writer_has_ended_says_so(spawn: Spawner) -> None:
     writer = spawn(
         """

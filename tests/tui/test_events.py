@@ -112,6 +112,21 @@ def test_units_change_fail_and_are_restarted() -> None:
     assert told(log, snapshot(6)) == [("info", "unit loop/slopes", "is gone")]
 
 
+def test_a_new_process_is_told_when_it_is_there() -> None:
+    log = EventLog()
+    log.add(snapshot(1, units=[slopes("error", message="too bright")]))
+    waits = slopes("restarting", pid=0, restarts=1, failures=1, message="too bright")
+    assert told(log, snapshot(2, units=[waits])) == [("warn", "unit loop/slopes", "error → restarting")]
+    starts = waits._replace(state="starting", pid=8)
+    assert told(log, snapshot(3, units=[starts])) == [
+        ("warn", "unit loop/slopes", "was started anew as process 8"),
+        ("info", "unit loop/slopes", "restarting → starting"),
+    ]
+    assert told(log, snapshot(4, units=[starts._replace(state="running", message="")])) == [
+        ("good", "unit loop/slopes", "starting → running")
+    ]
+
+
 def test_a_death_that_is_seen_is_told_once() -> None:
     log = EventLog()
     for state, counted in (("dead", 0), ("error", 0), ("failed", 1)):

@@ -52,6 +52,23 @@ def loop() -> tuple[Snapshot, dict[str, int], dict[str, list[TraceEntry]]]:
     return Snapshot(0, streams, units, pipelines), inodes, traces
 
 
+def test_a_unit_is_wrong_until_it_is_up_again() -> None:
+    unit = UnitLook("loop/slopes", "slopes", "loop", state="starting")
+    assert not unit.wrong, "for the first time, or by hand"
+    for failed in (
+        unit._replace(message="too bright"),
+        unit._replace(state="restarting"),
+        unit._replace(state="error"),
+    ):
+        assert failed.wrong
+        assert failed.in_trouble
+        assert Snapshot(0, {}, {"loop/slopes": failed}, {}).wrong_units == 1
+    paused = unit._replace(state="paused", message="by hand")
+    assert (paused.wrong, paused.in_trouble) == (False, True)
+    running = unit._replace(state="running", message="by hand")
+    assert (running.wrong, running.in_trouble) == (False, False)
+
+
 def test_wires_are_told_by_traces_and_plans() -> None:
     snapshot, inodes, traces = loop()
     wires = wires_of(snapshot, inodes, traces.__getitem__)

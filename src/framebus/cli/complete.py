@@ -261,7 +261,7 @@ def keyword_names(ctx: click.Context, param: click.Parameter, incomplete: str) -
         from framebus.cli.text import safe
 
         path = places.shm_directory() / f"{ctx.params['name']}{places.STREAM}"
-        handle = _core.StreamHandle.open(str(path))
+        handle = _core.StreamHandle.open(str(path), looks_only=True)
         try:
             entries = map(handle.keyword, range(handle.keyword_slots))
             yield from (safe(entry[0]) for entry in entries if entry is not None)

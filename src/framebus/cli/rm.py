@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence, Set
 from pathlib import Path
 
@@ -94,7 +95,9 @@ def _matching(name: str) -> Sequence[StreamInfo]:
 
 
 def _users(info: StreamInfo) -> str:
-    """Who would miss the stream; empty if nobody."""
+    """Who else would miss the stream; empty if nobody."""
+    if info.writer_pid == os.getpid():  # a shell's own
+        return ""
     if info.state in ("live", "empty"):
         does = "writes it" if info.state == "live" else "made it"
         return f"process {info.writer_pid} ({text.safe(command_name(info.writer_pid))}) {does} and is alive"

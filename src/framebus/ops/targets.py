@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from framebus.errors import StreamFormatError, StreamNotFound, UsageError
-from framebus.stream import Stream, create
+from framebus.stream import Stream, create, describe
 from framebus.stream import open as open_stream
 from framebus.stream.names import StreamName, parse, require, stream_path
 from framebus.stream.opening import fits
@@ -135,8 +134,8 @@ def check_writer(name: str) -> None:
 
 
 def _check_writer_of(stream: Stream) -> None:
-    pid = stream.handle.last_writer
-    if stream.count and pid not in (0, os.getpid()) and stream.handle.last_writer_alive:
+    there = describe(stream.path)
+    if there is not None and (pid := there.other_writer):
         raise UsageError(
             f"stream '{stream.name}' is written by process {pid}, which is alive; choose another name, or write to it "
             "all the same: add --force (in Python: force=True)"

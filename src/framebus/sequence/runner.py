@@ -55,7 +55,7 @@ class Runner:
         if not os.path.isfile(self._path):
             raise NotFoundError(f"there is no sequence file {file}")
         self._arguments = dict(arguments or {})
-        name = name or Path(file).stem
+        given, name = name, name or Path(file).stem
         first = SequenceStatus(
             name,
             os.getpid(),
@@ -68,7 +68,8 @@ class Runner:
         try:
             self._session = Session(first, on_change=on_change, on_line=on_line)
         except NameFormatError as error:
-            raise NameFormatError(f"a sequence is named as a stream is: {error}; give it a name") from None
+            advice = "" if given else "; give it a name"
+            raise NameFormatError(f"a sequence is named as a stream is: {error}{advice}") from None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
         self._stop_asked = False

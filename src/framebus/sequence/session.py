@@ -99,10 +99,10 @@ class Session:
         return inbox
 
     def end(self, state: str, *, error: str = "", where: str = "") -> None:
-        """Say how it ended."""
+        """Say how it ended. A failure is raised, too: whoever watches the lines is told by that."""
         said = f"{where}: {error}" if where else error
         self.update(state=state, error=error, where=where, ended_ns=_core.realtime_ns(), programs=[])
-        self.write_log(f"{state}: {said}" if said else state)
+        self.write_log(f"{state}: {said}" if said else state, quietly=state == "failed")
 
     def detach(self) -> None:
         """From now on tell nobody but the status and the log."""
@@ -131,11 +131,11 @@ class Session:
         self.update(message=line)
         self.write_log(line)
 
-    def write_log(self, line: str) -> None:
-        """Add a line to the log alone."""
+    def write_log(self, line: str, *, quietly: bool = False) -> None:
+        """Add a line to the log; ``quietly``: to its file alone."""
         moment = datetime.fromtimestamp(_core.realtime_ns() / 1e9).astimezone()
         self._keep(lambda: self._log.write(f"{moment:%Y-%m-%d %H:%M:%S.%f} {line}"))
-        if self._on_line is not None:
+        if self._on_line is not None and not quietly:
             self._on_line(line)
 
     def _flush(self) -> None:

@@ -61,10 +61,14 @@ class History:
 
     Args:
         path: the file; None: there is no place for one, and what is entered is known until the shell ends.
+
+    Attributes:
+        failed: whether a command failed in the cell that runs, which is no exception there.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
+        self.failed = False
         self._held: list[Entered] = []
 
     def add(self, number: int, code: str, *, ok: bool, began_s: float) -> None:

@@ -12,7 +12,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from framebus.errors import NotFoundError, StreamNotFound, UsageError
 from framebus.shell.image import Image, as_images
 from framebus.shell.mistakes import NoSuchName, NoSuchStream, NotSettable
-from framebus.shell.publishing import publish
+from framebus.shell.publishing import publish, refuse_other_writer, typed_name
 from framebus.stream import Frame, Stream, describe
 from framebus.stream import open as open_stream
 from framebus.stream.names import near_streams, parse, shm_directory, stream_names, stream_path
@@ -104,7 +104,7 @@ class LiveStream(NDArrayOperatorsMixin):
         return self.stream.read_next(timeout_s=timeout_s)
 
     def write(self, values: npt.ArrayLike) -> int:
-        """Publish a frame of its shape and dtype; returns its count."""
+        """Publish a frame of its shape and dtype, whoever else writes it; returns its count."""
         return self.stream.write(np.asarray(values))
 
     def close(self) -> None:
@@ -129,7 +129,7 @@ class LiveStream(NDArrayOperatorsMixin):
         if len(out) != 1:
             raise UsageError("a result cannot go to a stream and an array at once; assign it instead")
         target = out[0]
-        target.write(getattr(ufunc, method)(*values, **named))
+        target._change(getattr(ufunc, method)(*values, **named))
         return target
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -145,7 +145,7 @@ class LiveStream(NDArrayOperatorsMixin):
             return frame if value is target else _frames_in(value)
 
         func(*map(put, args), **{key: put(value) for key, value in kwargs.items()})
-        target.write(frame)
+        target._change(frame)
         return None if func in _CHANGE_FIRST else target
 
     def __getitem__(self, key: Any) -> Any:
@@ -154,7 +154,7 @@ class LiveStream(NDArrayOperatorsMixin):
     def __setitem__(self, key: Any, value: Any) -> None:
         frame = self.read()
         frame[_frame_of(key)] = _frame_of(value)
-        self.write(frame)
+        self._change(frame)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -183,7 +183,7 @@ class LiveStream(NDArrayOperatorsMixin):
         def change(*args: Any, **kwargs: Any) -> None:
             frame = self.read()
             getattr(frame, name)(*_frames_in(args), **_frames_in(kwargs))
-            self.write(frame)
+            self._change(frame)
 
         return change
 
@@ -195,6 +195,11 @@ class LiveStream(NDArrayOperatorsMixin):
             raise NotSettable(f"stream '{self._text}': its {name} cannot be set; {self._hint()}")
         frame = self.read()
         setattr(frame, name, _frame_of(value))
+        self._change(frame)
+
+    def _change(self, frame: npt.ArrayLike) -> None:
+        """Publish a changed frame, unless another process writes the stream."""
+        refuse_other_writer(describe(self.stream.path), typed_name(self._text))
         self.write(frame)
 
     def _hint(self) -> str:

@@ -27,7 +27,7 @@ def register(shell: Any, session: Session, history: History) -> None:
 
     for name in ("fb", *root.list_commands(None)):  # type: ignore[arg-type]
         if name not in _NOT_HERE and not _taken(shell, name):
-            shell.register_magic_function(_command(name), "line", name)
+            shell.register_magic_function(_command(name, history), "line", name)
     shell.register_magic_function(_when(history), "line", "when")
     shell.register_magic_function(_publish(session), "line", "publish")
 
@@ -55,11 +55,12 @@ def _taken(shell: Any, name: str) -> bool:
     return found is not None and not isinstance(found, Alias)
 
 
-def _command(name: str) -> Callable[[str], None]:
+def _command(name: str, history: History) -> Callable[[str], None]:
     """The magic of one command; ``fb`` is followed by a command's name."""
 
     def run(line: str) -> None:
         from framebus.cli.root import root
+        from framebus.cli.wait import FIRST, TIMED_OUT
 
         try:
             words = shlex.split(line)
@@ -68,7 +69,9 @@ def _command(name: str) -> Callable[[str], None]:
         words = words if name == "fb" else [name, *words]
         if words[:1] == ["shell"]:
             raise UsageError("this is a shell already")
-        root.main(words, prog_name="framebus", standalone_mode=False)
+        code = root.main(words, prog_name="framebus", standalone_mode=False)
+        # Between the two stand codes that tell which of several conditions came true.
+        history.failed = history.failed or 0 < code < FIRST or code >= TIMED_OUT
 
     run.__doc__ = f"framebus {'COMMAND' if name == 'fb' else name}: '%{name} --help' tells more."
     return _as_typed(run)

@@ -73,8 +73,14 @@ class _Prompt(TerminalInteractiveShell):
             run_in_terminal(self._run_lines_and_leave)
 
     def _run_lines_and_leave(self) -> None:
+        from prompt_toolkit.formatted_text import PygmentsTokens
+
         self.run_lines()
-        if not self.keep_running and self.pt_app is not None and self.pt_app.app.is_running:
+        prompts: Any = self.prompts
+        if self.pt_app is None:
+            return
+        self.pt_app.message = PygmentsTokens(prompts.in_prompt_tokens())  # with the number of the next cell
+        if not self.keep_running and self.pt_app.app.is_running:
             self.pt_app.app.exit(result="")  # a line of the pipe said 'exit'
 
 
@@ -145,12 +151,13 @@ def configure(shell: Any, session: Session) -> None:
     began = [time.time()]
 
     def begin(_info: Any) -> None:
-        began[0] = time.time()
+        began[0], history.failed = time.time(), False
 
     def end(result: Any) -> None:
         code = (result.info.raw_cell or "").strip()
         if code and result.info.store_history:
-            history.add(result.execution_count or 0, code, ok=bool(result.success), began_s=began[0])
+            ok = bool(result.success) and not history.failed
+            history.add(result.execution_count or 0, code, ok=ok, began_s=began[0])
 
     shell.events.register("pre_run_cell", begin)
     shell.events.register("post_run_cell", end)

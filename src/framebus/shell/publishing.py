@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from framebus.calc.arithmetic import Array
 from framebus.calc.target import Target, storable
 from framebus.errors import UsageError
-from framebus.stream import describe
+from framebus.stream import StreamInfo, describe
 from framebus.stream.names import parse, stream_path
 
-__all__ = ["publish"]
+__all__ = ["publish", "refuse_other_writer", "typed_name"]
 
 
 def publish(name: str, value: Any) -> None:
@@ -28,18 +27,36 @@ def publish(name: str, value: Any) -> None:
         target.write(array)
 
 
+def typed_name(name: str) -> str:
+    """How a user of the prompt names a stream."""
+    return name if name.isidentifier() else f"s[{name!r}]"
+
+
+def refuse_other_writer(there: StreamInfo | None, typed: str) -> None:
+    """Frames of two writers would mix.
+
+    Args:
+        there: the stream; None: there is none.
+        typed: how a user of the prompt names it.
+
+    Raises:
+        UsageError: another living process writes it.
+    """
+    if there is not None and there.other_writer:
+        raise UsageError(
+            f"stream '{there.name}' is written by process {there.other_writer}, which is alive; take another name, or "
+            f"write to it all the same by '{typed}.write(...)'"
+        )
+
+
 def _check(name: str, array: Array) -> None:
     there = describe(stream_path(parse(name)))
     if there is None:
         return
-    typed = name if name.isidentifier() else f"s[{name!r}]"
+    typed = typed_name(name)
     if there.shape is None or there.dtype is None:
         raise UsageError(f"stream '{name}': {there.error}; take another name, or '%rm {name}' first")
-    if there.count and there.writer_alive and there.writer_pid not in (0, os.getpid()):
-        raise UsageError(
-            f"stream '{name}' is written by process {there.writer_pid}, which is alive; take another name, or write "
-            f"to it all the same by '{typed}.write(...)'"
-        )
+    refuse_other_writer(there, typed)
     if there.shape == array.shape and there.dtype == array.dtype:
         return
     shapes = ["x".join(map(str, shape)) for shape in (there.shape, array.shape)]

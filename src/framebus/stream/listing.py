@@ -57,6 +57,12 @@ class StreamInfo:
     dialect: str = ""
     error: str = ""
 
+    @property
+    def other_writer(self) -> int:
+        """The living process that has written it, if that is not this one; else 0."""
+        others = self.count and self.writer_alive and self.writer_pid != os.getpid()
+        return self.writer_pid if others else 0
+
 
 def streams(directory: str | os.PathLike[str] | None = None) -> list[StreamInfo]:
     """Every stream in the shared-memory directory (or in ``directory``), sorted by name."""
@@ -75,10 +81,10 @@ def stream_plain(info: StreamInfo) -> dict[str, Any]:
 
 
 def purge(directory: str | os.PathLike[str] | None = None, *, left: bool = False) -> list[StreamInfo]:
-    """Remove streams that are ``dead`` and that no process maps; returns those removed.
+    """Remove streams that are ``dead`` and that no process uses (who has one open to look only does not count).
 
     Streams of other users are left alone: only their owner and root are told whether anybody uses them. A link to a
-    stream that is removed goes with it.
+    stream that is removed goes with it. Returns those removed.
 
     Args:
         directory: where; None: the shared-memory directory.
@@ -126,7 +132,7 @@ def describe(path: Path) -> StreamInfo | None:
     size = 0
     try:
         size = path.stat().st_size
-        handle = _core.StreamHandle.open(str(path))
+        handle = _core.StreamHandle.open(str(path), looks_only=True)
     except FileNotFoundError:
         return None
     except (FramebusError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Which processes have a file mapped: what Linux tells in /proc."""
+"""Which processes have a file mapped, to use it: what Linux tells in /proc."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def mapped_files() -> tuple[dict[tuple[int, int], set[int]], bool]:
-    """All files mapped by any process.
+    """All files that any process maps for writing, as all do that can be woken; dashboards, which only look, do not.
 
     Returns:
         ``{(device, inode): pids}``, and whether every process could be looked into (needs root for other users').
@@ -42,7 +42,7 @@ def mapped_files() -> tuple[dict[tuple[int, int], set[int]], bool]:
 
 
 def reader_counts(infos: Iterable[StreamInfo]) -> dict[Path, int]:
-    """How many processes have each stream mapped beside the one that writes it, by path; this one does not count.
+    """How many processes use each stream beside the one that writes it, by path; this one does not count.
 
     Of other users' processes only root can tell.
     """
@@ -62,7 +62,7 @@ def reader_counts(infos: Iterable[StreamInfo]) -> dict[Path, int]:
 def _files(text: str) -> Iterator[tuple[tuple[int, int], str]]:
     for line in text.splitlines():
         fields = line.split(maxsplit=5)
-        if len(fields) >= 5 and fields[4] != "0":
+        if len(fields) >= 5 and fields[4] != "0" and fields[1].startswith("rw"):
             major, minor = fields[3].split(":")
             yield (os.makedev(int(major, 16), int(minor, 16)), int(fields[4])), "".join(fields[5:])
 

@@ -182,8 +182,10 @@ def _of_unit(time_ns: int, unit: UnitLook, old: UnitLook | None, first: bool) ->
     seen = old.state in ("dead", "error") or (changed and unit.state == "failed")
     if (deaths := unit.failures - old.failures - seen) > 0:
         yield Event(time_ns, "bad", subject, f"its process died{f' {deaths} times' if deaths > 1 else ''}")
-    if anew or unit.restarts > old.restarts:
-        yield Event(time_ns, "warn", subject, f"was started anew as process {unit.pid or '-'}")
+    if anew or (
+        unit.pid and not old.pid and unit.restarts
+    ):  # between the two it may have been seen without a process
+        yield Event(time_ns, "warn", subject, f"was started anew as process {unit.pid}")
     if changed:
         text = f"{old.state} → {unit.state}"
         yield Event(time_ns, level, subject, _with_message(text, unit.message if level == "bad" else ""))

@@ -10,7 +10,7 @@ from framebus.cli.text import rate, safe
 from framebus.stream.dialects import DIALECTS
 from framebus.stream.trace import TraceEntry, read_trace
 from framebus.tui.columns import Column
-from framebus.tui.looks import TROUBLE, WRONG, Snapshot, short_names
+from framebus.tui.looks import Snapshot, short_names
 from framebus.tui.painted import Line
 from framebus.tui.pane import Pane
 from framebus.tui.sheet import Row
@@ -109,7 +109,7 @@ class GraphPane(Pane):
         if row.kind == "reads":
             return False
         looks: Mapping[str, Any] = self.snapshot.units if row.kind == "unit" else self.snapshot.streams
-        return looks[row.name].state in TROUBLE
+        return bool(looks[row.name].in_trouble)
 
     def row(self, key: str) -> Row:
         """A line's cells."""
@@ -120,7 +120,7 @@ class GraphPane(Pane):
             return ((f"{row.branch}{safe(row.name)}", "dim"), *[("", "")] * 5)
         look = self.snapshot.streams[row.name]
         sign, name = STREAM_SIGNS[look.state]
-        alarm = look.state in WRONG
+        alarm = look.wrong
         if row.kind == "again":
             return ((f"{row.branch}↺ {safe(row.name)}", "info"), *[("", "")] * 5)
         latency_us = self._wires.latency_us.get(row.name, 0.0)
@@ -139,7 +139,7 @@ class GraphPane(Pane):
     def _unit(self, row: FlowRow) -> Row:
         look = self.snapshot.units[row.name]
         sign, name = UNIT_SIGNS.get(look.state, (f"? {look.state}", "info"))
-        alarm = look.state in WRONG
+        alarm = look.wrong
         plain = "bad" if alarm else ""
         return (
             (f"{row.branch}[{safe(self._names[row.name])}]", "bad" if alarm else "info"),

@@ -56,6 +56,16 @@ class StreamLook(NamedTuple):
     size_bytes: int = 0
     error: str = ""
 
+    @property
+    def wrong(self) -> bool:
+        """Whether it is out of order."""
+        return self.state in WRONG
+
+    @property
+    def in_trouble(self) -> bool:
+        """Whether frames do not come though they did, or it is out of order."""
+        return self.state in TROUBLE
+
     def age_s(self, now_ns: int) -> float | None:
         """Seconds since the newest frame; None if there is none, or if nobody says when it came."""
         return max(0.0, (now_ns - self.written_ns) * 1e-9) if self.count and self.written_ns else None
@@ -108,6 +118,20 @@ class UnitLook(NamedTuple):
     log: str = ""
     failures: int = 0
 
+    @property
+    def wrong(self) -> bool:
+        """Whether it is out of order, one included that failed and is not up again."""
+        return (
+            self.state in WRONG
+            or self.state == "restarting"
+            or (self.state == "starting" and self.message != "")
+        )
+
+    @property
+    def in_trouble(self) -> bool:
+        """Whether it does not do what it is there for."""
+        return self.wrong or self.state in TROUBLE
+
 
 class PipelineLook(NamedTuple):
     """One pipeline.
@@ -158,12 +182,12 @@ class Snapshot(NamedTuple):
     @property
     def wrong_streams(self) -> int:
         """How many streams are out of order."""
-        return sum(1 for stream in self.streams.values() if stream.state in WRONG)
+        return sum(1 for stream in self.streams.values() if stream.wrong)
 
     @property
     def wrong_units(self) -> int:
         """How many units are out of order."""
-        return sum(1 for unit in self.units.values() if unit.state in WRONG)
+        return sum(1 for unit in self.units.values() if unit.wrong)
 
 
 def short_names(units: Mapping[str, UnitLook]) -> dict[str, str]:

@@ -18,6 +18,9 @@ from framebus.tui.sheet import Row, Sheet
 
 __all__ = ["Pane", "rule", "wrapped"]
 
+_ROOM = 14
+"""A tab of fewer lines has rows alone."""
+
 
 class Pane(Vertical):
     """One tab.
@@ -116,8 +119,9 @@ class Pane(Vertical):
         self.show_details()
 
     def _share_room(self) -> None:
-        """Details have the room that the rows leave, within bounds."""
+        """Details have the room that the rows leave, within bounds; there are none where rows need all of it."""
         there = self.size.height
+        self.detail.display = not 0 < there < _ROOM
         if there and self.GROWS:
             left = there - len(self._items) - 2
             height = max(8, there * 38 // 100, min(left, there * 68 // 100))

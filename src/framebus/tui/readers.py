@@ -1,4 +1,4 @@
-"""How many processes have each stream mapped, found out a little at a time: looking into a process is dear."""
+"""How many processes use each stream, found out a little at a time: looking into a process is dear."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SWEEP_S = 0.02
 
 
 class Readers:
-    """Which processes map which streams.
+    """Which processes map which streams for writing, as all do that can be woken; dashboards, which only look, do not.
 
     Args:
         folder: where the streams lie.
@@ -72,7 +72,7 @@ class Readers:
         if self._prefix not in text:
             self._maps[pid] = frozenset()
             return
-        names = (line.partition(self._prefix)[2] for line in text.splitlines())
+        names = (line.partition(self._prefix)[2] for line in text.splitlines() if b" rw-s " in line)
         self._maps[pid] = frozenset(
             os.fsdecode(name.removesuffix(_ENDING)) for name in names if name.endswith(_ENDING)
         )

@@ -29,7 +29,7 @@ class _Open:
 
     def __init__(self, name: str, path: Path, inode: int) -> None:
         self.path, self.inode = str(path), inode
-        self.handle = _core.StreamHandle.open(self.path)
+        self.handle = _core.StreamHandle.open(self.path, looks_only=True)
         handle = self.handle
         self._fixed = StreamLook(
             name,

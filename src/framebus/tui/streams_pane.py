@@ -12,7 +12,7 @@ from framebus.cli.processes import command_name
 from framebus.cli.text import duration, rate, safe, shape, size
 from framebus.tui.columns import Column
 from framebus.tui.frame_view import FrameView
-from framebus.tui.looks import TROUBLE, WRONG, StreamLook
+from framebus.tui.looks import StreamLook
 from framebus.tui.painted import Line, Span, clipped, width_of
 from framebus.tui.pane import Pane, rule
 from framebus.tui.sheet import Row
@@ -75,7 +75,7 @@ class StreamsPane(Pane):
 
     def in_trouble(self, key: str) -> bool:
         """Dead, bad or stale ones."""
-        return self.snapshot.streams[key].state in TROUBLE
+        return self.snapshot.streams[key].in_trouble
 
     def value(self, key: str, column: str) -> Any:
         """What a stream is sorted by."""
@@ -95,7 +95,7 @@ class StreamsPane(Pane):
     def row(self, key: str) -> Row:
         """A stream's cells."""
         look = self.snapshot.streams[key]
-        alarm = look.state in WRONG
+        alarm = look.wrong
         name = "bad" if alarm else "warn" if look.state == "stale" else "name"
         plain = "bad" if alarm else ""
         age_s = look.age_s(self.snapshot.time_ns)

@@ -8,7 +8,7 @@ from typing import Any
 
 from framebus.cli.text import duration, rate, safe
 from framebus.tui.columns import Column
-from framebus.tui.looks import TROUBLE, WRONG, UnitLook, short_names
+from framebus.tui.looks import UnitLook, short_names
 from framebus.tui.painted import Line
 from framebus.tui.pane import Pane, rule, wrapped
 from framebus.tui.picture import sparkline
@@ -81,7 +81,7 @@ class UnitsPane(Pane):
 
     def in_trouble(self, key: str) -> bool:
         """Those that do not run though they should, or that miss frames."""
-        return self.snapshot.units[key].state in TROUBLE or self.snapshot.units[key].alarms > 0
+        return self.snapshot.units[key].in_trouble or self.snapshot.units[key].alarms > 0
 
     def value(self, key: str, column: str) -> Any:
         """What a unit is sorted by."""
@@ -100,7 +100,7 @@ class UnitsPane(Pane):
     def row(self, key: str) -> Row:
         """A unit's cells."""
         look = self.snapshot.units[key]
-        alarm = look.state in WRONG
+        alarm = look.wrong
         plain = "bad" if alarm else ""
         sign, sign_style = UNIT_SIGNS.get(look.state, (f"? {look.state}", "info"))
         quiet = look.state != "running"
@@ -118,7 +118,7 @@ class UnitsPane(Pane):
             (str(look.priority) if look.priority else "-", plain if look.priority else "dim"),
             (_count(look.missed), "warn" if look.missed else "dim"),
             (str(look.restarts) if look.pipeline else "-", "warn" if look.restarts else "dim"),
-            (safe(said), "bad" if alarm or look.state == "restarting" else "dim"),
+            (safe(said), "bad" if alarm else "dim"),
         )
 
     # ---- details ---------------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ class UnitsPane(Pane):
             *self._wiring(look, width),
         ]
         if look.message:
-            bad = look.state in TROUBLE
+            bad = look.in_trouble
             told += wrapped(
                 safe_lines(look.message), width, "bad" if bad else "info", max(1, lines - len(told))
             )

@@ -106,5 +106,9 @@ def _limits(spec: ParamSpec) -> str:
         for own, of_type in zip((spec.minimum, spec.maximum), limits_of(spec.type), strict=True)
     )
     if low is None:
-        return "" if high is None else f"<= {high:g}"
-    return f">= {low:g}" if high is None else f"{low:g}..{high:g}"
+        return "" if high is None else f"<= {_number(high)}"
+    return f">= {_number(low)}" if high is None else f"{_number(low)}..{_number(high)}"
+
+
+def _number(limit: float | int) -> str:
+    return str(limit) if isinstance(limit, int) else f"{limit:g}"

@@ -14,6 +14,7 @@ from framebus.cli.output import columns, make_console, show, show_json
 from framebus.errors import NotFoundError, UsageError
 from framebus.pipeline.logs import follow, tail
 from framebus.sequence import SequenceStatus, find, running
+from framebus.sequence.session import log_of
 from framebus.sequence.status import Place, as_plain
 from framebus.stream.names import shm_directory
 
@@ -115,20 +116,18 @@ def status(name: str, as_json: bool) -> None:
 @click.option("-f", "--follow", "on", is_flag=True, help="Go on until the sequence has ended.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def logs(name: str, lines: int, on: bool, as_json: bool) -> None:
-    """Show the last lines that the sequence NAME, or the only one, logged.
+    """Show the last lines that the sequence NAME, or the only one, logged; also of one that was forgotten since.
 
     Example: framebus seq logs calibrate -f
     """
     if as_json and on:
         raise UsageError("--json and --follow exclude each other: an object has an end")
-    found = find(name)
-    path = Path(found.log)
+    place, path = _log(name)
     if not path.exists():
-        raise NotFoundError(f"sequence '{found.name}' has no log file {path}")
+        raise NotFoundError(f"sequence '{place.name}' has no log file {path}")
     if as_json:
         show_json({"log": str(path), "lines": tail(path, lines).splitlines()})
         return
-    place = Place(found.name)
 
     def runs() -> bool:
         try:
@@ -153,3 +152,14 @@ def _bar(progress: float | None) -> str:
 
 def _error(status: SequenceStatus) -> str:
     return f"{status.where}: {status.error}" if status.where else status.error
+
+
+def _log(name: str) -> tuple[Place, Path]:
+    """The sequence's place and log file. Raises NotFoundError: there is neither a sequence nor a log of that name."""
+    try:
+        found = find(name)
+    except NotFoundError:
+        if not name or not (kept := log_of(name).path).exists():
+            raise
+        return Place(name), kept
+    return Place(found.name), Path(found.log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -64,9 +65,12 @@ def parse_number(given: str) -> int | float | complex:
     readers: tuple[Callable[[str], int | float | complex], ...] = (lambda word: int(word, 0), float, complex)
     for read in readers:
         try:
-            return read(given)
+            number = read(given)
         except ValueError:
             continue
+        if cmath.isinf(number) and "inf" not in given.lower():
+            raise UsageError(f"'{given}' is too large for a number")
+        return number
     raise UsageError(f"'{given}' is no number")
 
 

@@ -48,4 +48,4 @@ def poke(name: str, index: tuple[str, ...], value: str, add: bool, as_json: bool
 
 
 def _told(value: complex) -> str:
-    return text.figure(value) if isinstance(value, int | float) else f"{value:.6g}"
+    return str(value) if isinstance(value, int) else f"{value:.6g}"

@@ -11,6 +11,7 @@ import click
 from framebus import stream
 from framebus.cli import text
 from framebus.cli.output import show, show_json
+from framebus.cli.processes import command_name
 from framebus.cli.streamtools.arguments import as_json_option
 from framebus.stream import StreamInfo
 from framebus.stream.listing import stream_plain
@@ -55,7 +56,7 @@ def tell_removed(removed: Sequence[StreamInfo], links: Set[Path] = frozenset(), 
 
 
 def mapping(path: Path) -> list[int]:
-    """Processes that map a file, of those that we may look into."""
+    """Processes that use a file, of those that we may look into."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -66,8 +67,10 @@ def mapping(path: Path) -> list[int]:
 def _why_kept(info: StreamInfo) -> str:
     if info.path.is_symlink():
         return f"it is a link to {text.safe(os.readlink(info.path))}, which stays"
-    pids = ", ".join(map(str, mapping(info.path)))
-    return f"process {pids} uses it" if pids else "another user's; try as root"
+    users = [f"{pid} ({text.safe(command_name(pid))})" for pid in mapping(info.path)]
+    if not users:
+        return "another user's; try as root"
+    return f"process {users[0]} uses it" if len(users) == 1 else f"processes {', '.join(users)} use it"
 
 
 def _standing(info: StreamInfo, links: Set[Path]) -> str:
