@@ -93,6 +93,10 @@ def test_version() -> None:
         (["nope"], "no such command 'nope'; 'framebus --help' tells what there is"),
         (["--nope"], "no such option '--nope'; 'framebus --help' tells what there is"),
         (["ls", "--nope"], "no such option '--nope'; 'framebus ls --help' tells what there is"),
+        (
+            ["latency-audit", "--seconds", "abc"],
+            "invalid value for '--seconds': 'abc' is no number; 'framebus latency-audit --help' tells what there is",
+        ),
     ],
 )
 def test_a_wrong_command_line_is_one_line(arguments: list[str], said: str) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import framebus as fb
+from framebus.ops import link
 from framebus.stream.rates import _rate, measure_rates
 from support.commands import answer, call, output
 from support.processes import Spawner
@@ -97,10 +98,33 @@ def test_json_has_plain_values_for_every_state(spawn: Spawner, shm_dir: Path) ->
         "size_bytes": (shm_dir / "gone.im.shm").stat().st_size,
         "dialect": "isio",
         "error": "",
+        "link": "",
     }
     assert (empty["state"], empty["age_s"], empty["writer_alive"]) == ("empty", None, True)
     assert (bad["state"], bad["shape"], bad["dtype"], bad["writer_alive"]) == ("bad", None, None, None)
     assert "the file is empty" in bad["error"]
+
+
+def test_links_are_told(shm_dir: Path) -> None:
+    (shm_dir / "nowhere.im.shm").symlink_to("gone.im.shm")
+    with fb.create("wfs", shape=(1,)) as wfs:
+        wfs.write([1])
+        link("wfs", "seen")
+        told = {info["name"]: info for info in answer("ls")}
+        assert [(told[name]["link"], told[name]["state"]) for name in ("wfs", "seen", "nowhere")] == [
+            ("", "live"),
+            ("wfs.im.shm", "live"),
+            ("gone.im.shm", "bad"),
+        ]
+        printed = output("ls")
+        assert "seen → wfs " in printed
+        assert "nowhere → gone " in printed
+        assert "a link to gone.im.shm, which is not there" in printed
+        assert "a link to wfs.im.shm" in output("info", "seen")
+        assert answer("info", "seen")["link"] == "wfs.im.shm"
+        assert output("rm", "nowhere") == "removed nowhere (a link)\n"
+        assert output("rm", "seen") == "removed seen (a link)\n"
+    assert [path.name for path in shm_dir.iterdir()] == ["wfs.im.shm"]
 
 
 def test_patterns_choose() -> None:

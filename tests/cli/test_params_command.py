@@ -90,7 +90,8 @@ def test_save_load_and_diff(loop: Params, tmp_path: Path) -> None:
     assert output("params", "save", file) == f"{file}: 2 parameter sets saved\n"
     assert Path(file).read_text() == "[cam]\n\n[loop]\ngain = 0.5\n"
     assert output("params", "diff", file) == f"{file}: would change nothing\n"
-    assert output("params", "save", "--all", file, "cam") == f"{file}: 1 parameter set saved\n"
+    assert "night.toml exists; choose another name, or add --overwrite" in error(2, "params", "save", file)
+    assert output("params", "save", "--all", file, "cam", "--overwrite") == f"{file}: 1 parameter set saved\n"
     assert Path(file).read_text() == "[cam]\nexposure_us = 100\n"
     cam.exposure_us = 7
     assert output("params", "diff", file).splitlines()[1].split() == ["cam.exposure_us", "7", "100"]
@@ -115,9 +116,14 @@ def test_what_a_file_cannot_change(loop: Params, tmp_path: Path) -> None:
     assert lines[6].startswith("loop.gain = 7 is outside its limits [0, 1]")
     assert lines[7].startswith("loop: no entry 'laek'")
     assert lines[8].startswith("no parameter set 'dm' ")
-    said = error(2, "params", "load", str(file))
-    assert "3 problems in " in said
-    assert "nothing was changed" in said
+    refused = call("params", "load", str(file))
+    assert refused.exit_code == 2
+    first, *problems = refused.stderr.splitlines()
+    assert first == f"framebus: error: 3 problems in {file}, nothing was changed:"
+    assert len(problems) == 3
+    assert f"  {file}:2: [loop] gain = 7 is outside its limits" in problems[0]
+    assert f"  {file}:3: [loop] no entry 'laek'" in problems[1]
+    assert "'dm'" in problems[2]
     assert (loop.gain, loop.note) == (0.5, "x")
 
 

@@ -229,6 +229,9 @@ def test_units_of_no_pipeline(pipelines: Pipelines) -> None:
     detach(pipelines, COUNT)
     with start(Stage(pipeline_units.negative, {"image": "count", "result": "own"})):
         assert f"'negative' (process {os.getpid()}) belongs to no pipeline" in error(2, "restart", "negative")
+        assert "unit 'negative' runs by itself: 'framebus send negative stop' ends it" in error(
+            3, "down", "negative"
+        )
         output("pause", f"negative.{os.getpid()}")
         detach(pipelines, NEGATIVE, name="two")
         assert "several units 'negative' run; name one of them: 'two/negative', 'negative." in error(

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from framebus.params import Params
@@ -43,3 +44,11 @@ def test_calibrates_the_demonstration(spawn: Spawner, demo: Any) -> None:
         assert last["state"] == "done"
         assert last["result"] > 3.0
         assert controller["gain"] == 0.4
+        # What the closed loop has on the mirror must not come into the reference of the next calibration.
+        again = spawn(None, "seq", "run", NAME, "gain=0.4", module="framebus")
+        with open_stream("demo_reference") as reference, open_stream("demo_dm") as dm:
+            until(lambda: any(s.step.startswith("response") for s in running()))
+            assert np.abs(reference.read()).max() < 0.05
+            assert again.wait() == 0, again.errors
+            assert dm.read().any()
+        assert controller["leak"] == 0.995

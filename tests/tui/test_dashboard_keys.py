@@ -381,6 +381,18 @@ def test_enter_on_the_graph_picks_the_row_that_the_next_key_is_about() -> None:
         screen.burst("n", "q")
 
     use(act, tab="graph", size=(100, 30))
+
+    async def act_filtered(screen: Screen) -> None:
+        await screen.shows("first", "second")
+        await screen.press("slash", *"first", "enter", "4")
+        await screen.shows("[first]", "[second]")
+        key = next(key for key, row in screen.app.graph._rows.items() if row.name.startswith("second"))
+        screen.app.graph.sheet.pick(key)
+        screen.burst("enter", "x")  # the filter that hides it goes
+        await screen.shows(f"stop unit second.{os.getpid()}?", "first")
+        screen.burst("n", "q")
+
+    use(act_filtered, tab="units", size=(100, 30))
     for record in records:
         record.remove()
 
@@ -416,15 +428,17 @@ def test_a_sequence_is_seen_while_it_runs_and_fails(
     process = spawn(None, "seq", "run", str(tmp_path / "calibrate.py"), module="framebus")
 
     async def act(screen: Screen) -> None:
-        await screen.shows("calibrate", "running", "███████░░░░░░░  50%", "poke", "half of it")
+        await screen.shows("calibrate", "▶ running", "███████░░░░░░░  50%", "poke", "half of it")
         assert f" {process.pid} " in screen.line("running")
         post("calibrate", None)
         await screen.until(lambda: "and now" in screen.line("running"))
         assert "50%" not in screen.text()
         post("calibrate", None)
-        await screen.shows("failed", "calibrate.py:11: ValueError: it is dark")
+        await screen.shows("✖ FAILED", "Sequences ✖1", "calibrate.py:11: ValueError: it is dark")
         await screen.press("s")
-        await screen.shows("failed")
+        await screen.shows("✖ FAILED")
+        await screen.press("6", "slash", *"sequence", "enter")
+        await screen.shows("sequence calibrate", "is failed: ValueError: it is dark", "✖")
 
     use(act, tab="sequences")
     assert process.wait() == 1

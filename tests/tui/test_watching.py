@@ -46,7 +46,7 @@ def until_seen(watcher: Watcher, condition: object) -> Snapshot:
 
 def test_nothing_is_there(shm_dir: Path) -> None:
     with Watcher() as watcher:
-        assert watcher.look()[1:] == ({}, {}, {}, frozenset(), frozenset())
+        assert watcher.look()[1:] == ({}, {}, {}, frozenset(), frozenset(), {})
 
 
 def test_a_directory_that_goes_and_is_made_again(shm_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

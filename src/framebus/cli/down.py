@@ -9,8 +9,10 @@ import click
 from framebus.cli import text
 from framebus.cli.complete import pipeline_names
 from framebus.cli.waiting import waiting
+from framebus.errors import NotFoundError, UsageError
 from framebus.pipeline.control import Controller
 from framebus.pipeline.rundir import RunDir
+from framebus.pipeline.running import find_unit
 
 
 @click.command()
@@ -29,8 +31,21 @@ def down(pipeline: str | None) -> None:
 
         name = read_plan(name).name
     if name is None or not RunDir(name).remove_stale():
-        controller = Controller(name)
+        controller = _controller(name)
         name = controller.name
         with waiting(f"pipeline '{text.safe(name)}' goes down"):
             controller.down()
     click.echo(f"pipeline '{text.safe(name)}' is down")
+
+
+def _controller(name: str | None) -> Controller:
+    """The pipeline's. Raises NotFoundError, UsageError: as ``Controller``; a unit of that name is told of."""
+    try:
+        return Controller(name)
+    except NotFoundError as error:
+        try:
+            unit = find_unit(name or "")
+        except (NotFoundError, UsageError):
+            raise error from None
+        whose = f"is of pipeline '{unit.pipeline}'" if unit.pipeline else "runs by itself"
+        raise NotFoundError(f"{error}; unit '{name}' {whose}: 'framebus send {name} stop' ends it") from None

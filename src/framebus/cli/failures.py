@@ -12,7 +12,14 @@ from typing import Any, TextIO
 import click
 
 from framebus.cli.text import safe
-from framebus.errors import DataError, FramebusError, NotFoundError, PipelineError, UsageError
+from framebus.errors import (
+    DataError,
+    FramebusError,
+    NotFoundError,
+    ParameterError,
+    PipelineError,
+    UsageError,
+)
 
 FAILED, WRONG_USAGE, NOT_FOUND, BAD_DATA = 1, 2, 3, 4
 INTERRUPTED = 130
@@ -41,7 +48,7 @@ def exit_code(error: Exception) -> int:
 
 
 def message(error: Exception) -> str:
-    """What to tell about an error, in one line that no terminal chokes on; a pipeline's problems have a line each."""
+    """What to tell about an error, in one line that no terminal chokes on; several problems have a line each."""
     if isinstance(error, PipelineError) and len(error.problems) > 1:
         listed = [safe(str(problem)) for problem in error.problems]
         return "\n".join([f"the pipeline has {len(listed)} problems", *listed])
@@ -49,9 +56,13 @@ def message(error: Exception) -> str:
     if isinstance(error, click.UsageError):
         where = error.ctx.command_path if error.ctx is not None else "framebus"
         said = error.format_message().rstrip(".?")
+        for kind, expected in (("float", "number"), ("integer", "whole number")):
+            said = said.replace(f"is not a valid {kind} range", f"is no {expected}")
         text = f"{said[:1].lower()}{said[1:]}; '{where} --help' tells what there is"
     elif isinstance(error, click.ClickException):
         text = error.format_message()
+    elif isinstance(error, ParameterError) and len(error.problems) > 1:
+        return "\n".join(map(safe, str(error).splitlines()))
     elif isinstance(error, ModuleNotFoundError):
         text = f"this command needs {error.name}, which is not installed: pip install 'framebus[all]'"
     return safe(" ".join(line.strip() for line in text.splitlines()))

@@ -66,7 +66,8 @@ def _facts(found: dict[str, Any]) -> Table:
     times = {key: _moment(found["times"][key]) for key in ("acquired", "published")}
     ring = f"{history['length']} frames, newest in slot {history['slot']}, wrapped {history['wrapped']} times"
     facts = {
-        "file": f"{text.safe(found['path'])} ({text.size(found['size_bytes'])}, {_format(found)})",
+        "file": f"{text.safe(found['path'])} ({text.size(found['size_bytes'])}, {_format(found)})"
+        + (f", a link to {text.safe(found['link'])}" if found["link"] else ""),
         "writer": process_text(found["writer"]),
         "count": f"{found['count']} (cnt1 {header['cnt1']}, cnt2 {header['cnt2']})",
         "created": f"{_moment(found['times']['created'])}, by {process_text(found['creator'])}",

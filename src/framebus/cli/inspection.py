@@ -43,13 +43,14 @@ def inspect(name: str) -> tuple[dict[str, Any], npt.NDArray[Any] | None]:
         info = stream.describe(opened.path)
         if info is None:
             raise StreamNotFound(f"stream '{opened.name}' was removed just now")
-        header, now_ns = opened.header(), _core.realtime_ns()
+        header = opened.header()
         frame, missing = _newest(opened)
         wanted = frame is not None and (parsed.slices is not None or frame.data.size <= _SMALL)
         values = frame.data if frame is not None and wanted else None
         found = {
             "name": info.name,
             "path": str(info.path),
+            "link": info.link,
             "state": info.state,
             "shape": None if info.shape is None else list(info.shape),
             "dtype": opened.dtype.name,
@@ -59,7 +60,7 @@ def inspect(name: str) -> tuple[dict[str, Any], npt.NDArray[Any] | None]:
             "writer": process(info.writer_pid),
             "creator": process(opened.handle.maker),
             "dialect": opened.dialect.name,
-            "times": _times(opened, header, now_ns),
+            "times": _times(opened, header),
             "history": _history(opened, header),
             "semaphores": _semaphores(header),
             "keywords": _keywords(opened),
@@ -106,7 +107,7 @@ def _newest(opened: stream.Stream) -> tuple[stream.Frame | None, str]:
         return None, str(error)
 
 
-def _times(opened: stream.Stream, header: dict[str, Any], now_ns: int) -> dict[str, Any]:
+def _times(opened: stream.Stream, header: dict[str, Any]) -> dict[str, Any]:
     if opened.dialect.name == "dao":
         created, accessed = (round(header[field] * 1e9) for field in ("creation_s", "access_s"))
     else:
@@ -119,6 +120,7 @@ def _times(opened: stream.Stream, header: dict[str, Any], now_ns: int) -> dict[s
         "acquired": header["atime_ns"] * written,
         "published": opened.handle.written_ns * written,
     }
+    now_ns = _core.realtime_ns()  # after the times: frames come meanwhile
     return {key: _time(ns, now_ns) for key, ns in times.items()}
 
 

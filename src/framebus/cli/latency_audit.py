@@ -133,6 +133,8 @@ def _show_verdicts(found: Audit, console: Console) -> None:
         for remedy in verdict.remedies:
             helped.setdefault(remedy, []).append(name)
     for remedy, names in helped.items():
+        if len(names) == 1:
+            remedy = remedy.replace("UNIT", names[0])
         whose = f"{', '.join(names)}: " if len(found.units) > 1 else ""
         if len(names) > 1 and set(names) == {_name(unit, found) for unit in late}:
             whose = "all that are late: "

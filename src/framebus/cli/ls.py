@@ -18,7 +18,7 @@ from framebus.cli.output import STATE_STYLES, columns, make_console, show, show_
 from framebus.cli.processes import command_name
 from framebus.stream.listing import stream_plain
 from framebus.stream.mappers import reader_counts
-from framebus.stream.names import shm_directory
+from framebus.stream.names import SUFFIX, shm_directory
 from framebus.stream.rates import INTERVAL_S, measure_rates
 
 _DROP = ("process", "dtype", "history", "readers", "writer", "shape", "count", "age", "rate", "state")
@@ -90,7 +90,7 @@ def _cells(
     good = info.state != "bad"
     known = info.writer_pid > 0
     cells = {
-        "name": text.safe(info.name),
+        "name": text.safe(info.name) + (f" → {text.safe(_target(info))}" if info.link else ""),
         "shape": text.shape(info.shape),
         "dtype": "" if info.dtype is None else info.dtype.name,
         "count": str(info.count) if good else "",
@@ -141,3 +141,13 @@ def _why_there() -> str:
 
 def _number(n: int) -> str:
     return f"{n} stream{'' if n == 1 else 's'}"
+
+
+def _target(info: stream.StreamInfo) -> str:
+    """What a link leads to: a stream's name if that is in the same directory, else a path."""
+    target = Path(info.link)
+    return (
+        target.name.removesuffix(SUFFIX)
+        if info.path.parent == (info.path.parent / target).parent
+        else info.link
+    )

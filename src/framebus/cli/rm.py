@@ -89,8 +89,6 @@ def _matching(name: str) -> Sequence[StreamInfo]:
     if not path.name.endswith(SUFFIX):  # any other file would pass for a bad stream
         raise UsageError(f"'{path}' is no stream's file: those end in '{SUFFIX}'; nothing was removed")
     info = stream.describe(path)
-    if info is None and path.is_symlink():
-        info = StreamInfo(parsed.name, path, "bad", error=f"a link to {path.readlink()}, which is not there")
     return [] if info is None else [info]
 
 

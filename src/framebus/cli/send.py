@@ -20,7 +20,7 @@ EVENTS = [event.value for event in Event if event is not Event.FAIL]
 
 @click.command()
 @click.argument("unit", shell_complete=unit_names)
-@click.argument("event", type=click.Choice(EVENTS))
+@click.argument("event", metavar="EVENT", type=click.Choice(EVENTS))
 @click.option(
     "--timeout",
     "timeout_s",

@@ -19,7 +19,7 @@ from framebus.errors import NotFoundError, UsageError
 from framebus.pipeline.control import Controller
 from framebus.pipeline.logs import follow, tail
 from framebus.pipeline.rundir import default_logs
-from framebus.pipeline.running import UnitStatus, find_unit
+from framebus.pipeline.running import UnitStatus, find_unit, of_pipeline
 from framebus.process import ProcessRecord
 
 
@@ -132,7 +132,7 @@ def _log_of(unit: str) -> tuple[Path, Callable[[], bool]]:
             return default_logs(pipeline) / "supervisor.log", lambda: False
         return _folder(controller.status(), pipeline) / "supervisor.log", lambda: controller.run_dir.exists
     try:
-        found = _of_pipeline(find_unit(unit))
+        found = _supervised(unit)
     except NotFoundError:
         if not pipeline:
             raise
@@ -147,14 +147,8 @@ def _folder(status: dict[str, Any], pipeline: str) -> Path:
     return paths[0] if paths else default_logs(pipeline)
 
 
-def _of_pipeline(found: UnitStatus) -> UnitStatus:
-    if not found.pipeline:
-        raise UsageError(f"unit '{found.unit}' (process {found.pid}) belongs to no pipeline that runs")
-    return found
-
-
 def _supervised(unit: str) -> UnitStatus:
-    return _of_pipeline(find_unit(unit))
+    return of_pipeline(find_unit(unit))
 
 
 def _each(units: tuple[str, ...], act: Callable[[ProcessRecord], object]) -> None:

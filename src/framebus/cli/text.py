@@ -64,6 +64,11 @@ def iso_time(ns: int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
+def not_finite(n: int) -> str:
+    """That so many values are not."""
+    return "1 value is not finite" if n == 1 else f"{n} values are not finite"
+
+
 def figure(value: float | int | None) -> str:
     """A number with six digits; ``-`` for none."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):

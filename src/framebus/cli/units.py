@@ -70,4 +70,4 @@ def as_plain(unit: InstalledUnit) -> dict[str, Any]:
 def first_line(unit: Any) -> str:
     """What a unit does: the first paragraph of its docstring, or nothing."""
     said = unit.__dict__.get("__doc__") or ""  # a class would answer with what its base says
-    return " ".join(inspect.cleandoc(said).partition("\n\n")[0].split())
+    return " ".join(inspect.cleandoc(said).partition("\n\n")[0].replace("``", "").split())

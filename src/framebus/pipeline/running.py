@@ -197,3 +197,17 @@ def find_unit(text: str) -> UnitStatus:
         )
         raise UsageError(f"several units '{text}' run; name one of them: {names}")
     return found[0]
+
+
+def of_pipeline(unit: UnitStatus) -> UnitStatus:
+    """The unit, if a pipeline runs it.
+
+    Raises:
+        UsageError: it runs by itself, or its pipeline is gone.
+    """
+    if not unit.pipeline:
+        raise UsageError(
+            f"unit '{unit.unit}' (process {unit.pid}) belongs to no pipeline that runs; "
+            f"'framebus send {unit.unit} stop' ends it"
+        )
+    return unit

@@ -19,7 +19,7 @@ class Namespace(dict[str, Any]):
 
     A name that is no variable and no builtin is the stream of that name. An ``Image`` that is assigned to a name is
     published as the stream of that name, and is no variable; names that begin with ``_`` and the prompt's own
-    (``s``, ``p``, ``u``, ``np``, ``fb``) excepted.
+    (``s``, ``p``, ``u``, ``np``, ``fb``) and Python's excepted.
 
     Attributes:
         publishing: whether images are published; else they are variables as all else.
@@ -46,9 +46,8 @@ class Namespace(dict[str, Any]):
         if not isinstance(value, Image) or name.startswith("_") or not self.publishing:
             super().__setitem__(name, value)
             return
-        if name in self._own:
-            raise UsageError(
-                f"'{name}' is the prompt's own; take another name, or publish by s['{name}'] = ..."
-            )
+        if name in self._own or hasattr(builtins, name):
+            whose = "the prompt's" if name in self._own else "Python's"
+            raise UsageError(f"'{name}' is {whose} own; take another name, or publish by s['{name}'] = ...")
         publish(name, value)
         self.pop(name, None)  # the stream is found from now on

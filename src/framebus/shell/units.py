@@ -7,7 +7,7 @@ from typing import Any
 
 from framebus.errors import FramebusError, NotFoundError, UsageError
 from framebus.pipeline.control import Controller
-from framebus.pipeline.running import UnitStatus, find_unit, running
+from framebus.pipeline.running import UnitStatus, find_unit, of_pipeline, running
 from framebus.process import Event, ProcessRecord
 from framebus.shell.mistakes import NoSuchName
 from framebus.shell.parameters import SetView
@@ -98,10 +98,7 @@ class UnitView:
             act(record)
 
     def _supervised(self) -> UnitStatus:
-        found = self.status
-        if not found.pipeline:
-            raise UsageError(f"unit '{found.unit}' (process {found.pid}) belongs to no pipeline that runs")
-        return found
+        return of_pipeline(self.status)
 
 
 class Units:

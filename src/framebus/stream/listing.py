@@ -41,6 +41,7 @@ class StreamInfo:
         size_bytes: of the file.
         dialect: the file's format, ``isio`` or ``dao``; empty for a bad one.
         error: what is wrong with a bad one.
+        link: what the file leads to, if it is a symbolic link; else empty.
     """
 
     name: str
@@ -56,6 +57,7 @@ class StreamInfo:
     size_bytes: int = 0
     dialect: str = ""
     error: str = ""
+    link: str = ""
 
     @property
     def other_writer(self) -> int:
@@ -127,25 +129,29 @@ def _writer(handle: _core.StreamHandle) -> tuple[int, bool | None, StreamState]:
 
 
 def describe(path: Path) -> StreamInfo | None:
-    """How the stream in that file stands; None if there is no such file. A file that cannot be opened is ``bad``."""
+    """How the stream in that file stands; None if there is no such file.
+
+    A file that cannot be opened is ``bad``, and so is a link that leads nowhere.
+    """
     name = path.name.removesuffix(SUFFIX)
-    size = 0
+    size, link = 0, ""
     try:
+        if path.is_symlink():
+            link = os.readlink(path)
         size = path.stat().st_size
         handle = _core.StreamHandle.open(str(path), looks_only=True)
-    except FileNotFoundError:
-        return None
     except (FramebusError, OSError) as error:
-        if not path.exists():
-            return None  # removed between the listing and the look
-        return StreamInfo(name, path, "bad", size_bytes=size, error=str(error))
+        if not path.exists():  # removed between the listing and the look, or never there
+            gone = f"{path}: a link to {link}, which is not there"
+            return StreamInfo(name, path, "bad", error=gone, link=link) if path.is_symlink() else None
+        return StreamInfo(name, path, "bad", size_bytes=size, error=str(error), link=link)
     try:
-        return _describe_open(name, path, size, handle)
+        return _describe_open(name, path, size, link, handle)
     finally:
         handle.close()
 
 
-def _describe_open(name: str, path: Path, size: int, handle: _core.StreamHandle) -> StreamInfo:
+def _describe_open(name: str, path: Path, size: int, link: str, handle: _core.StreamHandle) -> StreamInfo:
     count, written_ns = handle.count, handle.written_ns
     pid, alive, state = _writer(handle)
     return StreamInfo(
@@ -161,4 +167,5 @@ def _describe_open(name: str, path: Path, size: int, handle: _core.StreamHandle)
         history=handle.history,
         size_bytes=size,
         dialect=handle.dialect,
+        link=link,
     )

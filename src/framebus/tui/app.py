@@ -174,6 +174,7 @@ class Dashboard(App[None]):
         return {
             "streams": self.snapshot.wrong_streams,
             "units": self.snapshot.wrong_units,
+            "sequences": self.snapshot.wrong_sequences,
             "messages": self.messages.unseen if self._tab != "messages" else 0,
         }
 
@@ -289,6 +290,8 @@ class Dashboard(App[None]):
             tab, row = target
             self.action_open(tab)
             self._show_opened()  # at once: a key that follows is about this row
+            if not self.pane.passes(row):
+                self.action_show_all()
             self.pane.sheet.pick(row)
 
     # ---- keys of all tabs ------------------------------------------------------------------------------------------

@@ -25,6 +25,12 @@ _UNIT_LEVELS: dict[str, Level] = {
     **dict.fromkeys(WRONG, "bad"),
     "running": "good",
 }
+_SEQUENCE_LEVELS: dict[str, Level] = {
+    **dict.fromkeys(WRONG, "bad"),
+    "stopped": "warn",
+    "running": "good",
+    "done": "good",
+}
 _FAILURES = (
     *(": ended: ", ": did not start: ", ": given up after ", " was not replaced: "),
     *("could not start: ", "could not be written: ", "were not saved: ", "but for what has failed: "),
@@ -81,6 +87,7 @@ class EventLog:
         new += self._supervisors(snapshot)
         new += _stream_events(before, snapshot)
         new += _unit_events(before, snapshot)
+        new += _sequence_events(before, snapshot)
         self.bad += sum(1 for event in new if event.level == "bad" and event.time_ns >= self._since_ns)
         self.events.extend(new)
         return new
@@ -194,6 +201,21 @@ def _of_unit(time_ns: int, unit: UnitLook, old: UnitLook | None, first: bool) ->
     if unit.alarms > old.alarms and unit.state == old.state:
         n = unit.alarms - old.alarms
         yield Event(time_ns, "warn", subject, f"{n} alarm{'s' if n > 1 else ''}: a limit was exceeded")
+
+
+def _sequence_events(before: Snapshot | None, now: Snapshot) -> Iterator[Event]:
+    known = {} if before is None else before.sequences
+    for name in known.keys() - now.sequences.keys():
+        yield Event(now.time_ns, "info", f"sequence {name}", "was forgotten")
+    for name, status in now.sequences.items():
+        old = known.get(name)
+        if old is not None and (old.state, old.started_ns) == (status.state, status.started_ns):
+            continue
+        level = _SEQUENCE_LEVELS.get(status.state, "info")
+        if before is not None or level == "bad":
+            yield Event(
+                now.time_ns, level, f"sequence {name}", _with_message(f"is {status.state}", status.error)
+            )
 
 
 def _with_message(text: str, message: str) -> str:

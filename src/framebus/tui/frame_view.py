@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from framebus.cli.text import not_finite
 from framebus.errors import FramebusError
 from framebus.ops.picture import COLORMAPS, thinned
 from framebus.tui.looks import StreamLook
@@ -117,7 +118,14 @@ class FrameView:
                 (("mean std", "dim"), (f" {each.mean:.5g}  {each.std:.4g}{about}", "")),
             ]
             if each.not_finite:
-                found.append(((f"{each.not_finite} values are not finite", "bad"),))
+                found.append(
+                    (
+                        (
+                            not_finite(each.not_finite),
+                            "bad",
+                        ),
+                    )
+                )
         if self._row:
             found.append((("values  ", "dim"), (_where(look.shape), "dim")))
             found += [((line, ""),) for line in _filled(self._row, width)[: max(1, lines)]]

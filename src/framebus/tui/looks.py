@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
+
+from framebus.sequence import SequenceStatus
 
 __all__ = ["TROUBLE", "WRONG", "PipelineLook", "Snapshot", "StreamLook", "UnitLook", "short_names"]
 
 NAN = math.nan
 WRONG = frozenset({"dead", "bad", "error", "failed"})
-"""States of streams and units that are out of order."""
+"""States of streams, units and sequences that are out of order."""
 TROUBLE = WRONG | {"stale", "restarting", "paused"}
 """Those, and states in which they do not do what they are there for."""
 
@@ -170,6 +173,7 @@ class Snapshot(NamedTuple):
         time_ns: when (CLOCK_REALTIME).
         streams, units, pipelines: by name (units by their ``key``), each in a stable order.
         changed_streams, changed_units: names of those that differ from the snapshot before, new ones included.
+        sequences: by name.
     """
 
     time_ns: int
@@ -178,6 +182,7 @@ class Snapshot(NamedTuple):
     pipelines: Mapping[str, PipelineLook]
     changed_streams: frozenset[str] = frozenset()
     changed_units: frozenset[str] = frozenset()
+    sequences: Mapping[str, SequenceStatus] = MappingProxyType({})
 
     @property
     def wrong_streams(self) -> int:
@@ -188,6 +193,11 @@ class Snapshot(NamedTuple):
     def wrong_units(self) -> int:
         """How many units are out of order."""
         return sum(1 for unit in self.units.values() if unit.wrong)
+
+    @property
+    def wrong_sequences(self) -> int:
+        """How many sequences failed or were killed."""
+        return sum(1 for sequence in self.sequences.values() if sequence.state in WRONG)
 
 
 def short_names(units: Mapping[str, UnitLook]) -> dict[str, str]:

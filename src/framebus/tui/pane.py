@@ -129,7 +129,7 @@ class Pane(Vertical):
                 self.detail.styles.height = height
 
     def _arranged(self) -> list[str]:
-        keys = [key for key in self._items if self._passes(key)]
+        keys = [key for key in self._items if self.passes(key)]
         column = self.sheet.sorted_by
         if column:
             keys.sort(key=lambda key: self.value(key, column), reverse=self.sheet.descending)
@@ -139,7 +139,8 @@ class Pane(Vertical):
             self.sheet.empty = f"nothing {asked}; Esc shows all" if hidden else self.EMPTY
         return keys
 
-    def _passes(self, key: str) -> bool:
+    def passes(self, key: str) -> bool:
+        """Whether the filter shows a row."""
         return not (self.trouble and not self.in_trouble(key)) and self.matches(self.words(key))
 
     def matches(self, words: str) -> bool:

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from framebus.cli.text import duration, safe
-from framebus.sequence import SequenceStatus, running
+from framebus.sequence import SequenceStatus
 from framebus.tui.columns import Column
-from framebus.tui.looks import Snapshot
+from framebus.tui.looks import WRONG
 from framebus.tui.painted import Line
 from framebus.tui.pane import Pane, rule, wrapped
 from framebus.tui.sheet import Row
+from framebus.tui.styles import SEQUENCE_SIGNS
 
 __all__ = ["SequencesPane"]
 
 _BAR = 14
-_STYLES = {"running": "good", "stopping": "warned", "failed": "alarm", "dead": "alarm"}
 
 
 class SequencesPane(Pane):
@@ -27,7 +27,7 @@ class SequencesPane(Pane):
     NAME = "sequences"
     COLUMNS = (
         Column("name", "SEQUENCE", 16, weight=1, most=30),
-        Column("state", "STATE", 9),
+        Column("state", "STATE", 10),
         Column("pid", "PID", 7, right=True, rank=2),
         Column("progress", "PROGRESS", _BAR + 5),
         Column("time", "TIME", 7, right=True, rank=1),
@@ -36,36 +36,26 @@ class SequencesPane(Pane):
     SORTABLE = ("name", "state", "progress")
     EMPTY = "no sequences run"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._known: dict[str, SequenceStatus] = {}
-
-    def show(self, snapshot: Snapshot) -> None:
-        """Look at the sequences as well."""
-        if snapshot is not self.snapshot:
-            self._known = {status.name: status for status in running()}
-        super().show(snapshot)
-
     def items(self) -> Mapping[str, SequenceStatus]:
         """The sequences."""
-        return self._known
+        return self.snapshot.sequences
 
     def value(self, key: str, column: str) -> Any:
         """What a sequence is sorted by."""
-        value = getattr(self._known[key], column)
+        value = getattr(self.snapshot.sequences[key], column)
         return -1.0 if value is None else value
 
     def in_trouble(self, key: str) -> bool:
         """Those that do not run as they should."""
-        return self._known[key].state in ("failed", "dead")
+        return self.snapshot.sequences[key].state in WRONG
 
     def row(self, key: str) -> Row:
         """A sequence's cells."""
-        status = self._known[key]
+        status = self.snapshot.sequences[key]
         spent_s = status.elapsed_s
         return (
             (safe(status.name), "name"),
-            (safe(status.state), _STYLES.get(status.state, "info")),
+            SEQUENCE_SIGNS.get(status.state, (f"? {safe(status.state)}", "info")),
             (str(status.pid) if status.alive else "-", "dim"),
             (_progress(status.progress), "data"),
             ("-" if math.isnan(spent_s) else duration(spent_s), "dim"),
@@ -74,7 +64,7 @@ class SequencesPane(Pane):
 
     def details(self, key: str) -> Sequence[Line]:
         """What it says."""
-        status, width = self._known[key], self.detail.size.width
+        status, width = self.snapshot.sequences[key], self.detail.size.width
         said, style = (
             (f"{status.where}: {status.error}", "alarm") if status.error else (status.message, "info")
         )

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from rich.style import Style
 
-__all__ = ["STREAM_SIGNS", "UNIT_SIGNS", "coloured", "style"]
+__all__ = ["SEQUENCE_SIGNS", "STREAM_SIGNS", "UNIT_SIGNS", "coloured", "style"]
 
 _NAMED = {
     "": "#d0d4d9",
@@ -67,6 +67,17 @@ UNIT_SIGNS = {
     "dead": ("✖ DEAD", "alarm"),
 }
 """Sign and style of each state of a unit."""
+
+SEQUENCE_SIGNS = {
+    "starting": ("↑ starting", "info"),
+    "running": ("▶ running", "good"),
+    "stopping": ("↓ stopping", "warned"),
+    "done": ("■ done", "dim"),
+    "stopped": ("■ stopped", "warn"),
+    "failed": ("✖ FAILED", "alarm"),
+    "dead": ("✖ DEAD", "alarm"),
+}
+"""Sign and style of each state of a sequence."""
 
 LEVEL_SIGNS = {"good": ("●", "good"), "info": ("·", "info"), "warn": ("▲", "warn"), "bad": ("✖", "bad")}
 """Sign and style of each level of a message."""

@@ -13,11 +13,13 @@ from typing import Self, TypeVar
 from framebus import _core
 from framebus.pipeline import rundir
 from framebus.process import record
+from framebus.sequence.status import SUFFIX as SEQUENCES
 from framebus.stream import names
 from framebus.tui.folder import Folder
 from framebus.tui.looks import Snapshot, StreamLook, UnitLook
 from framebus.tui.pipeline_watch import PipelineWatch
 from framebus.tui.readers import Readers
+from framebus.tui.sequence_watch import SequenceWatch
 from framebus.tui.stream_watch import StreamWatch
 from framebus.tui.unit_watch import UnitWatch
 
@@ -46,9 +48,10 @@ class Watcher:
 
     def __init__(self) -> None:
         path = names.shm_directory()
-        self.folder = Folder(path, (names.SUFFIX, record.SUFFIX, rundir.SUFFIX, PARAMETERS))
+        self.folder = Folder(path, (names.SUFFIX, record.SUFFIX, rundir.SUFFIX, PARAMETERS, SEQUENCES))
         self._streams, self._units = StreamWatch(path), UnitWatch(path)
         self._pipelines, self._readers = PipelineWatch(path), Readers(path)
+        self._sequences = SequenceWatch(path)
         self._before = Snapshot(0, {}, {}, {})
         self._counts: Mapping[str, int] = {}
         self._missed: Mapping[str, int] = {}
@@ -77,7 +80,10 @@ class Watcher:
             self.folder.files(names.SUFFIX), now_ns, self._counts, self._missed, same_streams
         )
         streams_now, changed_streams = _kept(before.streams, streams_now)
-        self._before = Snapshot(now_ns, streams_now, units_now, pipelines, changed_streams, changed_units)
+        sequences = self._sequences.look(self.folder.files(SEQUENCES), now_ns)
+        self._before = Snapshot(
+            now_ns, streams_now, units_now, pipelines, changed_streams, changed_units, sequences
+        )
         return self._before
 
     def _look_for_readers(self, now_ns: int, units: Mapping[str, UnitLook]) -> None:

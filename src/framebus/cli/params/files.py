@@ -15,8 +15,9 @@ from framebus.cli.output import columns, show, show_json
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.argument("names", metavar="[SET]...", nargs=-1, shell_complete=param_set_names)
 @click.option("--all", "everything", is_flag=True, help="Also values that are the defaults.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def save(file: str, names: tuple[str, ...], everything: bool, as_json: bool) -> None:
+def save(file: str, names: tuple[str, ...], everything: bool, overwrite: bool, as_json: bool) -> None:
     """Write the values of parameter sets to FILE, as TOML: of those named, or of all; one at once, or not at all.
 
     Only what differs from the defaults is written. Entries with the flag 'unsaved' and status values are left out.
@@ -28,7 +29,7 @@ def save(file: str, names: tuple[str, ...], everything: bool, as_json: bool) -> 
     from framebus.params.listing import set_names
 
     chosen = names or tuple(set_names())
-    save_sets(check_new(file, overwrite=True), chosen, changed_only=not everything)
+    save_sets(check_new(file, overwrite=overwrite), chosen, changed_only=not everything)
     if as_json:
         show_json({"file": file, "sets": list(chosen)})
     else:

@@ -106,7 +106,7 @@ def _show_statistics(streams: Sequence[str], found: Sequence[FrameStatistics | W
         figures = [text.figure(getattr(one, key)) for key in _FIGURES]
         table.add_row(text.safe(one.name), str(one.frames), str(one.missed), *figures)
         if one.not_finite:
-            below.append(f"{text.safe(one.name)}: {one.not_finite} values are not finite")
+            below.append(f"{text.safe(one.name)}: {text.not_finite(one.not_finite)}")
     show(table, *below)
 
 

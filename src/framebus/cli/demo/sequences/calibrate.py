@@ -30,6 +30,14 @@ UNITS = ("simulator", "calibrate", "centroids", "reconstructor", "controller", "
 GAIN = "demo_controller.gain"
 
 
+async def open_loop() -> None:
+    """Gain 0 and the mirror at its flat: no earlier correction may be left on it when the reference is measured."""
+    set(GAIN, 0.0)
+    with restoring("demo_controller.leak"):
+        set("demo_controller.leak", 0.0)  # the controller forgets its command, which would decay slowly
+        await wait_stream("demo_command", frames=2)
+
+
 # -- dark
 async def measure_dark(frames: int) -> None:
     """What the camera shows without light; from here on it is subtracted."""
@@ -118,7 +126,7 @@ async def main(
     for unit in UNITS:
         await wait_unit(f"demo_{unit}", "running", timeout_s=60.0)
     try:
-        set(GAIN, 0.0)
+        await open_loop()
         set("demo_simulator", turbulence=0.0, photons=1e5)  # an internal source
         await measure_dark(frames)
         await measure_matrices(amplitude, condition)
