@@ -126,6 +126,16 @@ class Chaos:
         closed, _, free = values.mean(axis=0)
         return float(free / closed)
 
+    def ratio_again(self) -> float:
+        """The ratio once the loop is closed again, or the last one if it does not come to that in time.
+
+        While the mirror was dead the integrator summed up what nothing corrected; that has to leak away.
+        """
+        end = time.monotonic() + CALM_S
+        while not (found := self.ratio()) >= REQUIRED_RATIO and time.monotonic() < end:
+            say(f"    {found:.1f} times below open loop")
+        return found
+
     # ---- what goes wrong -----------------------------------------------------------------------------------------
 
     def kill_unit(self) -> None:
@@ -310,7 +320,7 @@ class Chaos:
                 camera.resume()
             self.rage(seconds)
             self.calm()
-            result["ratio after"] = self.ratio()
+            result["ratio after"] = self.ratio_again()
             if not result["ratio after"] >= REQUIRED_RATIO:
                 self.problems.append(
                     f"the loop is not closed: {result['ratio after']:.1f} times below open loop"

@@ -221,7 +221,9 @@ def test_names_that_are_the_prompts_own(shell: Session, im: fb.Stream, shm_dir: 
     for name in ("s", "p", "u", "np", "fb"):
         with pytest.raises(UsageError, match=f"'{name}' is the prompt's own"):
             shell.run(f"{name} = im + 1")
-    with pytest.raises(UsageError, match=r"'sum' is Python's own; take another name, or publish by s\['sum'\]"):
+    with pytest.raises(
+        UsageError, match=r"'sum' is Python's own; take another name, or publish by s\['sum'\]"
+    ):
         shell.run("sum = im + 1")
     assert there(shm_dir) == ["im"]
     shell.run("s['s'] = im + 1")

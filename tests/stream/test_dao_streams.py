@@ -12,7 +12,7 @@ import pytest
 
 import framebus as fb
 from framebus.errors import DataError, StreamRecreated, UsageError, WaitTimeout
-from framebus.stream import Stream, connect, describe, purge
+from framebus.stream import connect, describe, purge
 from support.commands import answer, error, output
 from support.dao_writer import SEMAPHORES, DaoStream, semaphore_file
 from support.processes import Spawner
@@ -421,10 +421,20 @@ def test_command_line_without_semaphores(path: Path, dao_name: str) -> None:
     assert "missing" in output("info", dao_name)
 
 
-def test_rm_keeps_streams_whose_writer_lives(path: Path, dao_name: str) -> None:
-    s: Stream = fb.create(path, shape=2, dialect="dao")
-    s.write([1, 2])
-    assert f"process {os.getpid()}" in error(2, "rm", dao_name)
+def test_rm_keeps_streams_whose_writer_lives(path: Path, dao_name: str, spawn: Spawner) -> None:
+    writer = spawn(
+        """
+        import sys
+        import framebus as fb
+        s = fb.create(sys.argv[1], shape=2, dialect="dao")
+        s.write([1, 2])
+        print("written")
+        input()
+        """,
+        str(path),
+    )
+    writer.expect("written")
+    assert f"process {writer.pid}" in error(2, "rm", dao_name)
     assert path.exists()
     output("rm", "--force", dao_name)
     assert (path.exists(), semaphores_of(path)) == (False, [])
