@@ -106,6 +106,7 @@ def test_ancestry_follows_the_first_input(image: Stream) -> None:
             assert inodes == [left.handle.inode, image.handle.inode, 0]
             assert [entry.trigger_count for entry in total.trace()] == [number, number, 0]
             with fb.open("middle") as middle:
+                middle.wait_newer(number - 1, timeout_s=60)  # the last unit's output was published first
                 assert [entry.trigger_inode for entry in middle.trace()] == [
                     right.handle.inode,
                     image.handle.inode,
