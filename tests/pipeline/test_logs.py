@@ -129,3 +129,20 @@ def test_added_counts_the_last_lines_and_goes_on_over_a_rotation(tmp_path: Path)
     assert added.lines() == ["new"]
     log.path.unlink()
     assert added.lines() == []
+
+
+def test_a_log_that_grows_meanwhile_has_no_more_lines_than_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log"
+    path.write_text("one\ntwo\nthree\n")
+    text = Added.text
+
+    def late(self: Added) -> str:
+        with path.open("a") as file:
+            file.write("four\nfi")
+        return text(self)
+
+    monkeypatch.setattr(Added, "text", late)
+    assert tail(path, 2) == "four\nfi"
+    assert tail(path, 0) == ""

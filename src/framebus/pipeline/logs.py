@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -146,7 +147,8 @@ class Added:
 
 def tail(path: Path, lines: int) -> str:
     """The last ``lines`` lines of a file, without what precedes them; empty if there is no such file."""
-    return Added(path, lines).text()
+    said = re.findall(r"[^\n]*\n|[^\n]+$", Added(path, lines).text())
+    return "".join(said[max(0, len(said) - lines) :])  # more may have come since the look at where they begin
 
 
 def _start_of_last(file: BinaryIO, lines: int) -> int:
