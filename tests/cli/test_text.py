@@ -21,6 +21,9 @@ from framebus.cli import text
         (5 * 3600.0, "5 h"),
         (12 * 86400.0, "12 d"),
         (3 * 31_557_600.0, "3 years"),
+        (999.4e-6, "999 µs"),
+        (999.6e-6, "1 ms"),
+        (0.99951, "1 s"),
     ],
 )
 def test_durations_have_the_unit_a_person_would_take(seconds: float, shown: str) -> None:

@@ -232,6 +232,9 @@ def test_units_of_no_pipeline(pipelines: Pipelines) -> None:
         assert "unit 'negative' runs by itself: 'framebus send negative stop' ends it" in error(
             3, "down", "negative"
         )
+        assert "unit 'count' is of pipeline 'chain', which 'framebus down chain' ends" in error(
+            3, "down", "count"
+        )
         output("pause", f"negative.{os.getpid()}")
         detach(pipelines, NEGATIVE, name="two")
         assert "several units 'negative' run; name one of them: 'two/negative', 'negative." in error(

@@ -47,5 +47,8 @@ def _controller(name: str | None) -> Controller:
             unit = find_unit(name or "")
         except (NotFoundError, UsageError):
             raise error from None
-        whose = f"is of pipeline '{unit.pipeline}'" if unit.pipeline else "runs by itself"
-        raise NotFoundError(f"{error}; unit '{name}' {whose}: 'framebus send {name} stop' ends it") from None
+        if unit.pipeline:
+            advice = f"is of pipeline '{unit.pipeline}', which 'framebus down {unit.pipeline}' ends"
+        else:
+            advice = f"runs by itself: 'framebus send {name} stop' ends it"
+        raise NotFoundError(f"{error}; unit '{name}' {advice}") from None

@@ -6,8 +6,8 @@ import math
 from datetime import UTC, datetime
 
 _DURATIONS = (
-    ("µs", 1e-6, 1e-3),
-    ("ms", 1e-3, 1.0),
+    ("µs", 1e-6, 999.5e-6),  # which would be shown as 1000
+    ("ms", 1e-3, 0.9995),
     ("s", 1.0, 120.0),
     ("min", 60.0, 7200.0),
     ("h", 3600.0, 172_800.0),
