@@ -17,6 +17,13 @@ bool is_over(const ProcessRecord& record) noexcept {
   return state == State::off || state == State::standby || state == State::error;
 }
 
+// How far into a stream the loop had come whose last start that is. Of a stream made anew since, all frames are still
+// to be accounted for; of another stream, none is.
+std::uint64_t come_to(const ProcessRecord::Start& last, const StreamMap& map, bool same_name) noexcept {
+  if (last.trigger_inode == map.file().identity().inode) return last.trigger_count;
+  return same_name ? 0 : map.count();
+}
+
 }  // namespace
 
 void Loop::succeed(std::vector<std::shared_ptr<ProcessRecord>> predecessors, std::int64_t patience_ns) {
@@ -54,14 +61,22 @@ void Loop::go_on_from(const ProcessRecord& predecessor) {
   if (settings_.trigger == TriggerKind::delay && last.tick_ns > 0 && last.tick_ns <= monotonic_ns())
     next_tick_ns_ = last.tick_ns + settings_.period_ns;
   if (!trigger_ || last.trigger_inode == 0) return;
-  const StreamMap& map = *trigger_->reader.map();
-  if (last.trigger_inode == map.file().identity().inode) {
-    trigger_->reader.set_cursor(last.trigger_count);
-    return;
-  }
-  // The stream was made anew since: all frames of the new file are ours. Of another stream none is.
   const bool same_name = predecessor.identity().trigger == stages_[0].record().identity().trigger;
-  trigger_->reader.set_cursor(same_name ? 0 : map.count());
+  trigger_->reader.set_cursor(come_to(last, *trigger_->reader.map(), same_name));
+}
+
+// An inner stage gets only what this loop publishes: frames of its trigger that nobody computed are lost to it. A loop
+// that was killed between publishing and stamping leaves one, separate units that are fused from now on any number.
+void Loop::count_lost(std::size_t index, const ProcessRecord& predecessor) noexcept {
+  const Stage& stage = stages_[index];
+  const Stage::Link* const link = stage.link();
+  const ProcessRecord::Start last = predecessor.last_start();
+  if (link == nullptr || last.loop == 0 || last.trigger_inode == 0) return;
+  const StreamMap& map = stages_[link->stage].output(link->output);
+  const bool same_name = predecessor.identity().trigger == stage.record().identity().trigger;
+  const std::uint64_t seen = come_to(last, map, same_name);
+  const std::uint64_t there = map.count();
+  if (there > seen) stage.record().add_missed(there - seen);
 }
 
 // False: the loop was told to stop meanwhile.
@@ -78,11 +93,15 @@ bool Loop::take_over() {
   for (const auto& predecessor : predecessors_) await_end_of(*predecessor, deadline_ns);
   if (told_to_end()) return false;
   for (Stage& stage : stages_) stage.adopt_outputs();
-  // Of several fused, the one with the trigger; the others were started by its frames.
+  // Of several fused, the one with the trigger; the others are started by its frames.
   go_on_from(*predecessors_.front());
-  for (const Stage& stage : stages_)
-    for (const auto& predecessor : predecessors_)
-      if (predecessor->identity().unit == stage.record().identity().unit) stage.record().continue_from(*predecessor);
+  for (std::size_t i = 0; i < stages_.size(); ++i)
+    for (const auto& predecessor : predecessors_) {
+      ProcessRecord& record = stages_[i].record();
+      if (predecessor->identity().unit != record.identity().unit) continue;
+      record.continue_from(*predecessor);
+      if (i > 0) count_lost(i, *predecessor);
+    }
   if (paused) stages_[0].record().hold();
   predecessors_.clear();
   return true;

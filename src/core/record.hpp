@@ -171,6 +171,11 @@ class ProcessRecord {
   // Counts go on from another record of the unit, and so does the last loop until this one has stamped one of its own.
   // Before the first stamp.
   void continue_from(const ProcessRecord& before) noexcept;
+  // Frames that were lost while no loop ran. Before the first stamp.
+  void add_missed(std::uint64_t frames) noexcept {
+    std::atomic<std::uint64_t>& missed = header()->missed;  // nobody else writes it
+    missed.store(missed.load(std::memory_order_relaxed) + frames, std::memory_order_relaxed);
+  }
   // Run becomes pause; what else the unit was told stands.
   void hold() noexcept;
   // The unit starts anew with this record: what it was told before does not count any more.

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 
 from framebus.stream.names import shm_directory
-from framebus.unit import Array, In, Out, Range, State, Unit, unit
+from framebus.unit import Array, In, Out, Range, Stage, State, Unit, unit
 
 One = Annotated[Out, Array((1,), dtype="float64")]
 Two = Annotated[Out, Array((2,), dtype="float64")]
@@ -43,6 +43,14 @@ def whole(image: In, value: One) -> int:
             return 1
     value[0] = first
     return 0
+
+
+def fused_pair() -> list[Stage]:
+    """Image -> ``whole`` -> value -> ``scale`` -> result."""
+    return [
+        Stage(whole, {"image": "image", "value": "value"}),
+        Stage(scale, {"image": "value", "result": "result"}),
+    ]
 
 
 @unit

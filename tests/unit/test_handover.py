@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from pathlib import Path
@@ -277,6 +278,62 @@ class TestPredecessor:
                 second.loop.start()
                 until(lambda: second.record.loop_count == 1)
                 assert second.record.missed == 2
+
+    def test_fused_ones_that_were_killed_between_publishing_and_stamping(self, spawn: Spawner) -> None:
+        """The frames lie in the streams, and no record says that anybody computed them."""
+        stream = image()
+        process = spawn(
+            """
+            from framebus.unit import start
+            from support.units import fused_pair
+            loop = start(fused_pair())
+            print("started")
+            input()
+            """
+        )
+        process.expect("started")
+        with contextlib.ExitStack() as opened:
+            records = [opened.enter_context(ProcessRecord.open(name)) for name in ("whole", "scale")]
+            write(stream, 1)
+            until(lambda: records[1].loop_count == 1)
+            process.kill()
+            process.wait()
+            value = opened.enter_context(fb.open("value"))
+            value.write(np.full(1, 2.0))  # what the loop published last
+            write(stream, 2)
+            second = opened.enter_context(native(units.fused_pair()))
+            second.loop.succeed([record.core for record in records])
+            second.loop.start()
+            until(lambda: second.records[1].loop_count == 2)
+            first, inner = second.records
+            assert (first.loop_count, first.missed) == (2, 0)
+            assert value.count == 3, "the second frame was published twice"
+            assert (inner.loop_count, inner.missed) == (2, 1)
+
+    def test_separate_ones_that_are_fused_from_now_on(self) -> None:
+        """What the first had published and the second had not computed yet is lost to it, and counted."""
+        stream = image()
+        first, second = units.fused_pair()
+        with native([first]) as ahead, native([second]) as behind:
+            ahead.loop.start()
+            behind.loop.start()
+            with fb.open("value") as value:
+                write(stream, 1)
+                until(lambda: behind.record.loop_count == 1)
+                behind.record.stop()
+                until(lambda: behind.record.state is State.OFF)
+                for number in (2, 3):
+                    write(stream, number)
+                    until(lambda number=number: value.count == number)  # type: ignore[misc]
+                ahead.record.stop()
+                until(lambda: ahead.record.state is State.OFF)
+                with native(units.fused_pair()) as fused:
+                    fused.succeed(ahead, behind)
+                    fused.loop.start()
+                    assert fused.records[1].missed == 2
+                    write(stream, 4)
+                    until(lambda: fused.records[1].loop_count == 2)
+                    assert [record.missed for record in fused.records] == [0, 2]
 
     def test_one_that_does_not_end_its_frame(self) -> None:
         stream, leave = image(), threading.Event()
