@@ -20,6 +20,8 @@ STUB := src/framebus/_core.pyi
 TIDY_ARGS := --quiet --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-ignored-optimization-argument
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Some environments forbid it. An editable install is then compiled anew by every process, which is most of its start.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo test lint bench docs stress stubs format install clean
 .PHONY: lint-ruff lint-types lint-layers lint-lengths lint-stub lint-clang-format lint-clang-tidy
@@ -115,7 +117,7 @@ $(STAMPS)/group-%: pyproject.toml $(STAMPS)/venv
 
 # Programs of the system that some tests drive. Without them, or without leave to install them, those tests are skipped.
 $(STAMPS)/programs: $(STAMPS)/venv
-	@for program in tmux; do command -v $$program > /dev/null && continue; \
+	@for program in tmux zsh fish; do command -v $$program > /dev/null && continue; \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 	    { apt-get update -qq && apt-get install -qq -y --no-install-recommends $$program; } > /dev/null 2>&1 \
 	      || echo "$$program could not be installed: tests that need it are skipped"; \

@@ -7,6 +7,7 @@ import os
 # OpenBLAS ends its threads at every fork and starts them anew at the next product, in whichever test that is.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import gc
 import importlib
 import itertools
 import shutil
@@ -94,6 +95,13 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))  # where pipelines log
         yield
     shutil.rmtree(scratch, ignore_errors=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def heap() -> None:
+    """What lives by now is looked through no more when a test's garbage is collected: most of it is Numba's."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
