@@ -22,7 +22,9 @@ def copy(
 
     The target may be of another file format than the source, and so bridges the two.
     """
-    target[...] = source
+    # Not target[...] = source, which takes Numba ten times as long to compile and runs at a quarter of the speed.
+    for i in range(source.size):
+        target.flat[i] = source.flat[i]
 
 
 @copy.shapes

@@ -9,10 +9,12 @@ from __future__ import annotations
 import types
 from typing import Any
 
-import numba
+import numba as typed_numba
 
 from framebus.unit.declare import FastMath, FunctionUnit
 from framebus.unit.sources import Reference, is_helper, references
+
+numba: Any = typed_numba  # its type hints leave out much of what it offers
 
 
 def dispatcher(function: types.FunctionType, fastmath: FastMath) -> Any:
@@ -34,7 +36,12 @@ class _Builder:
         if key not in self.built:
             copy = _positional(function)
             options = fastmath if isinstance(fastmath, bool) else set(fastmath)
-            self.built[key] = numba.njit(copy, error_model="numpy", fastmath=options)
+            # Only the function asked for is ever called from Python, and none by its address. To make that possible for
+            # helpers, too, would take a fifth of the time that a unit takes to compile.
+            inner = bool(self.built)
+            self.built[key] = numba.njit(
+                copy, error_model="numpy", fastmath=options, no_cpython_wrapper=inner, no_cfunc_wrapper=True
+            )
             # Only now, so that a function that calls itself finds its dispatcher. Numba looks names up later.
             for found in references(function):
                 replacement = self.replace(found.value, fastmath)
