@@ -169,11 +169,19 @@ class TestClock:
     def test_inputs_are_read_as_they_stand(self) -> None:
         stream = image(value=1)
         options = LoopOptions(trigger="delay", period_s=1e-4)
-        with start(Stage(units.whole, GATED), options) as loop, fb.open("value") as value:
+        with start(Stage(units.whole, GATED), options), fb.open("value") as value:
             assert value.read(timeout_s=60)[0] == 1
             stream.write(np.full(4, 2))
             until(lambda: value.read()[0] == 2)
-            assert loop.record.missed == sum(loop.record.timings()["missed"])
+
+    def test_ticks_that_were_missed_are_in_the_timings_and_in_their_sum(self) -> None:
+        options = LoopOptions(trigger="delay", period_s=1e-2)
+        with start(Stage(units.ticks, {"value": "value"}), options) as loop:
+            until(lambda: loop.loops > 3)
+            loop.record.pause()
+            until(lambda: loop.record.state is State.IDLE)
+            timings = loop.record.timings()  # they are few enough for the ring to have them all
+            assert (len(timings), sum(timings["missed"])) == (loop.record.loop_count, loop.record.missed)
 
     def test_pausing_stops_the_clock(self) -> None:
         options = LoopOptions(trigger="delay", period_s=1e-3)
