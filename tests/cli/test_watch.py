@@ -309,7 +309,7 @@ def test_integers_have_a_bar_each_in_a_histogram() -> None:
 def test_only_what_changed_is_written_anew() -> None:
     before: list[str | Graphic] = ["one", Graphic("PIXELS", 3), "two"]
     assert _changes(before, ["one", Graphic("PIXELS", 3), "2"], False) == (
-        "\x1b[?2026h\x1b[5;1H2\x1b[K\x1b[?2026l"
+        "\x1b[?2026h\x1b[5;1H\x1b[K2\x1b[?2026l"
     )
     assert "PIXELS" in _changes([], before, True)
     assert "\x1b[2J" in _changes([], before, True)

@@ -224,6 +224,7 @@ def _changes(before: Sequence[Piece], after: Sequence[Piece], clear: bool) -> st
     for i, piece in enumerate(after):
         if i >= len(before) or before[i] != piece:
             parts.append(f"\x1b[{row};1H")
-            parts.append(f"{piece}\x1b[K" if isinstance(piece, str) else piece.escape)
+            # Erased before, not after: xterm leaves the cursor on the last character of a line that fills the screen.
+            parts.append(f"\x1b[K{piece}" if isinstance(piece, str) else piece.escape)
         row += 1 if isinstance(piece, str) else piece.rows
     return "".join([*parts, "\x1b[?2026l"])
