@@ -20,7 +20,8 @@ STUB := src/framebus/_core.pyi
 TIDY_ARGS := --quiet --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-ignored-optimization-argument
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# Some environments forbid it. An editable install is then compiled anew by every process, which is most of its start.
+# Some environments forbid byte code on disk. An editable install is then compiled anew by every process, which is most
+# of its start.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo test lint bench docs stress stubs format install clean

@@ -97,7 +97,7 @@ class Loop {
   bool take_over();
   void await_end_of(const ProcessRecord& predecessor, std::int64_t deadline_ns) const;
   void go_on_from(const ProcessRecord& predecessor);
-  void count_lost(std::size_t index, const ProcessRecord& predecessor) noexcept;
+  void count_lost(const Stage& stage, const ProcessRecord& predecessor) const noexcept;
   void enter(Phase phase) noexcept;
   Phase phase() const noexcept { return static_cast<Phase>(phase_.load(std::memory_order_acquire)); }
   void note_bed() noexcept;

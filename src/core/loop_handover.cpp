@@ -1,4 +1,5 @@
 // How one loop takes over from another while frames come: part of Loop.
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -17,11 +18,14 @@ bool is_over(const ProcessRecord& record) noexcept {
   return state == State::off || state == State::standby || state == State::error;
 }
 
-// How far into a stream the loop had come whose last start that is. Of a stream made anew since, all frames are still
-// to be accounted for; of another stream, none is.
-std::uint64_t come_to(const ProcessRecord::Start& last, const StreamMap& map, bool same_name) noexcept {
+// How far into a stream the predecessor of `own` had come, which that stream triggered too; nothing if it computed no
+// frame. Of a stream made anew since, all frames are still to be accounted for; of another stream, none is.
+std::optional<std::uint64_t> come_to(const ProcessRecord& predecessor, const ProcessRecord& own,
+                                     const StreamMap& map) noexcept {
+  const ProcessRecord::Start last = predecessor.last_start();
+  if (last.loop == 0 || last.trigger_inode == 0) return std::nullopt;
   if (last.trigger_inode == map.file().identity().inode) return last.trigger_count;
-  return same_name ? 0 : map.count();
+  return predecessor.identity().trigger == own.identity().trigger ? 0 : map.count();
 }
 
 }  // namespace
@@ -60,22 +64,19 @@ void Loop::go_on_from(const ProcessRecord& predecessor) {
   // A tick that is still to come was none: a damaged record, or one of a time before the machine was started anew.
   if (settings_.trigger == TriggerKind::delay && last.tick_ns > 0 && last.tick_ns <= monotonic_ns())
     next_tick_ns_ = last.tick_ns + settings_.period_ns;
-  if (!trigger_ || last.trigger_inode == 0) return;
-  const bool same_name = predecessor.identity().trigger == stages_[0].record().identity().trigger;
-  trigger_->reader.set_cursor(come_to(last, *trigger_->reader.map(), same_name));
+  if (!trigger_) return;
+  Reader& reader = trigger_->reader;
+  if (const auto seen = come_to(predecessor, stages_[0].record(), *reader.map())) reader.set_cursor(*seen);
 }
 
 // An inner stage gets only what this loop publishes: frames of its trigger that nobody computed are lost to it. A loop
 // that was killed between publishing and stamping leaves one, separate units that are fused from now on any number.
-void Loop::count_lost(std::size_t index, const ProcessRecord& predecessor) noexcept {
-  const Stage& stage = stages_[index];
+void Loop::count_lost(const Stage& stage, const ProcessRecord& predecessor) const noexcept {
   const Stage::Link* const link = stage.link();
-  const ProcessRecord::Start last = predecessor.last_start();
-  if (link == nullptr || last.loop == 0 || last.trigger_inode == 0) return;
+  if (link == nullptr) return;
   const StreamMap& map = stages_[link->stage].output(link->output);
-  const bool same_name = predecessor.identity().trigger == stage.record().identity().trigger;
-  const std::uint64_t seen = come_to(last, map, same_name);
   const std::uint64_t there = map.count();
+  const std::uint64_t seen = come_to(predecessor, stage.record(), map).value_or(there);
   if (there > seen) stage.record().add_missed(there - seen);
 }
 
@@ -93,14 +94,13 @@ bool Loop::take_over() {
   for (const auto& predecessor : predecessors_) await_end_of(*predecessor, deadline_ns);
   if (told_to_end()) return false;
   for (Stage& stage : stages_) stage.adopt_outputs();
-  // Of several fused, the one with the trigger; the others are started by its frames.
+  // Of several fused, the one with the trigger; the others were started by its frames.
   go_on_from(*predecessors_.front());
-  for (std::size_t i = 0; i < stages_.size(); ++i)
+  for (const Stage& stage : stages_)
     for (const auto& predecessor : predecessors_) {
-      ProcessRecord& record = stages_[i].record();
-      if (predecessor->identity().unit != record.identity().unit) continue;
-      record.continue_from(*predecessor);
-      if (i > 0) count_lost(i, *predecessor);
+      if (predecessor->identity().unit != stage.record().identity().unit) continue;
+      stage.record().continue_from(*predecessor);
+      count_lost(stage, *predecessor);
     }
   if (paused) stages_[0].record().hold();
   predecessors_.clear();
