@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import framebus as fb
+from framebus.stream.names import stream_path
 from support.commands import PROGRAM, error, output
 from support.pipelines import Pipelines
 from support.waiting import until
@@ -66,5 +67,9 @@ def test_what_cannot_be(source: fb.Stream) -> None:
     assert "no stream 'nothing'" in error(3, "copy", "nothing", "twin")
     assert "is the stream that is to be copied" in error(2, "copy", "wfs", "wfs")
     assert "slice" in error(2, "copy", "wfs", "twin[0]")
+    with fb.create("half", shape=2, dtype="float16") as half:
+        half.write(np.ones(2))
+        assert "half holds float16" in error(2, "copy", "half", "twin", "--once")
+        assert not stream_path("twin").exists()
     with fb.create("never", shape=2):
         assert "no frame yet" in error(3, "copy", "never", "twin", "--once")

@@ -7,7 +7,7 @@ import click
 from framebus.cli import text
 from framebus.cli.complete import stream_names
 from framebus.cli.output import show
-from framebus.errors import StreamNotFound
+from framebus.errors import StreamNotFound, UsageError
 
 
 @click.command()
@@ -59,6 +59,10 @@ def copy(
     with open_stream(source) as opened:
         if once and opened.count == 0:
             raise StreamNotFound(f"{source} has no frame yet that could be copied")
+        if opened.dtype.name == "float16":  # told before a target is made that would stay empty
+            raise UsageError(
+                f"{source} holds float16, which the compiled unit 'copy' has no type for; make it float32"
+            )
         if not force:
             check_writer(target)
         with make_target(opened, target, dialect=dialect, history=history) as made:
